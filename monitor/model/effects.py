@@ -1,0 +1,152 @@
+"""Effects: what the core asks the outside world to do. Each becomes a durable outbox row.
+
+`key` names the effect after its cause, so the same decision can never ask twice. How often an
+effect may be repeated is a property of its kind (`REPEATS`): a `Submit` is sent at most once, ever;
+everything else is idempotent at the receiver by its key and is repeated until answered.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Notify(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="notify"):
+    """A message to one integration (`dingtalk/0`) of a receiver.
+
+    `title` and `text` (Markdown) are rendered for chat; `payload` is the `data` of a webhook whose
+    `type` is `event_type` (contract §6). `status` is firing, resolved or info.
+    """
+
+    key: str
+    receiver: str
+    integration: str
+    event_type: str
+    status: str
+    severity: str
+    title: str
+    text: str
+    payload: msgspec.Raw
+    at_ms: int
+    cancels: str | None = None  # an unsent firing message this one makes pointless
+
+
+class CallWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="webhook"):
+    """One of our signed webhooks (contract §6) to a configured endpoint (`webhooks/0`)."""
+
+    key: str
+    endpoint: str
+    event_type: str
+    payload: msgspec.Raw
+    at_ms: int
+
+
+class SwitchChannel(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="switch"):
+    """`channel.switch` to the failover webhook, repeated until acknowledged or `valid_until_ms`."""
+
+    key: str
+    epoch: int
+    payload: msgspec.Raw
+    at_ms: int
+    valid_until_ms: int
+
+
+class Claim(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="claim"):
+    """Ask the shop for ownership of an order. The same `claim_id` gets the same answer."""
+
+    key: str
+    takeover_id: str
+    order_id: str
+    claim_id: str
+    fence: int
+    expires_ms: int
+
+
+class Submit(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="submit"):
+    """Ask a channel to deliver. Its outbox row is the intent; never sent a second time."""
+
+    key: str
+    takeover_id: str
+    attempt_ref: str
+    channel: str
+    order_id: str
+    fence: int
+    sku: str | None
+    quantity: int
+    amount_minor: int | None
+    currency: str | None
+    region: str | None
+    max_cost_minor: int | None
+
+
+class Query(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="query"):
+    """Ask a channel what became of an attempt. Harmless to repeat."""
+
+    key: str
+    takeover_id: str
+    attempt_ref: str
+    channel: str
+    order_id: str
+    sku: str | None
+    quantity: int
+    supplier_ref: str | None
+
+
+class HandOver(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="hand_over"):
+    """Give the goods of an attempt (from the vault) to the shop; byte-identical when repeated."""
+
+    key: str
+    takeover_id: str
+    order_id: str
+    claim_id: str
+    fence: int
+    channel: str
+    attempt_ref: str
+
+
+class Release(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="release"):
+    """Give the order back to the shop."""
+
+    key: str
+    takeover_id: str
+    order_id: str
+    claim_id: str
+    fence: int
+    reason: str
+
+
+class Quarantine(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="quarantine"):
+    """Lock the goods of an attempt away for ever: they may have been seen, or were not needed."""
+
+    key: str
+    takeover_id: str
+    attempt_ref: str
+    channel: str
+
+
+Effect = (
+    Notify
+    | CallWebhook
+    | SwitchChannel
+    | Claim
+    | Submit
+    | Query
+    | HandOver
+    | Release
+    | Quarantine
+)
+
+# When an outcome is unknown (timeout, reset, 5xx, crash): repeat the effect, or report and ask?
+REPEATS: dict[type[Effect], bool] = {
+    Notify: True,
+    CallWebhook: True,
+    SwitchChannel: True,
+    Claim: True,
+    Submit: False,
+    Query: True,
+    HandOver: True,
+    Release: True,
+    Quarantine: True,
+}
+
+effect_encoder = msgspec.json.Encoder()
+effect_decoder: msgspec.json.Decoder[Effect] = msgspec.json.Decoder(Effect)

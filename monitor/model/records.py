@@ -1,0 +1,222 @@
+"""The lines of the log: facts, answers of the outside, orders of people, and our own decisions.
+
+A decision carries the value it results in, so folding it again is an assignment: recovery never
+decides behind the cursor (design D4d). Ticks are not logged.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from monitor.model.alerts import Alert
+from monitor.model.events import OrderEvent
+from monitor.model.takeovers import TakeoverCase
+
+# --- answers: what became of an effect; `effect_key` closes its outbox row ----------------------
+
+
+class Notified(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="notified"):
+    """A message or webhook reached its receiver (`ok`) or was given up (`failed`)."""
+
+    effect_key: str
+    receiver: str
+    outcome: str
+    at_ms: int
+    detail: str = ""
+
+
+class SwitchAnswered(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="ack"):
+    """The shop's answer to `channel.switch`: applied, stale, refused; or expired unanswered."""
+
+    effect_key: str
+    epoch: int
+    status: str
+    applied_epoch: int | None
+    at_ms: int
+    detail: str = ""
+
+
+class ClaimAnswered(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="claimed"):
+    """The shop's answer to a claim; `status`: granted, already_delivered, denied."""
+
+    effect_key: str
+    takeover_id: str
+    status: str
+    at_ms: int
+    paid: bool = False
+    sku: str | None = None
+    quantity: int = 1
+    amount_minor: int | None = None
+    detail: str = ""
+
+
+class AttemptAnswered(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="attempted"
+):
+    """What a channel said to a submit or a query.
+
+    `outcome`: delivered (the goods are already in the vault), accepted, rejected, not_found,
+    unknown. `retry` (same, other, never) and `blame` (channel, order, us) come from its error
+    table. `is_query` tells a query's answer from a submit's.
+    """
+
+    effect_key: str
+    takeover_id: str
+    attempt_ref: str
+    outcome: str
+    at_ms: int
+    is_query: bool = False
+    code: str | None = None
+    retry: str = "other"
+    blame: str = "channel"
+    supplier_ref: str | None = None
+    goods_count: int = 0
+    goods_digest: str | None = None
+    cost_minor: int | None = None
+    detail: str = ""
+
+
+class HandOverAnswered(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="handed_over"
+):
+    """The shop took the goods (`delivered`), has delivered itself (`already_delivered`) or refused."""
+
+    effect_key: str
+    takeover_id: str
+    outcome: str
+    at_ms: int
+    detail: str = ""
+
+
+class EffectClosed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="closed"):
+    """A release or quarantine is through (`ok`) or was given up (`failed`)."""
+
+    effect_key: str
+    outcome: str
+    at_ms: int
+    detail: str = ""
+
+
+# --- orders of people -----------------------------------------------------------------------------
+
+
+class SwitchOrdered(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="op_switch"):
+    """A person sets the weights of a scope."""
+
+    scope: str
+    weights: dict[str, int]
+    reason: str
+    actor: str
+    at_ms: int
+
+
+class ChannelSteered(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="op_channel"
+):
+    """A person drains, locks (no automatic change) or unlocks a channel."""
+
+    channel: str
+    action: str
+    actor: str
+    at_ms: int
+    reason: str = ""
+
+
+class CaseResolved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="op_case"):
+    """A person closes an escalated takeover: delivered, refunded, alternative, not_delivered."""
+
+    takeover_id: str
+    resolution: str
+    actor: str
+    at_ms: int
+    note: str = ""
+
+
+# --- decisions ------------------------------------------------------------------------------------
+
+
+class Breached(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="breach"):
+    """At `at_ms` = paid + promise the order was neither delivered nor closed. Never revised."""
+
+    order_id: str
+    at_ms: int
+    channel: str
+    decided_ms: int
+
+
+class TierReached(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="tier"):
+    """An order entered tier 1, 2 or 3; once per order and tier."""
+
+    order_id: str
+    tier: int
+    decided_ms: int
+
+
+class SourceMoved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="source"):
+    """A source fell silent or came back."""
+
+    source: str
+    is_silent: bool
+    at_ms: int
+    last_event_ms: int
+    limit_ms: int
+
+
+class AlertMoved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="alert"):
+    """An alert changed state; carries the alert as it is now and where it came from."""
+
+    alert: Alert
+    previous: str
+    at_ms: int
+
+
+class SwitchDecided(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="switch"):
+    """A routing decision. Only `enforce` and `manual` allocate a new epoch and change the route."""
+
+    decision_id: str
+    scope: str
+    epoch: int
+    prev_epoch: int
+    weights: dict[str, int]
+    previous: dict[str, int]
+    reason: str
+    mode: str
+    evidence: msgspec.Raw
+    at_ms: int
+    valid_until_ms: int
+    inflight: int = 0
+
+
+class CaseMoved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="case"):
+    """A takeover case reached a new state; carries the case as it is now."""
+
+    case: TakeoverCase
+    at_ms: int
+
+
+Answer = (
+    Notified | SwitchAnswered | ClaimAnswered | AttemptAnswered | HandOverAnswered | EffectClosed
+)
+Instruction = SwitchOrdered | ChannelSteered | CaseResolved
+Decision = Breached | TierReached | SourceMoved | AlertMoved | SwitchDecided | CaseMoved
+Record = (
+    OrderEvent
+    | Notified
+    | SwitchAnswered
+    | ClaimAnswered
+    | AttemptAnswered
+    | HandOverAnswered
+    | EffectClosed
+    | SwitchOrdered
+    | ChannelSteered
+    | CaseResolved
+    | Breached
+    | TierReached
+    | SourceMoved
+    | AlertMoved
+    | SwitchDecided
+    | CaseMoved
+)
+
+record_encoder = msgspec.json.Encoder()
+record_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
