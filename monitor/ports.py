@@ -1,0 +1,241 @@
+"""Every seam between the core's shell and the world, on one page.
+
+Each docstring is the promise that the port's contract suite (`tests/contracts`) checks on every
+adapter. The embedded store is the distributed one with one producer, one partition, one node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from monitor.model.effects import Effect
+from monitor.model.records import Answer
+from monitor.model.times import UnixMs
+
+
+class Clock(Protocol):
+    """Tells the time; the only way to it outside tests."""
+
+    def now_ms(self) -> UnixMs:
+        """UTC milliseconds of the wall clock."""
+        ...
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """What one group commit writes to the log: `count` records as NDJSON.
+
+    `kind` is `entries` (facts, answers, instructions) or `decisions`.
+    """
+
+    kind: str
+    count: int
+    first_ms: int
+    last_ms: int
+    body: bytes
+
+
+class StoredSegment(msgspec.Struct, frozen=True):
+    """A segment with the position the log gave it; positions only grow."""
+
+    position: int
+    segment: Segment
+
+
+class EventLog(Protocol):
+    """The append-only log. Acknowledged means synced to disk."""
+
+    async def append(self, segment: Segment) -> int:
+        """Make the segment durable and return its position; raises StorageError, then nothing is kept."""
+        ...
+
+    async def read(self, after: int, max_bytes: int = 8_000_000) -> list[StoredSegment]:
+        """Segments after a position in order, at least one if there is any, up to about `max_bytes`."""
+        ...
+
+    async def trim(self, before_ms: int, up_to: int) -> int:
+        """Delete segments whose `last_ms` is older and whose position is ≤ `up_to`; returns how many."""
+        ...
+
+
+class OrderRow(msgspec.Struct, frozen=True):
+    """An order as stored: facts, timeline and attempts in one value; `closed_ms` None while open."""
+
+    order_id: str
+    closed_ms: int | None
+    body: bytes
+
+
+class AggregateRow(msgspec.Struct, frozen=True):
+    """One channel in one hour: sparse delay histogram (bucket → count) and orders never delivered.
+
+    Shapes: buckets as in `core/signals/histogram`; a row replaces the row with the same key.
+    """
+
+    hour_ms: int
+    channel: str
+    sku: str
+    delivered: dict[int, int]
+    never: int
+
+
+class OutboxRow(msgspec.Struct, frozen=True):
+    """One effect to perform. `lane` groups rows that share an endpoint and thus a worker.
+
+    `is_repeatable` False: after a crash it is never sent again, its outcome is unknown.
+    """
+
+    key: str
+    lane: str
+    body: bytes
+    due_ms: int
+    is_repeatable: bool = True
+    expires_ms: int | None = None
+    tries: int = 0
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """Ownership of a name; `epoch` is the fencing token in every write."""
+
+    name: str
+    owner: str
+    epoch: int
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """Everything one turn of the loop changes, written in one transaction.
+
+    `cursor` is the position of the last `entries` segment folded. `decisions` follows it in the
+    log. `done` and `cancelled` are outbox keys. `snapshot` replaces the previous one.
+    """
+
+    cursor: int
+    decisions: Segment | None = None
+    orders: tuple[OrderRow, ...] = ()
+    outbox: tuple[OutboxRow, ...] = ()
+    done: tuple[str, ...] = ()
+    cancelled: tuple[str, ...] = ()
+    aggregates: tuple[AggregateRow, ...] = ()
+    snapshot: bytes | None = None
+
+
+class Restart(msgspec.Struct, frozen=True):
+    """What is known at start: the snapshot, the log position it stands for, and the cursor."""
+
+    snapshot: bytes | None
+    snapshot_position: int
+    cursor: int
+
+
+class StateStore(Protocol):
+    """Order rows and the snapshot of the core, moved forward by fenced checkpoints."""
+
+    async def load(self) -> Restart:
+        """The newest snapshot and cursor; an empty store gives None, 0, 0."""
+        ...
+
+    async def lookup(self, order_ids: Sequence[str]) -> dict[str, OrderRow]:
+        """Stored orders by id; unknown ids are absent."""
+        ...
+
+    async def closed_ids(self) -> list[str]:
+        """Ids of all stored closed orders, to recognise late duplicates (design D4a)."""
+        ...
+
+    async def commit(self, lease: Lease, checkpoint: Checkpoint) -> int:
+        """Write all of it or nothing; returns the log position after it.
+
+        Raises: FencedError if the lease's epoch is no longer the newest, StorageError otherwise.
+        """
+        ...
+
+    async def purge(self, closed_before_ms: int) -> int:
+        """Delete orders closed before a time; returns how many."""
+        ...
+
+
+class LeaseStore(Protocol):
+    """Who may write. An epoch grows with every acquisition and is never reused."""
+
+    async def acquire(self, name: str, owner: str, now_ms: int, ttl_ms: int) -> Lease | None:
+        """Take a free or expired lease (or one's own again); None while somebody else holds it."""
+        ...
+
+    async def renew(self, lease: Lease, now_ms: int, ttl_ms: int) -> bool:
+        """Extend it; False if it was lost."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give it back; a lost lease is left alone."""
+        ...
+
+
+class Outbox(Protocol):
+    """Effects waiting to be performed; rows enter through `StateStore.commit`."""
+
+    async def claim(self, now_ms: int, limit: int, lease_ms: int) -> list[OutboxRow]:
+        """Due rows, marked as under way (durably, before the first byte leaves), oldest first.
+
+        A repeatable row whose claim expired is claimed again; another one never is.
+        """
+        ...
+
+    async def retry(self, key: str, due_ms: int) -> None:
+        """Put a claimed row back for later and count the try."""
+        ...
+
+    async def discard(self, keys: Sequence[str]) -> None:
+        """Delete rows that ended without an answer worth logging."""
+        ...
+
+    async def interrupted(self) -> list[OutboxRow]:
+        """Rows that were under way when the previous process ended; repeatable ones become due."""
+        ...
+
+    async def depth(self) -> dict[str, int]:
+        """Rows waiting or under way, by lane."""
+        ...
+
+
+class Aggregates(Protocol):
+    """Hourly history per channel and sku; rows enter through `StateStore.commit`."""
+
+    async def merge(
+        self, since_ms: int, channel: str | None = None, sku: str | None = None
+    ) -> AggregateRow:
+        """Sum of all rows from `since_ms` on (`hour_ms` is `since_ms`), optionally of one channel/sku."""
+        ...
+
+
+class Store(EventLog, StateStore, LeaseStore, Outbox, Aggregates, Protocol):
+    """The five storage ports, as one engine offers them."""
+
+    async def close(self) -> None:
+        """Flush and let go of files."""
+        ...
+
+    async def health(self) -> dict[str, str]:
+        """Facts for `/readyz?verbose` and `doctor`; raises StorageError when the store is unusable."""
+        ...
+
+
+class Performer(Protocol):
+    """Performs effects on the outside (chat, webhooks, shop, channels)."""
+
+    async def perform(self, effect: Effect) -> Answer:
+        """Do it and report what is known.
+
+        Raises: Transient (certainly not done, repeat later), UnknownOutcome (may be done),
+        Permanent (refused for good). Never leaks a secret in the message.
+        """
+        ...
+
+
+class TraceSink(Protocol):
+    """Takes finished order rows for tracing; never blocks and never raises."""
+
+    def offer(self, order_row: OrderRow) -> None:
+        """Queue one closed order for export; over the limit the oldest is dropped and counted."""
+        ...
