@@ -1,0 +1,87 @@
+# Delivery Monitor. Needs only Python >= 3.11, make and pip: everything else is installed into .venv,
+# pinned and hash-checked, and only again when a lock file changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+
+# The lock files name versions and hashes; where packages come from is the business of each machine.
+LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
+	--no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
+	$(if $(UPGRADE),--upgrade)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run demo test check check-format check-lint check-types check-floors check-shape \
+	format lock dist clean
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUNTIME) ## serve on embedded defaults, http://127.0.0.1:8080
+	$(BIN)/delivery-monitor serve
+
+demo: $(RUNTIME) ## a synthetic shop, an outage, an alert, a switch, a rescue; all on loopback
+	$(BIN)/delivery-monitor demo
+
+test: $(DEV) ## every test
+	$(BIN)/python -m pytest
+
+check: check-format check-lint check-types check-floors check-shape ## format, lint, types, floors, shape
+
+check-format: $(DEV)
+	$(BIN)/ruff format --check .
+
+check-lint: $(DEV)
+	$(BIN)/ruff check .
+
+check-types: $(DEV)
+	$(BIN)/mypy
+
+check-floors: $(DEV)
+	$(BIN)/lint-imports
+
+check-shape: $(DEV)
+	$(BIN)/python -m pytest -q tests/test_shape.py
+
+format: $(DEV) ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+# The target appears with its programme.
+ifneq ($(wildcard benchmarks/run.py),)
+.PHONY: bench
+bench: $(DEV) ## measure throughput, latency and memory on this machine
+	$(BIN)/python benchmarks/run.py
+endif
+
+lock: $(DEV) ## write the lock files again (UPGRADE=1 takes newer versions)
+	$(LOCK) --output-file requirements.lock pyproject.toml
+	$(LOCK) --extra build --constraint requirements.lock --output-file requirements-build.lock \
+		pyproject.toml
+	$(LOCK) --extra build --extra dev --constraint requirements-build.lock \
+		--output-file requirements-dev.lock pyproject.toml
+
+dist: $(DEV) ## build the wheel and the source archive into dist/
+	$(BIN)/python -m build --no-isolation
+
+clean: ## remove what the other targets made, except data/
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python >= 3.11 is needed, $(PYTHON) is older; try make PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv --without-pip $(VENV)
+
+$(RUNTIME): requirements-build.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --require-hashes --requirement requirements-build.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --require-hashes --requirement requirements-dev.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(RUNTIME) $@
