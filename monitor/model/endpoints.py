@@ -1,0 +1,130 @@
+"""Addresses and secrets of the outside, as adapters get them; the core never sees these.
+
+`monitor/config` builds them from `monitor.yaml`. Names match what effects carry: a `Notify` for
+integration `ops/dingtalk/0` finds its endpoint under that name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from monitor.model.secret import Secret
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A URL written in the configuration file, with its secret.
+
+    `kind`: webhook, dingtalk. `options` are the integration's own fields (validated by its schema).
+    """
+
+    name: str
+    kind: str
+    url: Secret  # robot URLs carry their token
+    secret: Secret | None = None
+    options: dict[str, Any] = {}
+
+
+class ShopEndpoints(msgspec.Struct, frozen=True):
+    """The shop's side of a takeover (contract §5)."""
+
+    claim_url: str
+    deliver_url: str
+    release_url: str | None = None
+    secret: Secret | None = None
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """One request template of an `http` channel; strings may hold `{{ attempt_ref }}` and friends."""
+
+    method: str
+    url: str
+    headers: dict[str, str] = {}
+    json: Any = None
+    form: dict[str, str] | None = None
+    timeout_ms: int = 10_000
+
+
+class AnswerRule(msgspec.Struct, frozen=True):
+    """One row of an answer table: first row whose `when` matches wins.
+
+    `when` maps a dotted path into the JSON answer (or `http`, the status) to a value or a list of
+    accepted values. `goods supplier_ref code cost` are paths.
+    """
+
+    outcome: str  # delivered, accepted, not_found, rejected
+    when: dict[str, Any]
+    goods: str | None = None
+    supplier_ref: str | None = None
+    code: str | None = None
+    cost: str | None = None
+
+
+class ErrorRule(msgspec.Struct, frozen=True):
+    """What a supplier's error code means: retry same, other or never; blame channel, order or us."""
+
+    retry: str = "other"
+    blame: str = "channel"
+
+
+class Signing(msgspec.Struct, frozen=True):
+    """How requests are signed: none, bearer, md5_sorted, hmac_sha256, standard_webhooks."""
+
+    kind: str = "none"
+    header: str | None = None
+    field: str | None = None
+    secret: Secret | None = None
+
+
+class HttpChannel(msgspec.Struct, frozen=True):
+    """A supplier API described in YAML (contract §5, `http` delivery channel)."""
+
+    name: str
+    submit: HttpRequest
+    query: HttpRequest | None
+    answers: tuple[AnswerRule, ...]
+    errors: dict[str, ErrorRule] = {}
+    sign: Signing = Signing()
+    capability: str = "opaque"
+    settle_ms: int = 600_000
+    max_cost_minor: int | None = None
+
+
+class Listen(msgspec.Struct, frozen=True):
+    """Where the service listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+class IngestKey(msgspec.Struct, frozen=True):
+    """An API key of one source; only its SHA-256 is kept."""
+
+    source: str
+    sha256: str
+    scopes: tuple[str, ...] = ("ingest",)
+
+
+class Telemetry(msgspec.Struct, frozen=True):
+    """OTLP export; nothing is imported while `endpoint` is None."""
+
+    endpoint: str | None = None
+    traces: bool = False
+
+
+class Endpoints(msgspec.Struct, frozen=True):
+    """Everything adapters need that the core must not know."""
+
+    listen: Listen = Listen()
+    data_dir: str = "./data"
+    integrations: tuple[Endpoint, ...] = ()  # named `<receiver>/<kind>/<index>`
+    webhooks: tuple[Endpoint, ...] = ()  # named `webhooks/<index>`
+    failover: Endpoint | None = None  # named `failover`
+    shop: ShopEndpoints | None = None
+    http_channels: tuple[HttpChannel, ...] = ()
+    keys: tuple[IngestKey, ...] = ()
+    egress_allow: tuple[str, ...] = ()  # networks, e.g. 10.0.0.0/8
+    config_hosts: tuple[str, ...] = ()  # host:port of every URL in the configuration file
+    allowed_hosts: tuple[str, ...] = ()  # extra names accepted in the Host header
+    telemetry: Telemetry = Telemetry()
