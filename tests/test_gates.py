@@ -1,5 +1,6 @@
 """The gates of `make check` hold: a planted import or call that the rules forbid is reported."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -139,3 +140,24 @@ def test_banned_call_is_reported_with_its_replacement(code: str) -> None:
 def test_banned_call_is_allowed_in_its_home(home: str, code: str) -> None:
     """The one home of a call may use it."""
     assert "TID251" not in run_ruff(home, code)
+
+
+@pytest.mark.parametrize(("in_ci", "outcome"), [("1", "1 failed, 1 xfailed"), ("0", "1 skipped")])
+def test_skipped_test_fails_in_ci_only(tmp_path: Path, in_ci: str, outcome: str) -> None:
+    """In CI nothing is skipped for want of a program; an expected failure is not a skip."""
+    (tmp_path / "test_planted.py").write_text(
+        "import pytest\n"
+        "def test_needs_a_program():\n    pytest.skip('no promtool')\n"
+        "@pytest.mark.xfail\ndef test_expected():\n    assert False\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", os.devnull, "-p", "tests.conftest", tmp_path],
+        cwd=ROOT,
+        env={"DELIVERY_MONITOR_CI": in_ci, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert outcome in done.stdout, done.stdout + done.stderr
