@@ -1,0 +1,31 @@
+"""Field types the configuration and the rule files share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from monitor.model.times import parse_duration
+
+
+def _duration(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value == 0:
+        return 0
+    if not isinstance(value, str):
+        raise ValueError("must be a duration such as 500ms, 60s, 3m, 6h, 30d")  # noqa: TRY004 - pydantic collects ValueError only
+    try:
+        return parse_duration(value)
+    except ValueError:
+        # The value is not repeated: it may be a secret pasted into the wrong line.
+        raise ValueError("is not a duration; write for example 500ms, 60s, 3m, 6h, 30d") from None
+
+
+Duration = Annotated[int, BeforeValidator(_duration)]
+"""Milliseconds, written `500ms`, `60s`, `3m`, `1h30m`, `30d`; a bare 0 is allowed."""
+
+
+class StrictModel(BaseModel):
+    """Base of every file model: no unknown field, no conversion between types, immutable."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
