@@ -78,7 +78,7 @@ class HttpClient:
         UnknownOutcome (it may have been done).
         """
         place = _place(url)
-        sent_headers = _checked_headers(headers or {})
+        sent_headers = _checked_headers(headers or {}, has_user=URL(url).raw_user is not None)
         session = self._session(is_trusted=place in self._config_hosts)
         failure: EffectError
         try:
@@ -194,9 +194,11 @@ def _canonical(entry: str) -> str:
     return host_port(f"http://{host}:{port}")
 
 
-def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def _checked_headers(headers: Mapping[str, str], *, has_user: bool) -> dict[str, str]:
     """Refuse what could end a header line: values may come from orders."""
     for name, value in headers.items():
+        if has_user and name.lower() == "authorization":
+            raise Permanent("credentials in the URL and in a header", code="bad_header")
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise Permanent("a header cannot be sent as it is", code="bad_header")
     return dict(headers)
