@@ -1,0 +1,143 @@
+"""A survival curve and what is read off it: the share of orders that still wait at an age.
+
+Two estimators (`survival.py`) make curves. A cohort's is a staircase, exact at every age. A
+period's is known at bucket edges only, and ln S is straight between them, which is a constant
+hazard inside a bucket. Beyond the last age seen a curve stays level: that is the highest share it
+can have, so nothing read off it promises a delivery nobody has seen.
+"""
+
+from __future__ import annotations
+
+from math import exp, log
+
+import msgspec
+import numpy as np
+
+from monitor.core.signals.arrays import FloatArray
+
+_TIE = 1e-9
+"""Relative slack of S(t) ≤ 1 - q: nine of ten delivered is 1 - 0.9 in any float arithmetic."""
+
+_SMALLEST = float(np.finfo(np.float64).tiny)
+_LONGEST_S = 2.0**26
+_STRAIGHT = 1e-9
+
+
+class Quantile(msgspec.Struct, frozen=True):
+    """An age in seconds by which a share of the orders is delivered, or the bound it lies beyond.
+
+    `value_s` is None when the curve does not come down that far; then `lower_bound_s` is the
+    largest age at which more than the remaining share is known to wait. Otherwise both are equal.
+    """
+
+    value_s: float | None
+    lower_bound_s: float
+
+
+class SurvivalCurve(msgspec.Struct, frozen=True, eq=False):
+    """Share of orders not delivered at each age.
+
+    Shapes: times_s and survival float64[k], ages ascending, S non-increasing and right-continuous:
+    survival[i] holds from times_s[i] on, and S is 1 before the first. `horizon_s` is the largest age
+    seen. With `is_interpolated` ln S is straight from (0, 0) through the points.
+    """
+
+    times_s: FloatArray
+    survival: FloatArray
+    n_events: int
+    n_censored: int
+    horizon_s: float
+    is_interpolated: bool = False
+
+    @property
+    def n(self) -> int:
+        """How many orders were seen, delivered or not."""
+        return self.n_events + self.n_censored
+
+    def at(self, t_s: float) -> float:
+        """S(t): share of orders delivered later than age t, in seconds; 1 before anything is known."""
+        if self.is_interpolated and self.times_s.size:
+            ages = np.concatenate(([0.0], self.times_s))
+            return exp(-float(np.interp(t_s, ages, np.concatenate(([0.0], self._hazard())))))
+        after = int(np.searchsorted(self.times_s, t_s, side="right"))
+        return float(self.survival[after - 1]) if after else 1.0
+
+    def quantile(self, q: float) -> Quantile:
+        """Smallest age t with S(t) ≤ 1 - q."""
+        return self._reach(0.0, 1.0, q)
+
+    def remaining_quantile(self, age_s: float, q: float) -> Quantile:
+        """Total age at which a share q of the orders that already waited `age_s` is delivered.
+
+        Nothing is known (None, bound = the age itself) when no order seen ever waited that long.
+        """
+        age_s = max(0.0, age_s)
+        return self._reach(age_s, self.at(age_s), q)
+
+    def probability_later_than(self, limit_s: float, age_s: float) -> float | None:
+        """Probability that an order waiting since `age_s` is delivered after age `limit_s`.
+
+        1 when the limit has passed; None when no order seen ever waited longer than `age_s`. A
+        limit beyond the horizon gives the probability of the horizon, an upper bound.
+        """
+        age_s = max(0.0, age_s)
+        if limit_s <= age_s:
+            return 1.0
+        waiting = self.at(age_s) if age_s > 0.0 else 1.0
+        if self.n == 0 or waiting <= 0.0 or (age_s > 0.0 and age_s >= self.horizon_s):
+            return None
+        return min(1.0, self.at(limit_s) / waiting)
+
+    def restricted_mean(self, tau_s: float = 1800.0) -> float | None:
+        """Mean of min(delay, tau) in seconds, the area under S up to tau; None without observations.
+
+        Orders that wait count with what the curve leaves open, so a window without any delivery
+        gives tau itself: a number to show beside n, never to page on.
+        Source: Royston and Parmar 2013; equals lifelines `restricted_mean_survival_time`.
+        """
+        if self.n == 0:
+            return None
+        tau_s = max(0.0, min(_LONGEST_S, tau_s))
+        inner = int(np.searchsorted(self.times_s, tau_s, side="left"))
+        edges = np.concatenate(([0.0], self.times_s[:inner], [tau_s]))
+        start = np.concatenate(([1.0], self.survival[:inner]))
+        if not self.is_interpolated:
+            return float(np.sum(start * np.diff(edges)))
+        end = np.append(self.survival[:inner], self.at(tau_s))
+        drop = np.log(np.maximum(start, _SMALLEST)) - np.log(np.maximum(end, _SMALLEST))
+        is_steep = drop > _STRAIGHT
+        height = np.where(is_steep, (start - end) / np.where(is_steep, drop, 1.0), start)
+        return float(np.sum(height * np.diff(edges)))
+
+    def _hazard(self) -> FloatArray:
+        """Cumulative hazard -ln S at the points, kept finite where S is 0."""
+        return -np.log(np.maximum(self.survival, _SMALLEST))
+
+    def _reach(self, age_s: float, waiting: float, q: float) -> Quantile:
+        """Smallest age ≥ age_s at which S has come down to (1 - q) of `waiting` = S(age_s)."""
+        if self.n == 0 or waiting <= 0.0:
+            return Quantile(None, age_s)
+        wanted = (1.0 - min(max(q, 0.0), 1.0)) * waiting
+        if wanted >= waiting:
+            return Quantile(age_s, age_s)
+        # S descends, so its negative is what searchsorted wants.
+        point = int(np.searchsorted(-self.survival, -wanted * (1.0 + _TIE), side="left"))
+        if point == self.survival.size:
+            bound = max(age_s, self.horizon_s)
+            return Quantile(None, bound)
+        value = max(age_s, self._age_inside(point, wanted))
+        return Quantile(value, value)
+
+    def _age_inside(self, point: int, wanted: float) -> float:
+        """Age at which S equals `wanted` on the way down to a point; the point itself on a stair."""
+        until = float(self.times_s[point])
+        if not self.is_interpolated:
+            return until
+        hazard = self._hazard()
+        since = float(self.times_s[point - 1]) if point else 0.0
+        before = float(hazard[point - 1]) if point else 0.0
+        rise = float(hazard[point]) - before
+        if rise <= 0.0:
+            return until
+        share = (-log(max(wanted, _SMALLEST)) - before) / rise
+        return since + min(max(share, 0.0), 1.0) * (until - since)

@@ -1,0 +1,168 @@
+"""Is this many bad ones of so few more than chance? Tests and bounds for small counts.
+
+A rule "> 2 %" on raw ratios pages a healthy shop daily; a Wilson bound still fires on one of ten.
+The exact binomial tail does not (`reference/alerting.md` §3). Probabilities are computed as one
+term by the saddle-point form, exact to 1e-13 where differences of `lgamma` lose seven digits at a
+million orders, and its neighbours by ratios.
+Source: C. Loader, Fast and Accurate Computation of Binomial Probabilities, 2000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import exp, lgamma, log, log1p, pi, sqrt
+
+import numpy as np
+
+from monitor.core.signals.arrays import IntArray, exact_sum
+
+_HALF_LOG_TWO_PI = 0.5 * log(2.0 * pi)
+_SERIES_FROM = 16
+_NEGLIGIBLE = 1e-18
+_STEPS_MAX = 200
+_WORST_SHARE_INVERSE = 20
+
+
+def binomial_tail(k: int, n: int, p: float) -> float:
+    """P(X ≥ k) for X ~ Binomial(n, p), exact to 1e-9; time grows with √n."""
+    if k <= 0:
+        return 1.0
+    if k > n or not p > 0.0:
+        return 0.0
+    if p >= 1.0:
+        return 1.0
+    odds = p / (1.0 - p)
+    # Sum the side that does not hold the mean: its terms fall from the first one on.
+    if k > n * p:
+        tail = _sum_falling(_binomial_term(k, n, p), k, n, lambda j: (n - j) / (j + 1) * odds)
+        return min(1.0, tail)
+    first = _binomial_term(k - 1, n, p)
+    rest = _sum_falling(first, 0, k - 1, lambda i: (k - 1 - i) / (n - k + 2 + i) / odds)
+    return max(0.0, 1.0 - rest)
+
+
+def wilson_interval(k: float, n: int, z: float = 2.576) -> tuple[float, float]:
+    """Interval of a share k/n to draw, not to decide; z = 2.576 is 99 % two-sided.
+
+    (0, 1) when n is 0. `k` may be a sum of losses in [0, 1], whose variance is never larger.
+    Source: Wilson 1927.
+    """
+    if n <= 0:
+        return (0.0, 1.0)
+    share = min(max(k / n, 0.0), 1.0)
+    weight = z * z / n
+    middle = (share + weight / 2.0) / (1.0 + weight)
+    half = z * sqrt(share * (1.0 - share) / n + weight / (4.0 * n)) / (1.0 + weight)
+    # At the ends of the scale the bound is the end itself; floats miss it by an ulp.
+    low = 0.0 if share == 0.0 else max(0.0, middle - half)
+    return (low, 1.0 if share == 1.0 else min(1.0, middle + half))
+
+
+def is_significant(k: int, n: int, limit: float, confidence: float) -> bool:
+    """Does k of n exceed the limit, and would that be rarer than 1 - confidence at the limit?
+
+    With a limit of 2 % and confidence 0.99 one of ten is chance, three of ten are not.
+    """
+    return n > 0 and k / n > limit and binomial_tail(k, n, limit) <= 1.0 - confidence
+
+
+def trimmed_mean_ms(delays_ms: IntArray) -> float | None:
+    """Mean in ms without the worst 5 %, at least one; None when nothing is left.
+
+    Shapes: int64[n]; negative delays count as 0. The gate of mean rules: one order of ten stuck for
+    an hour lifts the mean above three minutes, not this one.
+    """
+    delays = np.maximum(np.asarray(delays_ms, dtype=np.int64), 0)
+    n_kept = delays.size - max(1, -(-delays.size // _WORST_SHARE_INVERSE))
+    if n_kept <= 0:
+        return None
+    return exact_sum(np.partition(delays, n_kept - 1)[:n_kept]) / n_kept
+
+
+def rate_lower_bound(count: int, span_ms: int, confidence: float = 0.99) -> float:
+    """Lower confidence bound of a Poisson rate, in events per ms; 0 without events or time.
+
+    Exact (Garwood 1936): the rate at which `count` or more had the probability 1 - confidence,
+    found by Newton steps kept inside a bracket.
+    """
+    if count <= 0 or span_ms <= 0:
+        return 0.0
+    wanted = min(max(1.0 - confidence, 1e-12), 1.0 - 1e-12)
+    low, high = 0.0, count + 40.0 * sqrt(count) + 40.0
+    mean = float(count)
+    for _ in range(_STEPS_MAX):
+        tail, slope = _poisson_tail(count, mean)
+        if tail < wanted:
+            low = mean
+        else:
+            high = mean
+        step = (tail - wanted) / slope if slope > 0.0 else 0.0
+        following = mean - step
+        if not low < following < high:
+            following = 0.5 * (low + high)
+        if abs(following - mean) <= 1e-13 * mean:
+            break
+        mean = following
+    return mean / span_ms
+
+
+def _poisson_tail(k: int, mean: float) -> tuple[float, float]:
+    """P(X ≥ k) for X ~ Poisson(mean), k ≥ 1, and its derivative by the mean, P(X = k - 1)."""
+    term = exp(-_stirling_rest(k) - _deviance(k, mean)) / sqrt(2.0 * pi * k)
+    before = term * k / mean
+    if k > mean:
+        limit = k + 1_000_000
+        return min(1.0, _sum_falling(term, k, limit, lambda j: mean / (j + 1))), before
+    rest = _sum_falling(before, 0, k - 1, lambda i: (k - 1 - i) / mean)
+    return max(0.0, 1.0 - rest), before
+
+
+def _sum_falling(term: float, start: int, stop: int, ratio: Callable[[int], float]) -> float:
+    """Sum term_start … term_stop, each `ratio(j)` times the one before, until they stop mattering."""
+    total = term
+    for j in range(start, stop):
+        term *= ratio(j)
+        total += term
+        if term <= total * _NEGLIGIBLE:
+            break
+    return total
+
+
+def _binomial_term(k: int, n: int, p: float) -> float:
+    """P(X = k) for 0 < p < 1, 0 ≤ k ≤ n."""
+    if k == 0:
+        return exp(n * log1p(-p))
+    if k == n:
+        return exp(n * log(p))
+    exponent = (
+        _stirling_rest(n)
+        - _stirling_rest(k)
+        - _stirling_rest(n - k)
+        - _deviance(k, n * p)
+        - _deviance(n - k, n * (1.0 - p))
+    )
+    return exp(exponent) * sqrt(n / (2.0 * pi * k * (n - k)))
+
+
+def _stirling_rest(n: int) -> float:
+    """What Stirling's formula leaves of ln n!, n ≥ 1."""
+    if n < _SERIES_FROM:
+        return lgamma(n + 1.0) - (n + 0.5) * log(n) + n - _HALF_LOG_TWO_PI
+    square = float(n) * n
+    return (1 / 12 - (1 / 360 - (1 / 1260 - 1 / (1680 * square)) / square) / square) / n
+
+
+def _deviance(x: float, mean: float) -> float:
+    """x·ln(x/mean) + mean - x, without the cancellation near x = mean (a series in their ratio)."""
+    if abs(x - mean) >= 0.1 * (x + mean):
+        return x * log(x / mean) + mean - x
+    ratio = (x - mean) / (x + mean)
+    total = (x - mean) * ratio
+    power = 2.0 * x * ratio
+    for odd in range(3, 2 * _STEPS_MAX, 2):
+        power *= ratio * ratio
+        longer = total + power / odd
+        if longer == total:
+            break
+        total = longer
+    return total

@@ -1,0 +1,125 @@
+"""Delays in 1,024 base-2 log buckets: the one histogram behind every exported and stored delay.
+
+Bucket i covers (2**(i/32 - 6), 2**((i+1)/32 - 6)] seconds, which is the OpenTelemetry exponential
+histogram at scale 5, shifted by 192 buckets: 15.6 ms to two years in steps of 2.2 %. Delays are
+whole milliseconds, so the edges that matter are the largest milliseconds of each bucket. They are
+computed in integers, and looking a delay up needs no logarithm that could round a power of two into
+the neighbouring bucket.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from math import isqrt, log2
+
+import msgspec
+import numpy as np
+
+from monitor.core.signals.arrays import FloatArray, IntArray, exact_sum, read_only
+
+SCALE = 5
+BUCKETS = 1024
+
+_PER_OCTAVE = 1 << SCALE
+_LOWEST_EXPONENT = -6
+_SHIFT = -_LOWEST_EXPONENT * _PER_OCTAVE
+
+
+def _largest_ms(edge: int) -> int:
+    """Floor of 1000 · 2**(edge/32 - 6) ms: an exact 32nd root, taken as five integer square roots."""
+    power: int = 1000**_PER_OCTAVE
+    power = power << (edge - _SHIFT) if edge >= _SHIFT else power >> (_SHIFT - edge)
+    for _ in range(SCALE):
+        power = isqrt(power)
+    return power
+
+
+_LARGEST_MS = tuple(_largest_ms(edge) for edge in range(1, BUCKETS + 1))
+
+UPPER_S: FloatArray = read_only(
+    np.exp2(np.arange(1, BUCKETS + 1, dtype=np.float64) / _PER_OCTAVE + _LOWEST_EXPONENT)
+)
+LOWER_S: FloatArray = read_only(
+    np.exp2(np.arange(BUCKETS, dtype=np.float64) / _PER_OCTAVE + _LOWEST_EXPONENT)
+)
+UPPER_MS: IntArray = read_only(np.array(_LARGEST_MS, dtype=np.int64))
+"""Largest whole millisecond of each bucket; below 1.5 s some buckets hold none at all."""
+TOP_MS = _LARGEST_MS[-1]
+
+
+def bucket_index(delay_ms: int) -> int:
+    """Bucket of one delay; 0.3 µs, against 10 µs for the vector path on one value."""
+    return min(bisect_left(_LARGEST_MS, delay_ms), BUCKETS - 1)
+
+
+def bucket_indices(delays_ms: IntArray) -> IntArray:
+    """Buckets of many delays, equal to `bucket_index` of each.
+
+    Shapes: int64[n] → int64[n]. Delays below the range, negative ones too, are in bucket 0, delays
+    above it in the last.
+    """
+    found = np.searchsorted(UPPER_MS, np.asarray(delays_ms, dtype=np.int64), side="left")
+    return np.minimum(found, BUCKETS - 1).astype(np.int64, copy=False)
+
+
+class LogHistogram(msgspec.Struct, frozen=True, eq=False):
+    """Counts per bucket and the exact sum of the delays; merged by addition.
+
+    Shapes: counts int64[1024], read-only. A quantile lies in the bucket of the exact one, so it is
+    at most 2.2 % away, 1.1 % when interpolation is no worse than the middle of the bucket.
+    """
+
+    counts: IntArray
+    sum_ms: int
+
+    @staticmethod
+    def empty() -> LogHistogram:
+        """The histogram of no delays, neutral under `merge`."""
+        return LogHistogram(read_only(np.zeros(BUCKETS, dtype=np.int64)), 0)
+
+    @staticmethod
+    def of(delays_ms: IntArray) -> LogHistogram:
+        """Count delays in ms, int64[n]; negative ones count as 0."""
+        delays = np.maximum(np.asarray(delays_ms, dtype=np.int64), 0)
+        counts = np.bincount(bucket_indices(delays), minlength=BUCKETS).astype(np.int64)
+        return LogHistogram(read_only(counts), exact_sum(delays))
+
+    def merge(self, other: LogHistogram) -> LogHistogram:
+        """Add two histograms, `LogHistogram.merge(a, b)`; exact, in any order."""
+        return LogHistogram(read_only(self.counts + other.counts), self.sum_ms + other.sum_ms)
+
+    @property
+    def total(self) -> int:
+        """How many delays were counted."""
+        return int(self.counts.sum())
+
+    def quantile(self, q: float) -> float | None:
+        """Delay in seconds that a share q of the counted orders did not exceed; None when empty."""
+        total = self.total
+        if total == 0:
+            return None
+        reached = np.cumsum(self.counts)
+        wanted = min(max(q, 0.0), 1.0) * total
+        # Not below a tiny positive rank, so that q = 0 finds the first bucket that holds anything.
+        bucket = int(np.searchsorted(reached, max(wanted, 1e-9 * total), side="left"))
+        inside = int(self.counts[bucket])
+        share = min(max((wanted - (int(reached[bucket]) - inside)) / inside, 0.0), 1.0)
+        return float(LOWER_S[bucket] * 2.0 ** (share / _PER_OCTAVE))
+
+    def count_at_most(self, limit_ms: int) -> int:
+        """How many delays are ≤ limit: exact on powers of two seconds, else interpolated.
+
+        Boundaries a promise rests on (60 s, 180 s) are counted where the orders are, not here.
+        """
+        if limit_ms < 0:
+            return 0
+        bucket = bucket_index(limit_ms)
+        below = int(self.counts[:bucket].sum())
+        inside = int(self.counts[bucket])
+        if limit_ms >= _LARGEST_MS[bucket]:
+            return below + inside
+        if bucket == 0:
+            share = (limit_ms + 1) / (_LARGEST_MS[0] + 1)
+        else:
+            share = log2(limit_ms / 1000) * _PER_OCTAVE + _SHIFT - bucket
+        return below + int(inside * min(max(share, 0.0), 1.0) + 0.5)

@@ -1,0 +1,189 @@
+"""How long orders wait, from delivered and waiting ones together.
+
+An order in flight is a censored observation: it says "longer than this", and leaving it out makes a
+total outage look healthy. Refund, cancel and failure before delivery are *not* censoring, they
+compete with delivery: such an order stays at risk for ever (`NEVER_MS`).
+
+* `cohort`: orders paid in a window, product-limit on raw milliseconds, for finished reports.
+* `period`: order-time spent in a window, left-truncated, on log buckets, for "now". It forgets the
+  healthy past at once, and its sums are integers that shards add bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from monitor.core.signals.arrays import BoolArray, FloatArray, IntArray, exact_sum, read_only
+from monitor.core.signals.curve import Quantile, SurvivalCurve
+from monitor.core.signals.histogram import (
+    BUCKETS,
+    LOWER_S,
+    TOP_MS,
+    UPPER_MS,
+    UPPER_S,
+    bucket_indices,
+)
+
+__all__ = [
+    "NEVER_MS",
+    "Exposure",
+    "Quantile",
+    "SurvivalCurve",
+    "cohort",
+    "curve",
+    "exposure",
+    "mean_lower_bound_s",
+    "merge_exposures",
+    "period",
+]
+
+NEVER_MS = 1 << 52
+"""Duration of an order closed undelivered: at risk at every age, delivered at none. 142,000 years;
+added to a time of day it is still exact in a float64."""
+
+_BELOW_MS: IntArray = read_only(np.concatenate((np.zeros(1, dtype=np.int64), UPPER_MS[:-1])))
+_WIDTH_MS: IntArray = read_only(UPPER_MS - _BELOW_MS)
+
+
+def cohort(durations_ms: IntArray, is_delivered: BoolArray) -> SurvivalCurve:
+    """Product-limit estimate over the orders of a finished report.
+
+    Shapes: int64[n], bool[n]. A duration is the delay of a delivered order, the age of a waiting
+    one, or NEVER_MS. Negative durations count as 0.
+    Source: Kaplan and Meier 1958; a delivery and a censoring of the same age happen in that order.
+    """
+    durations = _durations(durations_ms)
+    delivered = np.asarray(is_delivered, dtype=np.bool_) & (durations < NEVER_MS)
+    ages, deliveries = np.unique(durations[delivered], return_counts=True)
+    at_risk = durations.size - np.searchsorted(np.sort(durations), ages, side="left")
+    remaining: FloatArray = np.cumprod((at_risk - deliveries) / at_risk, dtype=np.float64)
+    times_s: FloatArray = ages.astype(np.float64) / 1000.0
+    finite = durations[durations < NEVER_MS]
+    n_events = int(np.count_nonzero(delivered))
+    return SurvivalCurve(
+        times_s=read_only(times_s),
+        survival=read_only(remaining),
+        n_events=n_events,
+        n_censored=durations.size - n_events,
+        horizon_s=float(finite.max()) / 1000.0 if finite.size else 0.0,
+    )
+
+
+class Exposure(msgspec.Struct, frozen=True, eq=False):
+    """What a window saw at each age: deliveries, and the time orders spent there.
+
+    Shapes: int64[1024] over the histogram's buckets, read-only; `person_ms` is order-milliseconds,
+    `held_ms` what delivered orders would have added had they waited to the end of their bucket.
+    """
+
+    events: IntArray
+    person_ms: IntArray
+    censored: int
+    held_ms: IntArray = msgspec.field(
+        default_factory=lambda: read_only(np.zeros(BUCKETS, dtype=np.int64))
+    )
+
+
+def exposure(entry_ages_ms: IntArray, exit_ages_ms: IntArray, is_delivered: BoolArray) -> Exposure:
+    """Spread the part of each order's life that lies in the window over the age buckets.
+
+    Shapes: int64[n], int64[n], bool[n]. Entry is the age at the start of the window (0 if paid
+    inside it), exit the age at delivery or at the window's end. An order closed undelivered exits
+    with the age it would have by now. Ages beyond two years spend no further time.
+    """
+    leaving = np.clip(np.asarray(exit_ages_ms, dtype=np.int64), 0, TOP_MS)
+    entering = np.clip(np.asarray(entry_ages_ms, dtype=np.int64), 0, leaving)
+    delivered = np.asarray(is_delivered, dtype=np.bool_) & (
+        np.asarray(exit_ages_ms, dtype=np.int64) < NEVER_MS
+    )
+    bucket = bucket_indices(leaving)[delivered]
+    held = np.zeros(BUCKETS, dtype=np.int64)
+    np.add.at(held, bucket, UPPER_MS[bucket] - leaving[delivered])
+    return Exposure(
+        events=read_only(np.bincount(bucket, minlength=BUCKETS).astype(np.int64)),
+        person_ms=read_only(_time_until(leaving) - _time_until(entering)),
+        censored=leaving.size - bucket.size,
+        held_ms=read_only(held),
+    )
+
+
+def merge_exposures(parts: Sequence[Exposure]) -> Exposure:
+    """Add exposures of disjoint orders or disjoint times; exact, in any order, empty for none."""
+    events, person, held = (np.zeros(BUCKETS, dtype=np.int64) for _ in range(3))
+    for part in parts:
+        events += part.events
+        person += part.person_ms
+        held += part.held_ms
+    return Exposure(
+        events=read_only(events),
+        person_ms=read_only(person),
+        censored=sum(part.censored for part in parts),
+        held_ms=read_only(held),
+    )
+
+
+def curve(window: Exposure) -> SurvivalCurve:
+    """Left-truncated survival curve of a window, S = exp(-Σ of the hazard per bucket).
+
+    For many orders the hazard of a bucket is e·w/E. That form takes deliveries as spread over the
+    bucket and fails when they share one age, as they do where a shop's clock counts whole seconds:
+    a hundred orders delivered after exactly 1 s leave S = 0.37, and p90 "not reached". So deliveries
+    are counted as at risk to the end of their bucket, and tied ones leave one after the other
+    (Fleming and Harrington 1984), Σ 1/(n - i) ≈ ln((n + ½)/(n - e + ½)). It agrees with the
+    product-limit to 0.001 at n ≥ 2000, and unlike it never reaches 0, which one lone young order
+    delivered in the window would otherwise do for all the older ones that wait.
+    """
+    is_hit = window.events > 0
+    deliveries = window.events[is_hit].astype(np.float64)
+    at_risk = (window.person_ms + window.held_ms)[is_hit] / _WIDTH_MS[is_hit]
+    at_risk = np.maximum(at_risk, deliveries)
+    hazard: FloatArray = np.zeros(BUCKETS, dtype=np.float64)
+    hazard[is_hit] = np.log((at_risk + 0.5) / (at_risk - deliveries + 0.5))
+    seen = np.flatnonzero(is_hit | (window.person_ms > 0))
+    n_seen = int(seen[-1]) + 1 if seen.size else 0
+    return SurvivalCurve(
+        times_s=UPPER_S[:n_seen],
+        survival=read_only(np.exp(-np.cumsum(hazard[:n_seen]))),
+        n_events=int(window.events.sum()),
+        n_censored=window.censored,
+        horizon_s=float(LOWER_S[n_seen - 1]) if n_seen > 1 else 0.0,
+        is_interpolated=True,
+    )
+
+
+def period(
+    entry_ages_ms: IntArray, exit_ages_ms: IntArray, is_delivered: BoolArray
+) -> SurvivalCurve:
+    """Survival curve of the order-time spent in one window; see `exposure` and `curve`."""
+    return curve(exposure(entry_ages_ms, exit_ages_ms, is_delivered))
+
+
+def mean_lower_bound_s(durations_ms: IntArray) -> float | None:
+    """(Σ delays + Σ ages of those waiting) / n in seconds: the mean delay cannot be less.
+
+    Shapes: int64[n]. Pass an order closed undelivered with the age it would have by now; those
+    given as NEVER_MS have no age and are left out. None when nothing is left.
+    """
+    durations = _durations(durations_ms)
+    finite = durations[durations < NEVER_MS]
+    return exact_sum(finite) / finite.size / 1000.0 if finite.size else None
+
+
+def _durations(durations_ms: IntArray) -> IntArray:
+    return np.clip(np.asarray(durations_ms, dtype=np.int64), 0, NEVER_MS)
+
+
+def _time_until(ages_ms: IntArray) -> IntArray:
+    """Order-milliseconds per bucket of orders that each lived from age 0 to the given age.
+
+    O(n + buckets): an order fills every bucket below its last one, and part of that one.
+    """
+    bucket = bucket_indices(ages_ms)
+    ending = np.bincount(bucket, minlength=BUCKETS)
+    beyond = ages_ms.size - np.cumsum(ending)
+    spent = (_WIDTH_MS * beyond).astype(np.int64)
+    np.add.at(spent, bucket, ages_ms - _BELOW_MS[bucket])
+    return spent

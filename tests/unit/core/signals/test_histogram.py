@@ -1,0 +1,154 @@
+"""Log buckets against the OpenTelemetry SDK's mapping, exact edges and exact quantiles."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.sdk.metrics._internal.exponential_histogram.mapping.logarithm_mapping import (
+    LogarithmMapping,
+)
+
+from monitor.core.signals.histogram import (
+    BUCKETS,
+    LOWER_S,
+    SCALE,
+    TOP_MS,
+    UPPER_MS,
+    UPPER_S,
+    LogHistogram,
+    bucket_index,
+    bucket_indices,
+)
+from tests.unit.core.signals.strategies import ages_ms, int64, shares
+
+
+def test_bucket_of_any_delay_equals_the_sdk_mapping() -> None:
+    """Index 192 lower than the SDK's, for 20,000 delays over the whole range."""
+    random = np.random.default_rng(1)
+    delays = np.exp2(random.uniform(4.0, 35.9, 20_000)).astype(np.int64)
+    sdk = LogarithmMapping(SCALE)
+    expected = [sdk.map_to_index(delay / 1000) + 192 for delay in delays.tolist()]
+    assert bucket_indices(delays).tolist() == expected
+    assert [bucket_index(delay) for delay in delays.tolist()] == expected
+
+
+@pytest.mark.parametrize("exponent", range(-3, 27))
+def test_power_of_two_is_the_upper_edge_of_its_bucket(exponent: int) -> None:
+    """Edges are upper-inclusive: 2**e s is the last of its bucket, one ms more is in the next."""
+    delay_ms = 125 * 2 ** (exponent + 3)
+    bucket = LogarithmMapping(SCALE).map_to_index(2.0**exponent) + 192
+    assert bucket == 32 * (exponent + 6) - 1
+    assert bucket_index(delay_ms) == bucket
+    assert bucket_indices(int64([delay_ms])).tolist() == [bucket]
+    assert exponent == 26 or bucket_index(delay_ms + 1) > bucket
+
+
+def test_integer_edges_are_the_floor_of_the_real_ones() -> None:
+    """Each is the largest whole ms of its bucket, by 40-digit decimal arithmetic."""
+    with localcontext() as context:
+        context.prec = 40
+        for bucket in range(BUCKETS):
+            edge = Decimal(1000) * Decimal(2) ** (Decimal(bucket + 1) / 32 - 6)
+            # Powers of two come out of `**` a hair off, so they are told apart by their exponent.
+            if (bucket + 1) % 32 == 0:
+                edge = Decimal(1000) * Decimal(2) ** ((bucket + 1) // 32 - 6)
+            assert int(UPPER_MS[bucket]) == math.floor(edge), bucket
+
+
+def test_edges_in_seconds_double_every_32_buckets() -> None:
+    """The first bucket starts at 2**-6 s, the last ends at 2**26 s, and arrays are read-only."""
+    assert float(LOWER_S[0]) == 0.015625
+    assert float(UPPER_S[-1]) == 67_108_864.0
+    assert float(UPPER_S[191]) == 1.0
+    np.testing.assert_array_equal(UPPER_S[:-1], LOWER_S[1:])
+    np.testing.assert_allclose(UPPER_S[32:], 2 * UPPER_S[:-32], rtol=1e-15)
+    with pytest.raises(ValueError, match="read-only"):
+        UPPER_S[0] = 1.0
+
+
+@given(st.lists(ages_ms, max_size=50))
+def test_scalar_and_vector_agree_on_any_int64(delays: list[int]) -> None:
+    """Two paths, one answer, inside the range."""
+    vector = bucket_indices(int64(delays)).tolist()
+    assert vector == [bucket_index(delay) for delay in delays]
+    assert all(0 <= bucket < BUCKETS for bucket in vector)
+
+
+def test_delays_outside_the_range_are_in_the_end_buckets() -> None:
+    """Below 16 ms and negative in the first, above two years in the last."""
+    assert bucket_indices(int64([-5, 0, 15, TOP_MS, TOP_MS + 1, 2**62])).tolist() == (
+        [0, 0, 0, 1023, 1023, 1023]
+    )
+
+
+@pytest.mark.parametrize("q", [0.01, 0.25, 0.5, 0.9, 0.99, 0.999, 1.0])
+def test_quantile_is_within_a_bucket_of_the_exact_one(q: float) -> None:
+    """At most 2.2 % from the sorted sample, over six decades."""
+    delays = np.random.default_rng(2).lognormal(9.0, 2.0, 50_000).astype(np.int64) + 20
+    exact_s = np.sort(delays)[math.ceil(q * delays.size) - 1] / 1000
+    found = LogHistogram.of(delays).quantile(q)
+    assert found is not None
+    assert abs(found / exact_s - 1) < 2 ** (1 / 32) - 1
+
+
+def test_quantile_is_interpolated_on_the_log_scale() -> None:
+    """Four delays in the bucket ending at 1 s: the median is half-way through it."""
+    histogram = LogHistogram.of(int64([980, 985, 990, 1000]))
+    assert histogram.quantile(0.5) == pytest.approx(2 ** (-1 / 64), rel=1e-12)
+    assert histogram.quantile(0.0) == pytest.approx(2 ** (-1 / 32), rel=1e-12)
+    assert histogram.quantile(1.0) == pytest.approx(1.0, rel=1e-12)
+
+
+def test_count_at_most_is_exact_on_powers_of_two() -> None:
+    """Classic Prometheus buckets at 1, 2, 4 … s carry true counts."""
+    delays = np.random.default_rng(3).lognormal(9.0, 1.5, 20_000).astype(np.int64)
+    histogram = LogHistogram.of(delays)
+    for exponent in range(-3, 15):
+        limit_ms = 125 * 2 ** (exponent + 3)
+        assert histogram.count_at_most(limit_ms) == np.count_nonzero(delays <= limit_ms)
+
+
+def test_count_at_most_between_edges_is_interpolated() -> None:
+    """The log middle of a bucket of ten holds five; ends hold none and all."""
+    histogram = LogHistogram.of(int64([1_010_000] * 10))
+    bucket = bucket_index(1_010_000)
+    middle_ms = round(1000 * math.sqrt(LOWER_S[bucket] * UPPER_S[bucket]))
+    assert histogram.count_at_most(middle_ms) == 5
+    assert histogram.count_at_most(int(UPPER_MS[bucket - 1])) == 0
+    assert histogram.count_at_most(int(UPPER_MS[bucket])) == 10
+    assert histogram.count_at_most(-1) == 0
+
+
+def test_sum_beyond_int64_is_exact() -> None:
+    """Three delays of 2**62 ms add up to more than an int64 holds."""
+    assert LogHistogram.of(int64([2**62, 2**62, 2**62, 7])).sum_ms == 3 * 2**62 + 7
+
+
+@given(st.lists(ages_ms, max_size=40), st.integers(0, 40), shares, ages_ms)
+def test_shards_equal_the_whole_and_everything_is_defined(
+    delays: list[int], cut: int, q: float, limit_ms: int
+) -> None:
+    """Any cut merges to the same bits; quantiles and counts never fail and never are NaN."""
+    whole = LogHistogram.of(int64(delays))
+    merged = LogHistogram.merge(
+        LogHistogram.of(int64(delays[cut:])), LogHistogram.of(int64(delays[:cut]))
+    )
+    assert merged.counts.tolist() == whole.counts.tolist()
+    assert merged.sum_ms == whole.sum_ms == sum(max(0, delay) for delay in delays)
+    assert whole.total == len(delays)
+    assert 0 <= whole.count_at_most(limit_ms) <= len(delays)
+    value = whole.quantile(q)
+    assert (value is None) == (not delays)
+    assert value is None or 0.0 < value <= 2.0**26
+
+
+def test_empty_histogram_has_no_quantile_and_is_neutral() -> None:
+    """No orders, no number; merging it changes nothing."""
+    assert LogHistogram.empty().quantile(0.5) is None
+    some = LogHistogram.of(int64([1, 2, 3_000]))
+    assert LogHistogram.empty().merge(some).counts.tolist() == some.counts.tolist()
