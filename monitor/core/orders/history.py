@@ -1,0 +1,92 @@
+"""Hourly delivery history per channel and sku: what "normal" was, for ETA, quotes and the breaker.
+
+Rows of the last days stay in memory and every changed row goes to the store, where it is kept as
+long as orders are. The latest hour is left out when a baseline is asked for, so an outage does not
+teach the breaker that slow is normal.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from monitor.core.signals.histogram import BUCKETS, LogHistogram, bucket_index
+from monitor.model.times import DAY_MS, HOUR_MS
+
+MEMORY_MS = 7 * DAY_MS
+LEARNED_ORDERS_MIN = 50
+SKUS_MAX = 200  # per hour and channel; the rest is counted under ""
+
+
+class Hour(msgspec.Struct, gc=False):
+    """One channel and sku in one hour: sparse counts by histogram bucket, and never delivered."""
+
+    hour_ms: int
+    channel: str
+    sku: str
+    delivered: dict[int, int]
+    never: int = 0
+
+
+class History:
+    """Hours by (hour, channel, sku); `dirty` are the keys changed since the last drain."""
+
+    def __init__(self, hours: list[Hour] | None = None) -> None:
+        self._hours = {(hour.hour_ms, hour.channel, hour.sku): hour for hour in hours or []}
+        self._dirty: dict[tuple[int, str, str], None] = {}
+        self._p95: dict[str, tuple[int, int | None]] = {}
+
+    def add(self, at_ms: int, channel: str, sku: str | None, delay_ms: int | None) -> None:
+        """Count one finished order; `delay_ms` None means it was closed without delivery."""
+        hour = self._hour(at_ms - at_ms % HOUR_MS, channel, sku or "")
+        if delay_ms is None:
+            hour.never += 1
+        else:
+            bucket = bucket_index(max(delay_ms, 0))
+            hour.delivered[bucket] = hour.delivered.get(bucket, 0) + 1
+
+    def p95_ms(self, channel: str, now_ms: int) -> int | None:
+        """The channel's learned 95th percentile; None until enough orders before this hour."""
+        this_hour = now_ms - now_ms % HOUR_MS
+        cached = self._p95.get(channel)
+        if cached is None or cached[0] != this_hour:
+            cached = (this_hour, self._learn_p95(channel, this_hour - HOUR_MS))
+            self._p95[channel] = cached
+        return cached[1]
+
+    def drain(self) -> list[Hour]:
+        """Rows changed since the last call, to be stored."""
+        rows = [self._hours[key] for key in self._dirty if key in self._hours]
+        self._dirty.clear()
+        return rows
+
+    def forget_before(self, now_ms: int) -> None:
+        """Drop hours older than the memory; the store still has them."""
+        oldest = now_ms - MEMORY_MS
+        for key in [key for key in self._hours if key[0] < oldest and key not in self._dirty]:
+            del self._hours[key]
+
+    def snapshot(self) -> list[Hour]:
+        """All hours in memory, in a fixed order."""
+        return [self._hours[key] for key in sorted(self._hours)]
+
+    def _hour(self, hour_ms: int, channel: str, sku: str) -> Hour:
+        key = (hour_ms, channel, sku)
+        if key not in self._hours:
+            siblings = sum(1 for known in self._hours if known[:2] == key[:2]) if sku else 0
+            if siblings >= SKUS_MAX:
+                return self._hour(hour_ms, channel, "")
+            self._hours[key] = Hour(hour_ms, channel, sku, {})
+        self._dirty[key] = None
+        return self._hours[key]
+
+    def _learn_p95(self, channel: str, before_ms: int) -> int | None:
+        counts = np.zeros(BUCKETS, np.int64)
+        for (hour_ms, name, _), hour in self._hours.items():
+            if name == channel and hour_ms < before_ms:
+                for bucket, count in hour.delivered.items():
+                    counts[bucket] += count
+        if counts.sum() < LEARNED_ORDERS_MIN:
+            return None
+        p95_s = LogHistogram(counts=counts, sum_ms=0).quantile(0.95)
+        return None if p95_s is None else round(p95_s * 1000)

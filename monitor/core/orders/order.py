@@ -1,0 +1,99 @@
+"""The record of one order, and what must happen to it by itself as time passes.
+
+`checks` is the whole clockwork of an order: which decisions are due now, and when to look again.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from monitor.core.orders.facts import Facts
+from monitor.core.orders.lifecycle import is_breach
+from monitor.model.events import OrderEvent
+from monitor.model.settings import Settings
+from monitor.model.takeovers import TakeoverCase
+
+
+class Order(msgspec.Struct, gc=False, omit_defaults=True):
+    """One order in memory; mutable, owned by the shard alone (house rule 4).
+
+    `breach_ms`, `tier` and `case` come from decisions, everything else from events.
+    `hold_until_ms`: first seen overdue, so nothing starts before this (contract §2).
+    """
+
+    order_id: str
+    timeline: tuple[OrderEvent, ...]
+    facts: Facts
+    breach_ms: int | None = None
+    breach_channel: str | None = None
+    tier: int = 0
+    case: TakeoverCase | None = None
+    hold_until_ms: int = 0
+    traceparent: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Paid, and the buyer still waits."""
+        return self.facts.paid_ms is not None and self.facts.done_ms is None
+
+    @property
+    def counts_for(self) -> str | None:
+        """The channel this order is counted for: holder at breach, else deliverer, else sold on."""
+        return self.breach_channel or self.facts.channel
+
+    def age_ms(self, now_ms: int) -> int:
+        """Time since payment until now or until the wait ended; 0 while unpaid."""
+        if self.facts.paid_ms is None:
+            return 0
+        done_ms = self.facts.done_ms
+        return max(0, (now_ms if done_ms is None else done_ms) - self.facts.paid_ms)
+
+
+class Due(msgspec.Struct, frozen=True):
+    """What is due for an order now, and when to look again (None: never by itself)."""
+
+    is_breached: bool
+    tier: int
+    is_stuck: bool
+    next_ms: int | None
+
+
+def tier_limits_ms(facts: Facts, settings: Settings) -> tuple[int, int, int]:
+    """Ages from which an order is in L1, L2, L3; long promises stretch L2 and L3 (contract §5)."""
+    tiers = settings.tiers
+    stretch = max(1.0, facts.promise_ms / settings.promise.default_ms)
+    first = facts.promise_ms if tiers.l1_after_ms is None else tiers.l1_after_ms
+    return (first, round(tiers.l2_after_ms * stretch), round(tiers.l3_after_ms * stretch))
+
+
+def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | None) -> Due:
+    """Judge one order at a time.
+
+    `held_until_ms`: no breach, tier or takeover before this; None means held with no end in sight
+    (its source is silent), then the caller asks again when the source is back.
+    """
+    facts = order.facts
+    if facts.paid_ms is None or facts.deadline_ms is None:
+        return Due(is_breached=False, tier=order.tier, is_stuck=False, next_ms=None)
+    if held_until_ms is None or now_ms < held_until_ms:
+        return Due(is_breached=False, tier=order.tier, is_stuck=False, next_ms=held_until_ms)
+    is_breached = order.breach_ms is None and is_breach(facts, now_ms)
+    if not order.is_open:
+        return Due(is_breached=is_breached, tier=order.tier, is_stuck=False, next_ms=None)
+    age_ms = now_ms - facts.paid_ms
+    limits = tier_limits_ms(facts, settings)
+    tier = max((level for level, limit in enumerate(limits, 1) if age_ms > limit), default=0)
+    stuck_after_ms = settings.fallback.after_ms
+    is_stuck = order.case is None and age_ms >= stuck_after_ms
+    # Strictly later than the limit: the events of the deadline's own millisecond come first.
+    moments = [facts.paid_ms + limit + 1 for limit in limits]
+    moments.append(facts.deadline_ms + 1)
+    if order.case is None:
+        moments.append(facts.paid_ms + stuck_after_ms)
+    coming = [moment for moment in moments if moment > now_ms]
+    return Due(
+        is_breached=is_breached,
+        tier=max(tier, order.tier),
+        is_stuck=is_stuck,
+        next_ms=min(coming) if coming else None,
+    )

@@ -1,0 +1,346 @@
+"""The shard half of the engine: everything that concerns one order at a time.
+
+Facts come in through `fold`, time through `judge`, and decisions change the state only through
+`apply`, which recovery calls with the very same records. Sharding is by order id; what control
+needs of many orders leaves through `observe`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import assert_never
+
+import msgspec
+
+from monitor.core.orders.agenda import Agenda
+from monitor.core.orders.facts import Facts, derive, holder_at, insert
+from monitor.core.orders.history import History, Hour
+from monitor.core.orders.lifecycle import is_overdue, verdict
+from monitor.core.orders.order import Order, checks
+from monitor.core.orders.sources import Source
+from monitor.core.orders.table import OrderTable
+from monitor.core.orders.totals import Totals
+from monitor.core.signals.observation import Observation
+from monitor.model.events import EventType, OrderEvent
+from monitor.model.ids import OTHER, hash64
+from monitor.model.records import Breached, CaseMoved, SourceMoved, TierReached
+from monitor.model.settings import Settings
+from monitor.model.times import DAY_MS, MINUTE_MS
+
+CHANNELS_MAX = 200
+SOURCES_MAX = 200
+STUCK_RETRY_MS = MINUTE_MS  # a takeover that a limit forbade is looked at again after this
+DORMANT_MS = 30 * DAY_MS  # an order nobody has spoken of for so long leaves memory, not the store
+UNNAMED_CHANNEL = "external"  # contract §2: what an order without any channel is counted for
+
+ShardDecision = Breached | TierReached | SourceMoved | CaseMoved
+
+
+class ShardSnapshot(msgspec.Struct, frozen=True):
+    """Everything `restore` needs, as plain data in a fixed order."""
+
+    orders: list[Order]
+    sources: list[Source]
+    channels: list[str]
+    hours: list[Hour]
+    totals: Totals
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What time has brought: decisions already applied, orders to take over, cases to look at."""
+
+    decisions: tuple[ShardDecision, ...]
+    stuck: tuple[Order, ...]
+    woken: tuple[Order, ...]
+
+
+class Shard:
+    """Orders in memory, their deadlines, sources, counters and the columnar table."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.orders: dict[str, Order] = {}
+        self.sources: dict[str, Source] = {}
+        self.history = History()
+        self.totals = Totals()
+        self.channels: list[str] = []
+        self._channel_index: dict[str, int] = {}
+        self._table = OrderTable()
+        self._slots: dict[str, int] = {}
+        self._agenda = Agenda()
+        self._evictions = Agenda()
+        self._dirty: dict[str, None] = {}
+        for channel in settings.channels:
+            self.channel_index(channel.name)
+        for source in settings.sources:
+            self.sources[source.name] = Source(source.name, 0, 0, heartbeat_ms=source.heartbeat_ms)
+
+    # --- facts ------------------------------------------------------------------------------------
+
+    def fold(self, event: OrderEvent) -> str:
+        """Take in one event; `accepted` or `duplicate`."""
+        source = self._source(event)
+        source.hear(event.received_ms)
+        outcome = "accepted"
+        if event.type != EventType.HEARTBEAT:
+            outcome = self._fold_order(event, source)
+        self.totals.count_event(source.name, event.type, outcome)
+        return outcome
+
+    def _fold_order(self, event: OrderEvent, source: Source) -> str:
+        order = self.orders.get(event.order_id)
+        timeline = insert(order.timeline if order else (), event)
+        if timeline is None:
+            return "duplicate"
+        before = order.facts if order else Facts()
+        if order is None:
+            order = Order(event.order_id, timeline, before)
+            self.orders[event.order_id] = order
+            source.count_order(event.received_ms)
+        order.timeline = timeline
+        order.facts = derive(timeline, self.settings.promise)
+        order.traceparent = order.traceparent or event.traceparent
+        if before.paid_ms is None and is_overdue(order.facts, event.received_ms):
+            order.hold_until_ms = event.received_ms + self.settings.backlog_hold_ms
+        self._count_end(order, before)
+        self._update(order, event.received_ms)
+        return "accepted"
+
+    def _count_end(self, order: Order, before: Facts) -> None:
+        """Count an order the first time that it is both paid and done."""
+        facts = order.facts
+        was_done = before.paid_ms is not None and before.done_ms is not None
+        if was_done or facts.paid_ms is None or facts.done_ms is None:
+            return
+        channel = self._channel_name(order)
+        self.totals.count_order(channel, verdict(facts, facts.done_ms))
+        if facts.delivered_ms is None:
+            self.history.add(facts.done_ms, channel, facts.sku, None)
+            return
+        delay_ms = max(facts.delivered_ms - facts.paid_ms, 0)
+        self.totals.count_delay(channel, delay_ms)
+        self.history.add(facts.delivered_ms, channel, facts.sku, delay_ms)
+
+    def _source(self, event: OrderEvent) -> Source:
+        name = event.source if event.source in self.sources else self._admit_source(event.source)
+        source = self.sources.get(name)
+        if source is None:
+            source = Source(name, event.received_ms, event.received_ms)
+            self.sources[name] = source
+        elif not source.first_ms:
+            source.first_ms = event.received_ms
+        return source
+
+    def _admit_source(self, name: str) -> str:
+        return name if len(self.sources) < SOURCES_MAX else OTHER
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def judge(self, now_ms: int) -> Judgement:
+        """Decide everything that is due by now, apply it, and say what needs other hands."""
+        decisions: list[ShardDecision] = []
+        stuck: list[Order] = []
+        woken: list[Order] = []
+        for moved in self._judge_sources(now_ms):
+            self.apply(moved)
+            decisions.append(moved)
+        for order_id in self._agenda.take_due(now_ms):
+            order = self.orders[order_id]
+            due = checks(order, self.settings, now_ms, self._held_until_ms(order, now_ms))
+            if due.is_breached and order.facts.deadline_ms is not None:
+                at_ms = order.facts.deadline_ms
+                decisions.append(Breached(order_id, at_ms, self._holder(order, at_ms), now_ms))
+                self.apply(decisions[-1])
+            if due.tier > order.tier:
+                decisions.append(TierReached(order_id, due.tier, now_ms))
+                self.apply(decisions[-1])
+            if due.is_stuck:
+                stuck.append(order)
+            if order.case is not None and (order.case.wake_ms or now_ms + 1) <= now_ms:
+                woken.append(order)
+            self._update(order, now_ms)
+        self._evict(now_ms)
+        return Judgement(tuple(decisions), tuple(stuck), tuple(woken))
+
+    def apply(self, decision: ShardDecision) -> None:
+        """Make a decision true; live and in recovery alike."""
+        match decision:
+            case SourceMoved():
+                self._apply_source(decision)
+                return
+            case Breached():
+                order = self.orders[decision.order_id]
+                order.breach_ms = decision.at_ms
+                order.breach_channel = decision.channel
+                if order.is_open:
+                    self.totals.count_order(decision.channel, "late_pending")
+            case TierReached():
+                order = self.orders[decision.order_id]
+                order.tier = decision.tier
+            case CaseMoved():
+                order = self.orders[decision.case.order_id]
+                order.case = decision.case
+            case _:
+                assert_never(decision)
+        at_ms = decision.at_ms if isinstance(decision, CaseMoved) else decision.decided_ms
+        self._update(order, at_ms)
+
+    def _judge_sources(self, now_ms: int) -> Iterable[SourceMoved]:
+        for name in sorted(self.sources):
+            source = self.sources[name]
+            if not source.last_ms:
+                continue  # configured, never heard: "waiting for the first event", not silent
+            is_silent = source.is_quiet_too_long(now_ms)
+            if is_silent != source.is_silent:
+                limit_ms = source.limit_ms(now_ms) or 0
+                yield SourceMoved(name, is_silent, now_ms, source.last_ms, limit_ms)
+
+    def _apply_source(self, moved: SourceMoved) -> None:
+        source = self.sources[moved.source]
+        source.is_silent = moved.is_silent
+        if not moved.is_silent:
+            source.returned_ms = moved.at_ms
+        for order in self.orders.values():
+            if order.facts.source == moved.source and order.is_open:
+                self._update(order, moved.at_ms)
+
+    def _held_until_ms(self, order: Order, now_ms: int) -> int | None:
+        """Until when nothing may start for an order; None while its source is silent."""
+        source = self.sources.get(order.facts.source)
+        deadline_ms = order.facts.deadline_ms
+        if source is None or deadline_ms is None:
+            return order.hold_until_ms
+        if source.is_silent and deadline_ms < now_ms:
+            return None
+        if source.returned_ms and deadline_ms <= source.returned_ms:
+            return max(order.hold_until_ms, source.returned_ms + self.settings.backlog_hold_ms)
+        return order.hold_until_ms
+
+    # --- keeping table, agenda and store in step -----------------------------------------------
+
+    def _update(self, order: Order, now_ms: int) -> None:
+        """Bring row, deadline and store in line with an order that changed."""
+        self._dirty[order.order_id] = None
+        held_until_ms = self._held_until_ms(order, now_ms)
+        self._put_row(order, held_until_ms is None or now_ms < held_until_ms)
+        self._schedule(order, now_ms, held_until_ms)
+
+    def _put_row(self, order: Order, is_held: bool) -> None:
+        if order.facts.paid_ms is None:
+            return
+        self._slots[order.order_id] = self._table.put(
+            self._slots.get(order.order_id),
+            order.facts,
+            key=hash64(order.order_id) >> 1,
+            channel=self.channel_index(self._channel_name(order)),
+            breach_ms=order.breach_ms,
+            is_held=is_held,
+        )
+
+    def _schedule(self, order: Order, now_ms: int, held_until_ms: int | None) -> None:
+        due = checks(order, self.settings, now_ms, held_until_ms)
+        moments = [] if due.next_ms is None else [due.next_ms]
+        if due.is_breached or due.tier > order.tier:
+            moments.append(now_ms)
+        if due.is_stuck and self.settings.fallback.mode != "observe":
+            moments.append(now_ms + STUCK_RETRY_MS)
+        if order.case is not None and order.case.wake_ms is not None:
+            moments.append(order.case.wake_ms)
+        self._agenda.schedule(order.order_id, min(moments) if moments else None)
+        latest_ms = max(order.timeline[-1].received_ms, order.breach_ms or 0)
+        is_settled = order.facts.done_ms is not None and order.case is None
+        keep_ms = self.settings.signal_window_ms if is_settled else DORMANT_MS
+        self._evictions.schedule(order.order_id, latest_ms + keep_ms)
+
+    def _evict(self, now_ms: int) -> None:
+        for order_id in self._evictions.take_due(now_ms):
+            if order_id in self._dirty:  # not stored yet; ask again in a while
+                self._evictions.schedule(order_id, now_ms + MINUTE_MS)
+                continue
+            del self.orders[order_id]
+            self._agenda.schedule(order_id, None)
+            slot = self._slots.pop(order_id, None)
+            if slot is not None:
+                self._table.remove(slot)
+
+    # --- channels ---------------------------------------------------------------------------------
+
+    def channel_index(self, name: str) -> int:
+        """The column value of a channel; beyond the limit all new names share `other`."""
+        if name not in self._channel_index:
+            if len(self.channels) >= CHANNELS_MAX and name != OTHER:
+                return self.channel_index(OTHER)
+            self._channel_index[name] = len(self.channels)
+            self.channels.append(name)
+        return self._channel_index[name]
+
+    def _channel_name(self, order: Order) -> str:
+        name = order.counts_for or UNNAMED_CHANNEL
+        return self.channels[self.channel_index(name)]
+
+    def _holder(self, order: Order, at_ms: int) -> str:
+        name = holder_at(order.timeline, order.facts.sold_on, at_ms) or UNNAMED_CHANNEL
+        return self.channels[self.channel_index(name)]
+
+    # --- for control, the runtime and queries ------------------------------------------------------
+
+    def observe(self) -> Observation:
+        """Mergeable columns of all orders that signals look at."""
+        return self._table.observe()
+
+    def is_source_silent(self, name: str) -> bool:
+        """Whether nothing is known about the orders of a source right now."""
+        source = self.sources.get(name)
+        return source is not None and source.is_silent
+
+    def missing(self, order_ids: Iterable[str]) -> list[str]:
+        """Ids that are not in memory; the store may know them (design D4a)."""
+        return [order_id for order_id in order_ids if order_id not in self.orders]
+
+    def hydrate(self, orders: Sequence[Order], now_ms: int) -> None:
+        """Take stored orders back into memory before an event for them is folded."""
+        for order in orders:
+            self.orders[order.order_id] = order
+            self._update(order, now_ms)
+
+    def drain_dirty(self) -> list[Order]:
+        """Orders changed since the last call, in order of change."""
+        changed = [self.orders[order_id] for order_id in self._dirty]
+        self._dirty.clear()
+        return changed
+
+    def next_ms(self) -> int | None:
+        """When `judge` has something to do next, apart from source silence."""
+        return self._agenda.next_ms()
+
+    def next_silence_ms(self, now_ms: int) -> int | None:
+        """The first time at which a source that is heard now would count as silent."""
+        limits = [
+            source.last_ms + limit + 1
+            for source in self.sources.values()
+            if source.last_ms and not source.is_silent and (limit := source.limit_ms(now_ms))
+        ]
+        return min(limits) if limits else None
+
+    def snapshot(self) -> ShardSnapshot:
+        """The whole state as plain data, independent of arrival order where the state is."""
+        return ShardSnapshot(
+            orders=[self.orders[order_id] for order_id in sorted(self.orders)],
+            sources=[self.sources[name] for name in sorted(self.sources)],
+            channels=list(self.channels),
+            hours=self.history.snapshot(),
+            totals=self.totals,
+        )
+
+    def restore(self, snapshot: ShardSnapshot, now_ms: int) -> None:
+        """Take over a snapshot; deadlines and rows are rebuilt from it."""
+        for name in snapshot.channels:
+            self.channel_index(name)
+        configured = {source.name: source.heartbeat_ms for source in self.settings.sources}
+        for source in snapshot.sources:
+            source.heartbeat_ms = configured.get(source.name)
+            self.sources[source.name] = source
+        self.history = History(snapshot.hours)
+        self.totals = snapshot.totals
+        self.hydrate(snapshot.orders, now_ms)
+        self._dirty.clear()

@@ -1,0 +1,59 @@
+"""Sources: when did each shop last say anything, and is its silence suspicious?
+
+A dead emitter must never look like a delivery outage. With a configured heartbeat the limit is the
+heartbeat; without, it is the time in which ln(4 x orders per 30 d) orders are expected at the lower
+confidence bound of the learned rate, at least 5 min (contract §2). A young source has a wide bound,
+so it is never called silent by accident.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from monitor.core.signals.evidence import rate_lower_bound
+from monitor.model.times import DAY_MS, MINUTE_MS
+
+SILENCE_FLOOR_MS = 5 * MINUTE_MS
+RATE_MEMORY_MS = 30 * DAY_MS
+
+
+class Source(msgspec.Struct, gc=False, omit_defaults=True):
+    """What is known of one source; times are ours (`received_ms`), not the shop's."""
+
+    name: str
+    first_ms: int
+    last_ms: int
+    orders: int = 0
+    heartbeat_ms: int | None = None
+    is_silent: bool = False
+    returned_ms: int = 0
+
+    def hear(self, received_ms: int) -> None:
+        """Note that the source said something."""
+        self.last_ms = max(self.last_ms, received_ms)
+
+    def count_order(self, now_ms: int) -> None:
+        """Count a new order; after 30 days old counts weigh half, so the rate follows the shop."""
+        self.orders += 1
+        if now_ms - self.first_ms > RATE_MEMORY_MS:
+            self.orders = (self.orders + 1) // 2
+            self.first_ms = now_ms - RATE_MEMORY_MS // 2
+
+    def limit_ms(self, now_ms: int) -> int | None:
+        """How long a silence is still normal; None while nothing can be said."""
+        if self.heartbeat_ms is not None:
+            return self.heartbeat_ms
+        span_ms = max(now_ms - self.first_ms, 1)
+        slowest_rate = rate_lower_bound(self.orders, span_ms)
+        if slowest_rate <= 0.0:
+            return None
+        orders_per_30_days = max(self.orders / span_ms * RATE_MEMORY_MS, 1.0)
+        expected = math.log(4 * orders_per_30_days)
+        return max(SILENCE_FLOOR_MS, math.ceil(expected / slowest_rate))
+
+    def is_quiet_too_long(self, now_ms: int) -> bool:
+        """Whether the silence has outlasted its limit."""
+        limit_ms = self.limit_ms(now_ms)
+        return limit_ms is not None and now_ms - self.last_ms > limit_ms
