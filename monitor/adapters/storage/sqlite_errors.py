@@ -1,0 +1,49 @@
+"""What SQLite's errors mean for the operator: each becomes a StorageError that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from monitor.model.errors import StorageError
+
+RESTORE_HINT = (
+    "stop the monitor, keep a copy of the file, put a backup in its place with "
+    "`delivery-monitor restore DIR`, and check the disk"
+)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn every error of SQLite inside the block into a StorageError about that file."""
+    try:
+        yield
+    except apsw.FullError as error:
+        raise StorageError(
+            f"no space left for {path}: {error}",
+            code="storage_full",
+            hint=f"free disk space in {path.parent}; writing goes on by itself afterwards",
+        ) from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise corrupt(path, str(error)) from error
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
+        raise StorageError(
+            f"cannot open {path} for writing: {error}",
+            hint=f"let this user read and write {path} and the folder it is in",
+        ) from error
+    except (apsw.IOError, OSError) as error:
+        raise StorageError(
+            f"the disk failed under {path}: {error}",
+            code="storage_io",
+            hint="check the disk and the kernel log; nothing of the request was kept",
+        ) from error
+    except apsw.Error as error:
+        raise StorageError(f"{path} refused: {type(error).__name__}: {error}") from error
+
+
+def corrupt(path: Path, finding: str) -> StorageError:
+    """The error for a database, or a row in it, that does not hold what was written."""
+    return StorageError(f"{path} is damaged: {finding}", code="storage_corrupt", hint=RESTORE_HINT)

@@ -1,0 +1,88 @@
+"""The log in SQL: one row per group commit, checked by a CRC whenever it is read."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import apsw
+
+from monitor.adapters.storage.sqlite_errors import RESTORE_HINT
+from monitor.model.errors import StorageError
+from monitor.ports import Segment, StoredSegment
+
+# Rows per transaction when old ones are deleted, so that nobody waits long behind it.
+TRIM_ROWS = 50
+
+
+def append(connection: apsw.Connection, segment: Segment) -> int:
+    """Insert a segment and return its position."""
+    connection.execute(
+        "INSERT INTO segments (kind, count, first_ms, last_ms, crc32, body)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            segment.kind,
+            segment.count,
+            segment.first_ms,
+            segment.last_ms,
+            checksum(segment),
+            segment.body,
+        ),
+    )
+    return connection.last_insert_rowid()
+
+
+def head(connection: apsw.Connection) -> int:
+    """The newest position ever given; 0 before the first segment."""
+    sequence: int | None = connection.execute(
+        "SELECT seq FROM sqlite_sequence WHERE name = 'segments'"
+    ).get
+    return sequence or 0
+
+
+def read(connection: apsw.Connection, after: int, max_bytes: int) -> list[StoredSegment]:
+    """Segments after a position, in order, at least one if there is any.
+
+    Raises: StorageError naming the position of a damaged segment.
+    """
+    found: list[StoredSegment] = []
+    size_bytes = 0
+    for stored in _rows(connection, after):
+        size_bytes += len(stored.segment.body)
+        if found and size_bytes > max_bytes:
+            break
+        found.append(stored)
+    return found
+
+
+def trim(connection: apsw.Connection, before_ms: int, up_to: int) -> int:
+    """Delete at most 50 segments that are older and not beyond a position; returns how many."""
+    connection.execute(
+        "DELETE FROM segments WHERE position IN"
+        " (SELECT position FROM segments WHERE last_ms < ? AND position <= ? LIMIT ?)",
+        (before_ms, up_to, TRIM_ROWS),
+    )
+    return connection.changes()
+
+
+def checksum(segment: Segment) -> int:
+    """CRC-32 of everything in a segment."""
+    facts = f"{segment.kind}|{segment.count}|{segment.first_ms}|{segment.last_ms}|"
+    return zlib.crc32(segment.body, zlib.crc32(facts.encode()))
+
+
+def _rows(connection: apsw.Connection, after: int) -> Iterator[StoredSegment]:
+    rows = connection.execute(
+        "SELECT position, crc32, kind, count, first_ms, last_ms, body FROM segments"
+        " WHERE position > ? ORDER BY position",
+        (after,),
+    )
+    for position, crc32, *facts in rows:
+        segment = Segment(*facts)
+        if checksum(segment) != crc32:
+            raise StorageError(
+                f"log position {position} is damaged: its checksum does not match",
+                code="storage_corrupt",
+                hint=RESTORE_HINT,
+            )
+        yield StoredSegment(position, segment)

@@ -1,0 +1,117 @@
+"""The outbox in SQL: effects ready, under way, or under way and cancelled meanwhile.
+
+put ──► READY ──claim──► SENT ──delete──► (gone)
+          ▲                │ ├─cancel (not repeatable)──► ENDING ──delete, retry──► (gone)
+          └─retry, expired─┘ └─cancel (repeatable)──► (gone)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+
+from monitor.ports import OutboxRow
+
+READY, SENT, ENDING = 0, 1, 2
+
+_COLUMNS = "key, lane, body, due_ms, is_repeatable, expires_ms, tries"
+
+
+def put(connection: apsw.Connection, rows: Sequence[OutboxRow]) -> None:
+    """Insert rows; a key that is there already keeps its row (same cause, same effect)."""
+    connection.executemany(
+        f"INSERT INTO outbox ({_COLUMNS}, wake_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?4)"  # noqa: S608 - constants
+        " ON CONFLICT (key) DO NOTHING",
+        [
+            (
+                row.key,
+                row.lane,
+                row.body,
+                row.due_ms,
+                row.is_repeatable,
+                row.expires_ms,
+                row.tries,
+            )
+            for row in rows
+        ],
+    )
+
+
+def delete(connection: apsw.Connection, keys: Sequence[str]) -> None:
+    """Remove rows in any state; unknown keys are ignored."""
+    connection.executemany("DELETE FROM outbox WHERE key = ?", [(key,) for key in keys])
+
+
+def cancel(connection: apsw.Connection, keys: Sequence[str]) -> None:
+    """Remove rows, except one that is under way and must not be repeated.
+
+    That one stays, never to be sent again, so that a crash still finds its unknown outcome.
+    """
+    connection.executemany(
+        "DELETE FROM outbox WHERE key = ? AND (state = ? OR is_repeatable)",
+        [(key, READY) for key in keys],
+    )
+    connection.executemany(
+        "UPDATE outbox SET state = ? WHERE key = ?", [(ENDING, key) for key in keys]
+    )
+
+
+def claim(
+    connection: apsw.Connection, session: int, now_ms: int, limit: int, lease_ms: int
+) -> list[OutboxRow]:
+    """Take the rows that became claimable first and mark them as under way in this session."""
+    rows = _rows(
+        connection.execute(
+            f"SELECT {_COLUMNS} FROM outbox WHERE wake_ms <= ?"  # noqa: S608 - constants
+            " ORDER BY wake_ms, sequence LIMIT ?",
+            (now_ms, limit),
+        )
+    )
+    if rows:
+        connection.execute("UPDATE meta SET session = max(session, ?)", (session,))
+    connection.executemany(
+        "UPDATE outbox SET state = ?, session = ?, wake_ms = iif(is_repeatable, ?, NULL)"
+        " WHERE key = ?",
+        [(SENT, session, now_ms + lease_ms, row.key) for row in rows],
+    )
+    return rows
+
+
+def retry(connection: apsw.Connection, key: str, due_ms: int) -> None:
+    """Make a row under way ready for later, one try older; a cancelled one goes."""
+    connection.execute("DELETE FROM outbox WHERE key = ? AND state = ?", (key, ENDING))
+    connection.execute(
+        "UPDATE outbox SET state = ?1, due_ms = ?2, wake_ms = ?2, tries = tries + 1"
+        " WHERE key = ?3 AND state = ?4",
+        (READY, due_ms, key, SENT),
+    )
+
+
+def interrupted(connection: apsw.Connection, session: int) -> list[OutboxRow]:
+    """Rows claimed in earlier sessions, oldest first; repeatable ones become ready."""
+    rows = _rows(
+        connection.execute(
+            f"SELECT {_COLUMNS} FROM outbox WHERE state <> ? AND session < ?"  # noqa: S608 - constants
+            " ORDER BY due_ms, sequence",
+            (READY, session),
+        )
+    )
+    connection.execute(
+        "UPDATE outbox SET state = ?, wake_ms = due_ms"
+        " WHERE state = ? AND is_repeatable AND session < ?",
+        (READY, SENT, session),
+    )
+    return rows
+
+
+def depth(connection: apsw.Connection) -> dict[str, int]:
+    """Rows by lane, from the index alone."""
+    return dict(connection.execute("SELECT lane, count(*) FROM outbox GROUP BY lane ORDER BY lane"))
+
+
+def _rows(cursor: apsw.Cursor) -> list[OutboxRow]:
+    return [
+        OutboxRow(key, lane, body, due_ms, bool(is_repeatable), expires_ms, tries)
+        for key, lane, body, due_ms, is_repeatable, expires_ms, tries in cursor
+    ]

@@ -1,0 +1,160 @@
+"""Orders, snapshot, leases, aggregates and the checkpoint that moves all of them at once, in SQL."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import apsw
+import msgspec
+
+from monitor.adapters.storage import sqlite_log, sqlite_outbox
+from monitor.adapters.storage.sqlite_errors import RESTORE_HINT
+from monitor.model.errors import FencedError, StorageError
+from monitor.ports import AggregateRow, Checkpoint, Lease, OrderRow, Restart
+
+# Rows per transaction when old ones are deleted, so that nobody waits long behind it.
+PURGE_ROWS = 500
+
+_BUCKETS = msgspec.msgpack.Decoder(dict[int, int])
+
+
+def load(connection: apsw.Connection) -> Restart:
+    """The snapshot, the cursor it was taken at and the newest cursor.
+
+    Raises: StorageError when the snapshot is damaged.
+    """
+    row = connection.execute(
+        "SELECT cursor, position, crc32, body FROM meta LEFT JOIN snapshots USING (id)"
+    ).fetchone()
+    assert row is not None, "the schema inserts the only row of meta"
+    cursor, position, crc32, body = row
+    if body is None:
+        return Restart(None, 0, cursor)
+    if zlib.crc32(body) != crc32:
+        raise StorageError(
+            f"the snapshot at log position {position} is damaged: its checksum does not match",
+            code="storage_corrupt",
+            hint=RESTORE_HINT,
+        )
+    return Restart(body, position, cursor)
+
+
+def lookup(connection: apsw.Connection, order_ids: Sequence[str]) -> dict[str, OrderRow]:
+    """Stored orders by id, in one statement."""
+    rows = connection.execute(
+        "SELECT order_id, closed_ms, orders.body FROM json_each(?) AS wanted"
+        " JOIN orders ON order_id = wanted.value",
+        (msgspec.json.encode(list(order_ids)).decode(),),
+    )
+    return {row[0]: OrderRow(*row) for row in rows}
+
+
+def closed_ids(connection: apsw.Connection) -> list[str]:
+    """Ids of closed orders, from the index alone."""
+    return [
+        row[0]
+        for row in connection.execute(
+            "SELECT order_id FROM orders WHERE closed_ms IS NOT NULL ORDER BY closed_ms, order_id"
+        )
+    ]
+
+
+def purge(connection: apsw.Connection, closed_before_ms: int) -> int:
+    """Delete at most 500 orders closed before a time; returns how many."""
+    connection.execute(
+        "DELETE FROM orders WHERE order_id IN"
+        " (SELECT order_id FROM orders WHERE closed_ms < ? LIMIT ?)",
+        (closed_before_ms, PURGE_ROWS),
+    )
+    return connection.changes()
+
+
+def commit(connection: apsw.Connection, lease: Lease, checkpoint: Checkpoint) -> int:
+    """Write a checkpoint inside the caller's transaction; returns the newest log position.
+
+    Raises: FencedError before anything is written if the lease's epoch is not the newest.
+    """
+    epoch: int | None = connection.execute(
+        "SELECT epoch FROM leases WHERE name = ?", (lease.name,)
+    ).get
+    if epoch != lease.epoch:
+        raise FencedError(
+            f"lease {lease.name!r} moved on to epoch {epoch or 0}; ours is {lease.epoch}"
+        )
+    if checkpoint.decisions is not None:
+        sqlite_log.append(connection, checkpoint.decisions)
+    connection.execute("UPDATE meta SET cursor = ?", (checkpoint.cursor,))
+    connection.executemany(
+        "INSERT INTO orders (order_id, closed_ms, body) VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+        " SET closed_ms = excluded.closed_ms, body = excluded.body",
+        [(row.order_id, row.closed_ms, row.body) for row in checkpoint.orders],
+    )
+    sqlite_outbox.put(connection, checkpoint.outbox)
+    sqlite_outbox.delete(connection, checkpoint.done)
+    sqlite_outbox.cancel(connection, checkpoint.cancelled)
+    _write_aggregates(connection, checkpoint.aggregates)
+    if checkpoint.snapshot is not None:
+        connection.execute(
+            "REPLACE INTO snapshots (id, position, crc32, body) VALUES (1, ?, ?, ?)",
+            (checkpoint.cursor, zlib.crc32(checkpoint.snapshot), checkpoint.snapshot),
+        )
+    return sqlite_log.head(connection)
+
+
+def acquire(
+    connection: apsw.Connection, name: str, owner: str, now_ms: int, ttl_ms: int
+) -> Lease | None:
+    """Take a lease that is free, expired or one's own, with the next epoch."""
+    epoch: int | None = connection.execute(
+        "INSERT INTO leases (name, owner, epoch, expires_ms) VALUES (?1, ?2, 1, ?3)"
+        " ON CONFLICT DO UPDATE SET owner = ?2, epoch = epoch + 1, expires_ms = ?3"
+        " WHERE owner = ?2 OR expires_ms <= ?4 RETURNING epoch",
+        (name, owner, now_ms + ttl_ms, now_ms),
+    ).get
+    return None if epoch is None else Lease(name, owner, epoch)
+
+
+def renew(connection: apsw.Connection, lease: Lease, now_ms: int, ttl_ms: int) -> bool:
+    """Extend a lease that is still the newest; False otherwise."""
+    connection.execute(
+        "UPDATE leases SET expires_ms = ? WHERE name = ? AND owner = ? AND epoch = ?",
+        (now_ms + ttl_ms, lease.name, lease.owner, lease.epoch),
+    )
+    return connection.changes() == 1
+
+
+def release(connection: apsw.Connection, lease: Lease) -> None:
+    """Free a lease that is still the newest; its row stays, for the epoch."""
+    connection.execute(
+        "UPDATE leases SET owner = '', expires_ms = 0 WHERE name = ? AND owner = ? AND epoch = ?",
+        (lease.name, lease.owner, lease.epoch),
+    )
+
+
+def merge(
+    connection: apsw.Connection, since_ms: int, channel: str | None, sku: str | None
+) -> AggregateRow:
+    """Add up the hours from a time on."""
+    delivered: dict[int, int] = {}
+    never = 0
+    rows = connection.execute(
+        "SELECT never, delivered FROM aggregates WHERE hour_ms >= ?1"
+        " AND (?2 IS NULL OR channel = ?2) AND (?3 IS NULL OR sku = ?3)",
+        (since_ms, channel, sku),
+    )
+    for hour_never, buckets in rows:
+        never += hour_never
+        for bucket, count in _BUCKETS.decode(buckets).items():
+            delivered[bucket] = delivered.get(bucket, 0) + count
+    return AggregateRow(since_ms, channel or "", sku or "", delivered, never)
+
+
+def _write_aggregates(connection: apsw.Connection, rows: Sequence[AggregateRow]) -> None:
+    connection.executemany(
+        "REPLACE INTO aggregates (hour_ms, channel, sku, never, delivered) VALUES (?, ?, ?, ?, ?)",
+        [
+            (row.hour_ms, row.channel, row.sku, row.never, msgspec.msgpack.encode(row.delivered))
+            for row in rows
+        ],
+    )

@@ -1,0 +1,196 @@
+"""The five storage ports on one SQLite file: which thread does what, and what is reported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import apsw
+
+from monitor.adapters.storage import sqlite_log, sqlite_outbox, sqlite_state
+from monitor.adapters.storage.directory import DirectoryLock
+from monitor.adapters.storage.durations import Durations
+from monitor.adapters.storage.sqlite_worker import Job, T, Worker
+from monitor.model.errors import FencedError, StorageError
+from monitor.ports import (
+    AggregateRow,
+    Checkpoint,
+    Lease,
+    OrderRow,
+    OutboxRow,
+    Restart,
+    Segment,
+    StoredSegment,
+)
+
+
+class SqliteStore:
+    """One writer (thread and connection) for everything that changes, one reader for the rest.
+
+    Reads have their own read-only connection: a long one (a month of aggregates, the log of a
+    replay) would otherwise hold up acknowledgements. WAL shows it every commit that was
+    acknowledged before the read began.
+    """
+
+    def __init__(
+        self, path: Path, lock: DirectoryLock, writer: Worker, reader: Worker, session: int
+    ) -> None:
+        self._path = path
+        self._lock = lock
+        self._writer = writer
+        self._reader = reader
+        self._session = session
+        self._last_error = ""
+        self._is_failing = False
+
+    @property
+    def commit_seconds(self) -> Durations:
+        """How long the last durable writes took, sync included."""
+        return self._writer.commit_seconds
+
+    # EventLog
+
+    async def append(self, segment: Segment) -> int:
+        """See EventLog."""
+        return await self._write(lambda sql: sqlite_log.append(sql, segment))
+
+    async def read(self, after: int, max_bytes: int = 8_000_000) -> list[StoredSegment]:
+        """See EventLog."""
+        return await self._read(lambda sql: sqlite_log.read(sql, after, max_bytes))
+
+    async def trim(self, before_ms: int, up_to: int) -> int:
+        """See EventLog; many small transactions, so that appends come in between."""
+        return await self._repeat(lambda sql: sqlite_log.trim(sql, before_ms, up_to))
+
+    # StateStore
+
+    async def load(self) -> Restart:
+        """See StateStore."""
+        return await self._read(sqlite_state.load)
+
+    async def lookup(self, order_ids: Sequence[str]) -> dict[str, OrderRow]:
+        """See StateStore."""
+        return await self._read(lambda sql: sqlite_state.lookup(sql, order_ids))
+
+    async def closed_ids(self) -> list[str]:
+        """See StateStore."""
+        return await self._read(sqlite_state.closed_ids)
+
+    async def commit(self, lease: Lease, checkpoint: Checkpoint) -> int:
+        """See StateStore."""
+        return await self._write(lambda sql: sqlite_state.commit(sql, lease, checkpoint))
+
+    async def purge(self, closed_before_ms: int) -> int:
+        """See StateStore; many small transactions, so that appends come in between."""
+        return await self._repeat(lambda sql: sqlite_state.purge(sql, closed_before_ms))
+
+    # LeaseStore
+
+    async def acquire(self, name: str, owner: str, now_ms: int, ttl_ms: int) -> Lease | None:
+        """See LeaseStore."""
+        return await self._write(lambda sql: sqlite_state.acquire(sql, name, owner, now_ms, ttl_ms))
+
+    async def renew(self, lease: Lease, now_ms: int, ttl_ms: int) -> bool:
+        """See LeaseStore."""
+        return await self._write(lambda sql: sqlite_state.renew(sql, lease, now_ms, ttl_ms))
+
+    async def release(self, lease: Lease) -> None:
+        """See LeaseStore."""
+        await self._write(lambda sql: sqlite_state.release(sql, lease))
+
+    # Outbox
+
+    async def claim(self, now_ms: int, limit: int, lease_ms: int) -> list[OutboxRow]:
+        """See Outbox; oldest by the time from which a row could be claimed."""
+        session = self._session
+        return await self._write(
+            lambda sql: sqlite_outbox.claim(sql, session, now_ms, limit, lease_ms)
+        )
+
+    async def retry(self, key: str, due_ms: int) -> None:
+        """See Outbox; a row that is not under way is left alone."""
+        await self._write(lambda sql: sqlite_outbox.retry(sql, key, due_ms))
+
+    async def discard(self, keys: Sequence[str]) -> None:
+        """See Outbox; unknown keys are ignored."""
+        await self._write(lambda sql: sqlite_outbox.delete(sql, keys))
+
+    async def interrupted(self) -> list[OutboxRow]:
+        """See Outbox; rows claimed by this very process are not among them."""
+        return await self._write(lambda sql: sqlite_outbox.interrupted(sql, self._session))
+
+    async def depth(self) -> dict[str, int]:
+        """See Outbox."""
+        return await self._read(sqlite_outbox.depth)
+
+    # Aggregates
+
+    async def merge(
+        self, since_ms: int, channel: str | None = None, sku: str | None = None
+    ) -> AggregateRow:
+        """See Aggregates; without a filter `channel` and `sku` of the sum are empty."""
+        return await self._read(lambda sql: sqlite_state.merge(sql, since_ms, channel, sku))
+
+    # Store
+
+    async def close(self) -> None:
+        """See Store; moves the write-ahead log into the database file. Repeating is harmless."""
+        try:
+            await self._reader.close()  # first: the last connection to go checkpoints
+            await self._writer.close()
+        finally:
+            self._lock.release()
+
+    async def health(self) -> dict[str, str]:
+        """See Store; after a failed write a probing write tells whether writing works again."""
+        if self._is_failing:
+            await self._write(lambda sql: sql.execute("UPDATE meta SET session = session"))
+        facts = await self._writer.read(self._facts)
+        return facts | {"last_error": self._last_error}
+
+    async def _read(self, job: Job[T]) -> T:
+        try:
+            return await self._reader.read(job)
+        except StorageError as error:
+            self._last_error = str(error)
+            raise
+
+    async def _write(self, job: Job[T]) -> T:
+        try:
+            result = await self._writer.write(job)
+        except FencedError:
+            raise
+        except StorageError as error:
+            self._last_error = str(error)
+            self._is_failing = True
+            raise
+        self._is_failing = False
+        return result
+
+    async def _repeat(self, delete_some: Callable[[apsw.Connection], int]) -> int:
+        deleted = 0
+        while some := await self._write(delete_some):
+            deleted += some
+        return deleted
+
+    def _facts(self, sql: apsw.Connection) -> dict[str, str]:
+        disk = os.statvfs(self._path.parent)
+        wal = self._path.with_name(self._path.name + "-wal")
+        return {
+            "engine": "sqlite",
+            "sqlite_version": apsw.sqlitelibversion(),
+            "schema_version": str(sql.pragma("user_version")),
+            "journal_mode": str(sql.pragma("journal_mode")),
+            "synchronous": str(sql.pragma("synchronous")),
+            "file_bytes": str(self._path.stat().st_size),
+            "wal_bytes": str(wal.stat().st_size if wal.exists() else 0),
+            "free_disk_bytes": str(disk.f_bavail * disk.f_frsize),
+            "commits": str(self.commit_seconds.count),
+            "commit_p50_ms": _milliseconds(self.commit_seconds.quantile(0.5)),
+            "commit_p99_ms": _milliseconds(self.commit_seconds.quantile(0.99)),
+        }
+
+
+def _milliseconds(duration_s: float | None) -> str:
+    return "" if duration_s is None else f"{duration_s * 1_000:.3f}"

@@ -1,0 +1,106 @@
+"""One thread with one connection: jobs wait in line, run one after the other, and answer the loop.
+
+A job is a function of the connection. The thread is an executor of one: the queue, the hand-over
+and the way back (`loop.call_soon_threadsafe`) are the standard library's. Grouping many events into
+one commit happens before this line: while one segment is being synced, the next one is gathered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from monitor.adapters.storage.durations import Durations
+from monitor.adapters.storage.sqlite_errors import storage_errors
+from monitor.adapters.storage.sqlite_schema import transaction
+from monitor.model.errors import StorageError
+
+JOBS_MAX = 4_096
+
+T = TypeVar("T")
+Job = Callable[[apsw.Connection], T]
+
+
+class Worker:
+    """Runs jobs on its own thread and connection; all methods are called from one event loop."""
+
+    def __init__(self, name: str, path: Path, connect: Callable[[Path], apsw.Connection]) -> None:
+        self._path = path
+        self._connect = connect
+        self._connection: apsw.Connection | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._jobs = 0
+        self._is_closed = False
+        self.commit_seconds = Durations()
+
+    async def read(self, job: Job[T]) -> T:
+        """Run a job as it is; raises StorageError when the database does not answer."""
+        return await self._queue(job)
+
+    async def write(self, job: Job[T]) -> T:
+        """Run a job in one transaction and return after its commit is synced.
+
+        Raises: StorageError, and whatever the job raises; then nothing of it is kept.
+        """
+
+        def committed(connection: apsw.Connection) -> T:
+            started_s = time.perf_counter()
+            changes = connection.total_changes()
+            with transaction(connection):
+                result = job(connection)
+            if connection.total_changes() != changes:
+                self.commit_seconds.record(time.perf_counter() - started_s)
+            return result
+
+        return await self._queue(committed)
+
+    async def close(self) -> None:
+        """Finish the waiting jobs, then close the connection; a second call does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            await self._hand_over(self._disconnect)
+        finally:
+            self._thread.shutdown(wait=False)
+
+    async def _queue(self, job: Job[T]) -> T:
+        if self._is_closed:
+            raise StorageError("the store is closed", hint="the service is stopping; try again")
+        if self._jobs >= JOBS_MAX:
+            raise StorageError(
+                f"{JOBS_MAX} storage jobs are waiting",
+                code="storage_busy",
+                hint="the disk is slow; try again, and see commit_p99_ms in /readyz?verbose",
+            )
+        self._jobs += 1
+        try:
+            return await self._hand_over(lambda: self._work(job))
+        finally:
+            self._jobs -= 1
+
+    async def _hand_over(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _work(self, job: Job[T]) -> T:
+        with storage_errors(self._path):
+            if self._connection is None:
+                self._connection = self._connect(self._path)
+            try:
+                return job(self._connection)
+            except apsw.IOError:
+                # What the failed write left in caches is unknown: the next job starts afresh.
+                self._disconnect()
+                raise
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with storage_errors(self._path):
+                connection.close()
