@@ -1,0 +1,188 @@
+"""Which channel gets new orders: decides switches, allocates epochs, answers `/v1/route`.
+
+    healthy ── four slow in a row ──► decide ──► sent ──► applied | stale | refused | expired
+                       │
+                       └── refused here: no better channel, too soon, too many, locked, silent source
+
+In `observe` and `advise` the decision is recorded and told but changes nothing; `enforce` and a
+person's order allocate the next epoch and become the route. A command carries the whole desired
+state, so the newest epoch is all that counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from monitor.core.failover.breaker import ChannelSpeed
+from monitor.model.ids import ALL_ORDERS, derived_id
+from monitor.model.records import ChannelSteered, SwitchAnswered, SwitchDecided, SwitchOrdered
+from monitor.model.settings import Settings
+from monitor.model.times import HOUR_MS
+
+FULL = 100
+UNROUTED_KINDS = ("manual",)  # people get orders through the fallback or a review, not a route
+
+
+class RouteState(msgspec.Struct, gc=False):
+    """The desired state of the one scope, and what the shop said to it."""
+
+    epoch: int = 0
+    weights: dict[str, int] = {}
+    decision_id: str | None = None
+    decided_ms: int = 0
+    mode: str = "initial"
+    reason: str = ""
+    answer: str = ""  # applied, stale, refused, expired; "" while unanswered
+    answered_ms: int | None = None
+    switches_ms: list[int] = []
+    advised_ms: int = 0
+    locked: dict[str, str] = {}
+    drained: dict[str, str] = {}
+
+
+class Controller:
+    """Routing of one scope; mutable state in `route`, changed only through `apply`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.route = RouteState()
+
+    def weights(self, channels: Sequence[str]) -> dict[str, int]:
+        """The desired weights; before the first decision the first routable channel has all."""
+        if self.route.weights:
+            return dict(self.route.weights)
+        routable = self._routable(channels)
+        return {name: FULL if name == routable[0] else 0 for name in routable} if routable else {}
+
+    def decide(
+        self,
+        speeds: Mapping[str, ChannelSpeed],
+        now_ms: int,
+        *,
+        is_any_source_silent: bool,
+        asked_by: Mapping[str, str],
+    ) -> SwitchDecided | None:
+        """Decide a switch if a channel in use is tripped and everything else allows it.
+
+        `asked_by`: channels for which a firing rule asks for failover, with the rule's name.
+        """
+        current = self.weights(list(speeds))
+        tripped = [name for name in current if current[name] > 0 and speeds[name].is_tripped]
+        if not tripped or is_any_source_silent or not self._is_allowed_now(now_ms):
+            return None
+        failed = tripped[0]
+        if failed in self.route.locked:
+            return None
+        target = self._better_than(speeds[failed], speeds, current)
+        if target is None:
+            return None
+        weights = dict.fromkeys(current, 0) | {
+            name: share for name, share in current.items() if share > 0 and name not in tripped
+        }
+        weights[target] = weights.get(target, 0) + sum(current[name] for name in tripped)
+        reason = "four_slow_in_a_row"
+        if failed in asked_by:
+            reason += f", rule {asked_by[failed]}"
+        return self._decision(
+            current, weights, self.settings.failover.mode, reason, speeds, now_ms,
+            inflight=sum(speeds[name].open_orders for name in tripped),
+        )  # fmt: skip
+
+    def order(
+        self, ordered: SwitchOrdered, speeds: Mapping[str, ChannelSpeed], now_ms: int
+    ) -> SwitchDecided:
+        """A person's switch: always a new epoch, whatever the mode."""
+        current = self.weights(list(speeds))
+        weights = dict.fromkeys(current, 0) | ordered.weights
+        reason = f"{ordered.reason} (by {ordered.actor})"
+        return self._decision(current, weights, "manual", reason, speeds, now_ms, inflight=0)
+
+    def apply(self, decided: SwitchDecided) -> None:
+        """Make a decision the route, or remember that it was advised."""
+        if decided.mode in ("observe", "advise"):
+            self.route.advised_ms = decided.at_ms
+            return
+        route = self.route
+        route.epoch, route.weights = decided.epoch, dict(decided.weights)
+        route.decision_id, route.decided_ms = decided.decision_id, decided.at_ms
+        route.mode, route.reason = decided.mode, decided.reason
+        route.answer, route.answered_ms = "", None
+        if decided.mode == "enforce":
+            recent = [at_ms for at_ms in route.switches_ms if decided.at_ms - at_ms < HOUR_MS]
+            route.switches_ms = [*recent, decided.at_ms]
+
+    def answered(self, answer: SwitchAnswered) -> bool:
+        """Note the shop's answer to the current epoch; False for an outdated one."""
+        if answer.epoch != self.route.epoch or self.route.answer == "applied":
+            return False
+        self.route.answer, self.route.answered_ms = answer.status, answer.at_ms
+        return True
+
+    def steer(self, steered: ChannelSteered) -> None:
+        """A person drains, locks or unlocks a channel."""
+        if steered.action == "unlock":
+            self.route.locked.pop(steered.channel, None)
+            self.route.drained.pop(steered.channel, None)
+        elif steered.action == "lock":
+            self.route.locked[steered.channel] = steered.reason or steered.actor
+        else:
+            self.route.drained[steered.channel] = steered.reason or steered.actor
+
+    def _is_allowed_now(self, now_ms: int) -> bool:
+        failover, route = self.settings.failover, self.route
+        latest_ms = max(route.decided_ms, route.advised_ms)
+        if latest_ms and now_ms - latest_ms < failover.min_dwell_ms:
+            return False
+        recent = [at_ms for at_ms in route.switches_ms if now_ms - at_ms < HOUR_MS]
+        return len(recent) < failover.max_per_hour
+
+    def _better_than(
+        self,
+        failed: ChannelSpeed,
+        speeds: Mapping[str, ChannelSpeed],
+        current: Mapping[str, int],
+    ) -> str | None:
+        """The best channel that is not known to be as bad: in use first, then as configured."""
+        candidates = [
+            name
+            for name in sorted(current, key=lambda name: -current[name])
+            if name != failed.channel
+            and not speeds[name].is_tripped
+            and name not in self.route.locked
+            and name not in self.route.drained
+            and (speeds[name].slow_share or 0.0) < (failed.slow_share or 0.0)
+        ]
+        return candidates[0] if candidates else None
+
+    def _routable(self, channels: Sequence[str]) -> list[str]:
+        unrouted = {one.name for one in self.settings.channels if one.kind in UNROUTED_KINDS}
+        return [name for name in channels if name not in unrouted]
+
+    def _decision(
+        self,
+        previous: dict[str, int],
+        weights: dict[str, int],
+        mode: str,
+        reason: str,
+        speeds: Mapping[str, ChannelSpeed],
+        now_ms: int,
+        *,
+        inflight: int,
+    ) -> SwitchDecided:
+        epoch = self.route.epoch + (mode in ("enforce", "manual"))
+        return SwitchDecided(
+            decision_id=derived_id("dec", ALL_ORDERS, str(epoch), mode, str(now_ms)),
+            scope=ALL_ORDERS,
+            epoch=epoch,
+            prev_epoch=self.route.epoch,
+            weights=weights,
+            previous=previous,
+            reason=reason,
+            mode=mode,
+            evidence=msgspec.Raw(msgspec.json.encode({"channels": dict(speeds)})),
+            at_ms=now_ms,
+            valid_until_ms=now_ms + self.settings.failover.valid_for_ms,
+            inflight=inflight,
+        )
