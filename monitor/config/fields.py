@@ -8,17 +8,20 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from monitor.model.times import parse_duration
 
+_FORMS = "must be a duration such as 500ms, 60s, 3m, 6h, 30d"
+
 
 def _duration(value: object) -> int:
+    # Everything is a ValueError and the value is never repeated: pydantic collects only that one,
+    # and the value may be a secret pasted into the wrong line.
     if isinstance(value, int) and not isinstance(value, bool) and value == 0:
         return 0
     if not isinstance(value, str):
-        raise ValueError("must be a duration such as 500ms, 60s, 3m, 6h, 30d")  # noqa: TRY004 - pydantic collects ValueError only
+        raise ValueError(_FORMS)  # noqa: TRY004 - see above
     try:
         return parse_duration(value)
     except ValueError:
-        # The value is not repeated: it may be a secret pasted into the wrong line.
-        raise ValueError("is not a duration; write for example 500ms, 60s, 3m, 6h, 30d") from None
+        raise ValueError(_FORMS) from None
 
 
 Duration = Annotated[int, BeforeValidator(_duration)]

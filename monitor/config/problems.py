@@ -35,9 +35,9 @@ def problems_from(
     """List one problem per pydantic finding, in the order of the file.
 
     `model` is what was validated; its fields are the words suggested for an unknown one. Values
-    are not quoted (a file may hold a secret), except the tag of a union member. A location part that is not in the file (the tag of
-    a union member) is skipped. Of the findings at one place only the first is kept, because the
-    members of an untagged union each complain about the same value.
+    are not quoted (a file may hold a secret), except the tag of a union member. A location part
+    that is not in the file (such a tag) is skipped. Of the findings at one place only the first
+    is kept: the members of an untagged union each complain about the same value.
     """
     found: dict[YamlPath, Problem] = {}
     for detail in error.errors(include_url=False, include_input=False):
@@ -74,6 +74,12 @@ def _problem(
         case "missing":
             line, column = positions.at(at)
             return Problem(path, line, column, f"field '{at[-1]}' is missing")
+        case "union_tag_invalid":
+            line, column = positions.at(at)
+            context = detail.get("ctx", {})
+            field, tag = context["discriminator"].strip("'"), context["tag"]
+            message = f"{name} has an unknown {field} '{tag}'"
+            return Problem(path, line, column, message, f"known are {context['expected_tags']}")
         case kind:
             line, column = positions.at(at)
             words = _WORDS.get(kind) or _own_words(detail["msg"])
@@ -85,7 +91,7 @@ def _own_words(message: str) -> str:
     for prefix in ("Value error, ", "Assertion failed, "):
         if message.startswith(prefix):
             return message.removeprefix(prefix)
-    return message.replace("Input should be", "must be").replace("Input tag", "the tag")
+    return message.replace("Input should be", "must be")
 
 
 def _dotted(at: YamlPath) -> str:

@@ -120,7 +120,8 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.depth >= DEPTH_MAX:
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # the stubs leave it bare
+            event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it bare
+            mark = event.start_mark
             raise yaml.MarkedYAMLError(problem=f"nested deeper than {DEPTH_MAX}", problem_mark=mark)
         self.depth += 1
         node = super().compose_node(parent, index)

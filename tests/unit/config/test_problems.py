@@ -26,8 +26,8 @@ class Http(StrictModel):
 class Shop(StrictModel):
     name: str
     after: Duration = 0
-    channels: list[Annotated[Stock | Http, Field(discriminator="kind")]] = []
-    by_speed: dict[str, Duration] = {}
+    channels: list[Annotated[Stock | Http, Field(discriminator="kind")]] = Field(default=[])
+    by_speed: dict[str, Duration] = Field(default={})
     count: int | None = None
     for_ms: Duration = Field(default=0, alias="for")
 
@@ -70,11 +70,10 @@ def test_all_problems_come_in_the_order_of_the_file() -> None:
     ) == [
         "f.yaml:1:7 name must be lower case",
         "f.yaml:2:1 unknown field 'aftr'; did you mean 'after'?",
-        "f.yaml:3:8 after is not a duration; write for example 500ms, 60s, 3m, 6h, 30d",
+        "f.yaml:3:8 after must be a duration such as 500ms, 60s, 3m, 6h, 30d",
         "f.yaml:5:5 field 'url' is missing",
         "f.yaml:5:18 unknown field 'secrt'; did you mean 'secret'?",
-        "f.yaml:6:5 channels[2] the tag 'htp' found using 'kind' does not match any of the "
-        "expected tags: 'stock', 'http'",
+        "f.yaml:6:5 channels[2] has an unknown kind 'htp'; known are 'stock', 'http'",
         "f.yaml:7:18 by_speed.fast must be a duration such as 500ms, 60s, 3m, 6h, 30d",
         "f.yaml:8:8 count must be a whole number",
     ]
