@@ -1,0 +1,166 @@
+"""What people read: one short message per thing that happened, in Chinese or English.
+
+Numbers carry their evidence (k of n, limit, oldest order), because a message that cannot be
+checked is not believed. Buyer data and secrets cannot occur: events do not carry them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from monitor.model.alerts import Alert
+from monitor.model.records import SwitchDecided
+from monitor.model.takeovers import TakeoverCase
+from monitor.model.times import format_duration, format_rfc3339
+
+TEXTS: dict[str, dict[str, str]] = {
+    "zh-CN": {
+        "alert.firing": "🔴 告警：{rule}",
+        "alert.resolved": "✅ 已恢复：{rule}",
+        "severity": "级别",
+        "evidence": "依据",
+        "since": "开始",
+        "duration": "持续",
+        "of": "{n} 单中 {k} 单",
+        "limit": "阈值 {limit}",
+        "runbook": "处理手册",
+        "review": "建议：新订单先人工核对。",
+        "order.tier_changed": "⏳ 订单 {order} 进入 L{tier}",
+        "tier.body": "渠道 {channel}，已等待 {age}（承诺 {promise}）。",
+        "tier.2": "请人工核对，并考虑小额补偿。",
+        "tier.3": "请安排专人：换货、退款或人工发货。",
+        "channel.switch": "🔀 渠道切换 {failed} → {target}",
+        "switch.observe": "仅观察：本应切换，未执行。设置 failover.mode: enforce 后自动切换。",
+        "switch.advise": "建议切换，请在控制台确认。",
+        "switch.enforce": "已发送切换指令（epoch {epoch}），等待商店确认。",
+        "switch.manual": "人工切换（epoch {epoch}）：{reason}",
+        "switch.why": "{channel} 最近 {n} 单中 {slow} 单慢于 {threshold}，最久已等 {oldest}。",
+        "switch.unacked": "⚠️ 商店未确认渠道切换（epoch {epoch}，{status}）",
+        "takeover.started": "🛟 接管订单 {order}",
+        "takeover.delivered": "✅ 已代发订单 {order}",
+        "takeover.escalated": "🙋 订单 {order} 需要人工处理",
+        "takeover.body": "原渠道 {channel}；原因 {reason}。",
+        "advised": "仅建议：未配置 shop 接口，未执行接管。",
+    },
+    "en": {
+        "alert.firing": "🔴 Firing: {rule}",
+        "alert.resolved": "✅ Resolved: {rule}",
+        "severity": "severity",
+        "evidence": "evidence",
+        "since": "since",
+        "duration": "lasted",
+        "of": "{k} of {n} orders",
+        "limit": "limit {limit}",
+        "runbook": "runbook",
+        "review": "Advice: have a person check new orders first.",
+        "order.tier_changed": "⏳ Order {order} is in L{tier}",
+        "tier.body": "Channel {channel}, waiting for {age} (promised in {promise}).",
+        "tier.2": "Please check by hand and consider a small compensation.",
+        "tier.3": "A person is needed: alternative, refund or delivery by hand.",
+        "channel.switch": "🔀 Channel switch {failed} → {target}",
+        "switch.observe": "Watching only: would have switched. Set failover.mode: enforce to act.",
+        "switch.advise": "Switch advised; please confirm on the console.",
+        "switch.enforce": "Command sent (epoch {epoch}), waiting for the shop to acknowledge.",
+        "switch.manual": "Switched by hand (epoch {epoch}): {reason}",
+        "switch.why": "{channel}: {slow} of the latest {n} orders slower than {threshold}, "
+        "the oldest waits for {oldest}.",
+        "switch.unacked": "⚠️ The shop did not apply the switch (epoch {epoch}, {status})",
+        "takeover.started": "🛟 Taking over order {order}",
+        "takeover.delivered": "✅ Delivered order {order} through the fallback",
+        "takeover.escalated": "🙋 Order {order} needs a person",
+        "takeover.body": "Was on channel {channel}; reason: {reason}.",
+        "advised": "Advice only: no shop interface is configured, nothing was taken over.",
+    },
+}
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A rendered message: `text` is Markdown that DingTalk understands."""
+
+    title: str
+    text: str
+
+
+def say(language: str, key: str, **values: object) -> str:
+    """One phrase in a language; English stands in for a language we do not have."""
+    return TEXTS.get(language, TEXTS["en"])[key].format(**values)
+
+
+def alert_message(
+    language: str, alert: Alert, summary: str, status: str, now_ms: int, *, asks_review: bool
+) -> Message:
+    """The firing or resolved message of an alert; `summary` is its rendered annotation."""
+    title = say(language, f"alert.{status}", rule=alert.rule)
+    lines = [f"### {title}"]
+    if alert.labels:
+        lines.append(" · ".join(f"{name}={value}" for name, value in alert.labels))
+    if summary:
+        lines.append(summary)
+    found = alert.evidence
+    if found.k is not None and found.n is not None:
+        lines.append(f"{say(language, 'evidence')}: {say(language, 'of', k=found.k, n=found.n)}")
+    lines.append(f"{say(language, 'severity')}: {alert.severity}")
+    started_ms = alert.firing_ms or now_ms
+    if status == "firing":
+        lines.append(f"{say(language, 'since')}: {format_rfc3339(alert.pending_ms or started_ms)}")
+        if asks_review:
+            lines.append(say(language, "review"))
+    else:
+        lines.append(f"{say(language, 'duration')}: {format_duration(now_ms - started_ms)}")
+    return Message(title, "\n\n".join(lines))
+
+
+def tier_message(
+    language: str, order_id: str, tier: int, channel: str, age_ms: int, promise_ms: int
+) -> Message:
+    """An order entered L2 or L3."""
+    title = say(language, "order.tier_changed", order=order_id, tier=tier)
+    body = say(
+        language, "tier.body", channel=channel,
+        age=format_duration(age_ms), promise=format_duration(promise_ms),
+    )  # fmt: skip
+    return Message(title, f"### {title}\n\n{body}\n\n{say(language, f'tier.{tier}')}")
+
+
+def switch_message(
+    language: str, decided: SwitchDecided, evidence: Mapping[str, Mapping[str, int]]
+) -> Message:
+    """A switch was decided (or would have been); `evidence` is the breaker's, by channel."""
+    lost = [
+        name for name, share in decided.previous.items() if decided.weights.get(name, 0) < share
+    ]
+    won = [name for name, share in decided.weights.items() if decided.previous.get(name, 0) < share]
+    failed, target = ", ".join(lost) or "-", ", ".join(won) or "-"
+    title = say(language, "channel.switch", failed=failed, target=target)
+    lines = [f"### {title}"]
+    lines.extend(
+        say(
+            language, "switch.why", channel=name, n=evidence[name]["n"],
+            slow=evidence[name]["slow"], threshold=format_duration(evidence[name]["threshold_ms"]),
+            oldest=format_duration(evidence[name]["oldest_age_ms"]),
+        )
+        for name in lost
+        if name in evidence
+    )  # fmt: skip
+    phrase = f"switch.{decided.mode}"
+    lines.append(say(language, phrase, epoch=decided.epoch, reason=decided.reason))
+    return Message(title, "\n\n".join(lines))
+
+
+def unacknowledged_message(language: str, epoch: int, status: str) -> Message:
+    """The shop refused a switch or let it expire."""
+    title = say(language, "switch.unacked", epoch=epoch, status=status)
+    return Message(title, f"### {title}")
+
+
+def takeover_message(language: str, event_type: str, case: TakeoverCase) -> Message:
+    """A takeover started, delivered, or needs a person."""
+    title = say(language, event_type, order=case.order_id)
+    reason = case.escalated_reason or case.resolution or case.state
+    body = say(language, "takeover.body", channel=case.held_by_channel, reason=reason)
+    lines = [f"### {title}", body]
+    if case.state == "advised":
+        lines.append(say(language, "advised"))
+    return Message(title, "\n\n".join(lines))
