@@ -1,0 +1,214 @@
+"""One event of the wire becomes one `OrderEvent`, or an `InputError` that says why not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Mapping
+
+import msgspec
+
+from monitor.api.decode_clean import Json, parse_object, to_nested
+from monitor.api.decode_time import EventTime, resolve_time
+from monitor.api.decode_types import DecodeContext, Notes, printable
+from monitor.api.decode_wire import (
+    ATTRIBUTES,
+    NOTHING_FLAT,
+    TEXT_LENGTH_MAX,
+    Attributes,
+    Flat,
+    Nested,
+    explain,
+    pointer_to,
+)
+from monitor.model.errors import InputError
+from monitor.model.events import LIFECYCLE_RANK, EventType, OrderEvent
+from monitor.model.ids import derived_id
+from monitor.model.settings import SourceSettings
+
+# Control characters (C0, DEL, C1), line separators, direction overrides, lone surrogates.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_CHECKED = tuple(name for name in ATTRIBUTES if name != "reason")  # the reason is mended instead
+_IDENTITY = tuple(name for name in ATTRIBUTES if name != "order_id")
+
+_nested = msgspec.json.Decoder(Nested)
+_flat = msgspec.json.Decoder(Flat)
+_encoder = msgspec.json.Encoder()
+
+
+def decode_text(raw: bytes, context: DecodeContext, notes: Notes) -> OrderEvent:
+    """Decode the JSON text of one event.
+
+    Raises: InputError with a pointer relative to the event.
+    """
+    wire = _decode_straight(raw)
+    if wire is None:
+        return decode_object(parse_object(raw), context, notes)
+    # Without escapes every character stands in the text as it is, so one look is enough.
+    is_clean = raw.isascii() and b"\x7f" not in raw
+    if isinstance(wire, Flat):
+        return _Event(wire, wire, ATTRIBUTES, context, notes).build(is_clean=is_clean)
+    fields = wire.data or Attributes()
+    return _Event(wire, fields, NOTHING_FLAT, context, notes).build(is_clean=is_clean)
+
+
+def decode_object(event: Mapping[str, Json], context: DecodeContext, notes: Notes) -> OrderEvent:
+    """Decode an event that was read as a plain object.
+
+    Raises: InputError with a pointer relative to the event.
+    """
+    nested, flat = to_nested(event, notes)
+    try:
+        wire = msgspec.convert(nested, Nested)
+    except msgspec.ValidationError as error:
+        raise explain(error, flat) from None
+    return _Event(wire, wire.data or Attributes(), flat, context, notes).build(is_clean=False)
+
+
+def _decode_straight(raw: bytes) -> Nested | Flat | None:
+    """Decode an event that is exactly of one of the two shapes; None: look at it with suspicion.
+
+    msgspec lets the last of duplicate keys win. Without escapes every quotation mark is structural,
+    so writing the event again gives fewer of them exactly if a key stood twice (or was null).
+    """
+    if b"\\" in raw:
+        return None
+    try:
+        wire = _nested.decode(raw) if b'"data"' in raw else _flat.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return wire if _encoder.encode(wire).count(b'"') == raw.count(b'"') else None
+
+
+class _Event:
+    """The parts of one event while they are judged."""
+
+    def __init__(
+        self,
+        envelope: Nested | Flat,
+        fields: Attributes,
+        flat: Container[str],
+        context: DecodeContext,
+        notes: Notes,
+    ) -> None:
+        self.envelope, self.fields, self.flat = envelope, fields, flat
+        self.context, self.notes = context, notes
+
+    def build(self, *, is_clean: bool) -> OrderEvent:
+        envelope, fields = self.envelope, self.fields
+        kind = self._type()
+        if not is_clean:
+            self._check_characters()
+        order_id = self._order_id(kind)
+        source = envelope.source or self.context.default_source
+        settings = self._settings(source)
+        time = resolve_time(
+            envelope.time, self.context.received_ms, settings.timezone if settings else None
+        )
+        if time.remark:
+            self.notes.remarks[time.remark] += 1
+        event_id = envelope.id or self._content_hash(kind, order_id, source, time)
+        has_identity = bool(envelope.id) or time.identity is not None
+        return OrderEvent(
+            type=kind,
+            order_id=order_id,
+            source=source,
+            event_id=event_id,
+            time_ms=time.time_ms,
+            received_ms=self.context.received_ms,
+            is_inferred=time.is_inferred,
+            is_unique=kind == EventType.HEARTBEAT or not has_identity,
+            created_means_paid=kind == EventType.CREATED
+            and settings is not None
+            and settings.created_means_paid,
+            meaning=fields.meaning or None,
+            outcome=fields.outcome or None,
+            takeover_id=fields.takeover_id or None,
+            channel=fields.channel or None,
+            sku=fields.sku or None,
+            quantity=fields.quantity,
+            amount_minor=fields.amount_minor,
+            currency=fields.currency or None,
+            provider=fields.provider or None,
+            customer_tier=fields.customer_tier or None,
+            speed=fields.speed or None,
+            fulfilment=fields.fulfilment or None,
+            region=fields.region or None,
+            attempt=fields.attempt,
+            reason=self._reason(),
+            promise_ms=None if fields.promise_s is None else round(fields.promise_s * 1_000),
+            customer_hash=fields.customer_hash or None,
+            traceparent=self._traceparent(),
+        )
+
+    def _type(self) -> str:
+        kind = self.envelope.type or ""
+        version = self.envelope.specversion
+        if version and not version.startswith("1."):
+            raise InputError(
+                "specversion must be 1.0", code="bad_specversion", pointer="/specversion"
+            )
+        if kind in LIFECYCLE_RANK:
+            return kind
+        if not kind:
+            raise InputError("type is missing", code="missing_type", pointer="/type")
+        suggestion = self.notes.suggest_type(kind)
+        raise InputError(
+            f"unknown type '{printable(kind)}'{suggestion}", code="unknown_type", pointer="/type"
+        )
+
+    def _check_characters(self) -> None:
+        for owner, names in ((self.envelope, ("id", "source", "subject")), (self.fields, _CHECKED)):
+            for name in names:
+                value = getattr(owner, name)
+                if isinstance(value, str) and _CONTROL.search(value):
+                    raise InputError(
+                        f"{name} contains control characters",
+                        code="bad_characters",
+                        pointer=pointer_to(name, self.flat),
+                    )
+
+    def _order_id(self, kind: str) -> str:
+        if kind == EventType.HEARTBEAT:
+            return ""
+        subject, order_id = self.envelope.subject, self.fields.order_id
+        chosen = subject or order_id or ""
+        if not chosen.strip():
+            raise InputError(
+                "the order id is missing; send it as subject or order_id",
+                code="missing_order_id",
+                pointer=pointer_to("order_id", self.flat),
+            )
+        if subject and order_id and subject != order_id:
+            self.notes.remarks["subject and order_id differ: subject was used"] += 1
+        return chosen
+
+    def _settings(self, source: str) -> SourceSettings | None:
+        """Settings of the source that sends; a key of one source cannot speak for another."""
+        sources, sender = self.context.sources, self.context.default_source
+        if sender in sources and source != sender and source in sources:
+            raise InputError(
+                "this key belongs to another source", code="wrong_source", pointer="/source"
+            )
+        return sources.get(source) or sources.get(sender)
+
+    def _content_hash(self, kind: str, order_id: str, source: str, time: EventTime) -> str:
+        """Name an event by what it says; not by `traceparent`, which is new with every retry."""
+        when = str(self.context.received_ms) if time.identity is None else time.identity
+        said = [f"{name}={getattr(self.fields, name)}" for name in _IDENTITY]
+        return derived_id("content", kind, order_id, source, when, *said)
+
+    def _reason(self) -> str | None:
+        reason = self.fields.reason
+        if not reason:
+            return None
+        if len(reason) > TEXT_LENGTH_MAX:
+            self.notes.remarks[f"reason was cut to {TEXT_LENGTH_MAX} characters"] += 1
+        return _CONTROL.sub(" ", reason[:TEXT_LENGTH_MAX])
+
+    def _traceparent(self) -> str | None:
+        text = self.envelope.traceparent
+        if text and not _TRACEPARENT.fullmatch(text):
+            self.notes.remarks["traceparent is malformed and was left out"] += 1
+            return None
+        return text or None
