@@ -1,0 +1,80 @@
+"""How a case moves when a person decides."""
+
+from __future__ import annotations
+
+import msgspec
+
+from monitor.core.takeover.choosing import next_attempt
+from monitor.core.takeover.steps import (
+    OPEN_ATTEMPT,
+    Step,
+    escalated,
+    lock_away,
+    resolved,
+    start_hand_over,
+    submit_key,
+)
+from monitor.model.records import CaseResolved
+from monitor.model.settings import Settings
+from monitor.model.takeovers import Attempt, AttemptState, CaseState, TakeoverCase
+
+# What a person's word ends the case with: state and resolution.
+ENDS = {
+    "delivered": (CaseState.DELIVERED, "closed_by_person"),
+    "alternative": (CaseState.DELIVERED, "alternative"),
+    "refunded": (CaseState.VOIDED, "refunded"),
+}
+# Escalations in which the order is still claimed, so that the machine can go on.
+STILL_CLAIMED = (
+    "manual_queue",
+    "unknown_outcome",
+    "unresolved",
+    "accepted_then_not_found",
+    "hand_over_refused",
+)
+
+
+def person_decided(
+    case: TakeoverCase, order: CaseResolved, settings: Settings, now_ms: int
+) -> Step:
+    """Close the case, or (`not_delivered`) let the machine go on where it had to stop.
+
+    Nothing is released: the shop must not deliver what a person has delivered or refunded.
+    """
+    cancels = tuple(
+        submit_key(attempt.ref)
+        for attempt in case.attempts
+        if attempt.state == AttemptState.SUBMITTING
+    )
+    if order.resolution in ENDS:
+        state, resolution = ENDS[order.resolution]
+        locked = lock_away(case)
+        case = resolved(locked.case, state, resolution, now_ms)
+        return Step(case, locked.effects, cancels)
+    if order.resolution != "not_delivered" or not _can_go_on(case):
+        return Step(case)
+    step = _go_on(case, settings, now_ms)
+    return msgspec.structs.replace(step, cancels=cancels)
+
+
+def _can_go_on(case: TakeoverCase) -> bool:
+    if case.state in (CaseState.ACCEPTED, CaseState.UNKNOWN):
+        return True
+    return case.state == CaseState.ESCALATED and case.escalated_reason in STILL_CLAIMED
+
+
+def _go_on(case: TakeoverCase, settings: Settings, now_ms: int) -> Step:
+    """Goods in the vault are handed over again (the same ones); else the next channel is tried."""
+    for attempt in case.attempts:
+        if attempt.state == AttemptState.OBTAINED:
+            if now_ms >= case.claim_expires_ms:
+                return Step(escalated(case, "claim_expired", now_ms))
+            return start_hand_over(case, attempt, now_ms)
+    attempts = tuple(_disproved(attempt) for attempt in case.attempts)
+    return next_attempt(msgspec.structs.replace(case, attempts=attempts), settings, now_ms)
+
+
+def _disproved(attempt: Attempt) -> Attempt:
+    if attempt.state not in OPEN_ATTEMPT:
+        return attempt
+    return msgspec.structs.replace(attempt, state=AttemptState.DISPROVED, reason="person")
