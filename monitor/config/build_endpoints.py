@@ -1,0 +1,221 @@
+"""Turns the checked document into `Endpoints`: addresses and secrets, as adapters get them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+
+import msgspec
+
+from monitor.config.report import Report, dotted
+from monitor.config.schema import Document
+from monitor.config.schema_channels import Channel, Request
+from monitor.config.schema_outlets import DingTalk, PlainWebhook, Webhook
+from monitor.config.secret_files import SecretReader
+from monitor.config.values import host_port
+from monitor.config.yaml_lines import YamlPath
+from monitor.model.endpoints import (
+    AnswerRule,
+    Endpoint,
+    Endpoints,
+    ErrorRule,
+    HttpChannel,
+    HttpRequest,
+    IngestKey,
+    Listen,
+    ShopEndpoints,
+    Signing,
+    Telemetry,
+)
+from monitor.model.secret import Secret
+
+KEY_LENGTH_MIN = 20
+WEBHOOK_SECRET_BYTES_MIN = 16
+
+
+def build_endpoints(
+    document: Document, listen: Listen, data_dir: str, secrets: SecretReader, report: Report
+) -> Endpoints:
+    """Read every secret and put the addresses together; what cannot be got is reported."""
+    builder = _Builder(document, secrets, report)
+    otlp = document.telemetry.otlp
+    failover = document.failover.webhook
+    endpoints = Endpoints(
+        listen=listen,
+        data_dir=data_dir,
+        integrations=builder.integrations(),
+        webhooks=tuple(
+            builder.endpoint(webhook, "webhook", f"webhooks/{index}", ("webhooks", index))
+            for index, webhook in enumerate(document.webhooks)
+        ),
+        failover=builder.endpoint(failover, "webhook", "failover", ("failover", "webhook"))
+        if failover
+        else None,
+        shop=builder.shop(),
+        http_channels=builder.http_channels(),
+        keys=builder.keys(),
+        egress_allow=tuple(document.egress.allow),
+        allowed_hosts=tuple(document.allowed_hosts),
+        telemetry=Telemetry(otlp.endpoint, traces=otlp.traces) if otlp else Telemetry(),
+    )
+    urls = [*builder.urls, *([otlp.endpoint] if otlp else [])]
+    hosts = dict.fromkeys(host_port(url) for url in urls)
+    return msgspec.structs.replace(endpoints, config_hosts=tuple(hosts))
+
+
+class _Builder:
+    """Collects the URLs on the way; theirs are the hosts the egress guard lets through."""
+
+    def __init__(self, document: Document, secrets: SecretReader, report: Report) -> None:
+        self._document = document
+        self._secrets = secrets
+        self._report = report
+        self.urls: list[str] = []
+
+    def endpoint(
+        self, outlet: Webhook | PlainWebhook | DingTalk, kind: str, name: str, at: YamlPath
+    ) -> Endpoint:
+        url = self._secrets.read(at, "url", outlet.url, outlet.url_file)
+        if url is not None and self._is_good_url(url, at, outlet.url is None):
+            self.urls.append(url.reveal())
+        options: dict[str, object] = {}
+        if isinstance(outlet, DingTalk):
+            options = {
+                "keyword": outlet.keyword,
+                "at_mobiles": outlet.at_mobiles,
+                "at_user_ids": outlet.at_user_ids,
+                "at_all": outlet.at_all,
+            }
+        return Endpoint(
+            name=name,
+            kind=kind,
+            url=url or Secret(""),
+            secret=self._secret(outlet.secret, outlet.secret_file, at),
+            options=options,
+        )
+
+    def integrations(self) -> tuple[Endpoint, ...]:
+        found: list[Endpoint] = []
+        for index, receiver in enumerate(self._document.notify.receivers):
+            at: YamlPath = ("notify", "receivers", index)
+            for number, robot in enumerate(receiver.dingtalk):
+                name = f"{receiver.name}/dingtalk/{number}"
+                found.append(self.endpoint(robot, "dingtalk", name, (*at, "dingtalk", number)))
+            for number, webhook in enumerate(receiver.webhook):
+                name = f"{receiver.name}/webhook/{number}"
+                found.append(self.endpoint(webhook, "webhook", name, (*at, "webhook", number)))
+        return tuple(found)
+
+    def shop(self) -> ShopEndpoints | None:
+        shop = self._document.shop
+        if shop is None:
+            return None
+        self.urls += [shop.claim_url, shop.deliver_url]
+        self.urls += [shop.release_url] if shop.release_url else []
+        secret = self._secret(shop.secret, shop.secret_file, ("shop",))
+        if shop.secret is None and shop.secret_file is None:
+            message = "shop has no secret_file: the shop cannot tell our requests from forged ones"
+            self._report.warn(("shop",), message)
+        return ShopEndpoints(
+            claim_url=shop.claim_url,
+            deliver_url=shop.deliver_url,
+            release_url=shop.release_url,
+            secret=secret,
+        )
+
+    def http_channels(self) -> tuple[HttpChannel, ...]:
+        return tuple(
+            self._http_channel(channel, channel.submit, ("channels", index))
+            for index, channel in enumerate(self._document.channels)
+            if channel.kind == "http" and channel.submit
+        )
+
+    def keys(self) -> tuple[IngestKey, ...]:
+        owners: dict[str, str] = {}
+        for index, source in enumerate(self._document.sources):
+            at: YamlPath = ("sources", index)
+            key = self._secrets.read(at, "api_key", source.api_key, source.api_key_file)
+            if key is None:
+                continue
+            where: YamlPath = (*at, "api_key_file" if source.api_key is None else "api_key")
+            digest = hashlib.sha256(key.reveal().encode()).hexdigest()
+            if digest in owners:
+                message = f"{dotted(where)}: the key is that of source '{owners[digest]}'"
+                self._report.error(where, message, "give every source a key of its own")
+            elif len(key.reveal()) < KEY_LENGTH_MIN:
+                message = f"{dotted(where)}: the key is shorter than {KEY_LENGTH_MIN} characters"
+                self._report.warn(where, message, "make one with delivery-monitor init")
+            owners.setdefault(digest, source.name)
+        return tuple(IngestKey(source=name, sha256=digest) for digest, name in owners.items())
+
+    def _http_channel(self, channel: Channel, submit: Request, at: YamlPath) -> HttpChannel:
+        self.urls += [submit.url, *([channel.query.url] if channel.query else [])]
+        sign = channel.sign
+        is_webhook = sign.kind == "standard_webhooks"
+        secret = self._secret(sign.secret, sign.secret_file, (*at, "sign"), is_webhook=is_webhook)
+        return HttpChannel(
+            name=channel.name,
+            submit=_request(submit),
+            query=_request(channel.query) if channel.query else None,
+            answers=tuple(
+                AnswerRule(
+                    outcome=outcome,
+                    when=row.when,
+                    goods=row.goods,
+                    supplier_ref=row.supplier_ref,
+                    code=row.code,
+                    cost=row.cost,
+                )
+                for outcome, row in (channel.answer or {}).items()
+            ),
+            errors={
+                code: ErrorRule(retry=row.retry, blame=row.blame)
+                for code, row in channel.errors.items()
+            },
+            sign=Signing(kind=sign.kind, header=sign.header, field=sign.field, secret=secret),
+            capability=channel.capability or "opaque",
+            settle_ms=channel.settle,
+            max_cost_minor=channel.max_cost_minor,
+        )
+
+    def _secret(
+        self, inline: str | None, file: str | None, at: YamlPath, *, is_webhook: bool = True
+    ) -> Secret | None:
+        secret = self._secrets.read(at, "secret", inline, file)
+        if secret is not None and is_webhook and _is_broken(secret.reveal()):
+            where: YamlPath = (*at, "secret" if file is None else "secret_file")
+            message = f"{dotted(where)} starts with whsec_ but what follows is not base64"
+            bytes_min = f"of at least {WEBHOOK_SECRET_BYTES_MIN} bytes"
+            self._report.warn(where, f"{message} {bytes_min}", "it is used as plain text")
+        return secret
+
+    def _is_good_url(self, url: Secret, at: YamlPath, is_from_file: bool) -> bool:  # noqa: FBT001 - private
+        try:
+            host_port(url.reveal())
+        except ValueError as error:
+            where = (*at, "url_file" if is_from_file else "url")
+            self._report.error(where, f"{dotted(where)} {error}")
+            return False
+        return True
+
+
+def _is_broken(text: str) -> bool:
+    if not text.startswith("whsec_"):
+        return False
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        return True
+    return len(key) < WEBHOOK_SECRET_BYTES_MIN
+
+
+def _request(request: Request) -> HttpRequest:
+    return HttpRequest(
+        method=request.method,
+        url=request.url,
+        headers=request.headers,
+        json=request.body_json,
+        form=request.form,
+        timeout_ms=request.timeout,
+    )

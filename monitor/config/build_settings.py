@@ -1,0 +1,122 @@
+"""Turns the checked document into `Settings`, everything the core may know."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from monitor.config.schema import Document
+from monitor.config.schema_channels import Channel
+from monitor.model.endpoints import Listen
+from monitor.model.settings import (
+    ChannelSettings,
+    FailoverSettings,
+    FallbackSettings,
+    PromiseTable,
+    ReceiverSettings,
+    Settings,
+    SourceSettings,
+    Tiers,
+    WebhookSettings,
+)
+
+
+def build_settings(document: Document, listen: Listen) -> Settings:
+    """Everything the core may know."""
+    return Settings(
+        language=document.language,
+        timezone=document.timezone,
+        currency=document.currency,
+        promise=PromiseTable(
+            default_ms=document.promise.default,
+            by_speed=document.promise.by_speed,
+            by_sku=document.promise.by_sku,
+            by_fulfilment=document.promise.by_fulfilment,
+        ),
+        tiers=Tiers(
+            l1_after_ms=document.tiers.l1_after,
+            l2_after_ms=document.tiers.l2_after,
+            l3_after_ms=document.tiers.l3_after,
+        ),
+        sources=tuple(
+            SourceSettings(
+                name=source.name,
+                heartbeat_ms=source.heartbeat,
+                timezone=source.timezone,
+                created_means_paid=source.created_means_paid,
+            )
+            for source in document.sources
+        ),
+        channels=tuple(_channel_settings(channel) for channel in document.channels),
+        failover=_failover_settings(document),
+        fallback=_fallback_settings(document),
+        webhooks=tuple(
+            WebhookSettings(name=f"webhooks/{index}", types=tuple(webhook.types))
+            for index, webhook in enumerate(document.webhooks)
+        ),
+        receivers=_receivers(document),
+        default_receiver=document.notify.route.receiver if document.notify.route else None,
+        event_retention_ms=document.retention.events,
+        order_retention_ms=document.retention.orders,
+        public_url=document.public_url or _public_url(listen),
+    )
+
+
+def _channel_settings(channel: Channel) -> ChannelSettings:
+    return ChannelSettings(
+        name=channel.name,
+        kind=channel.kind,
+        capability=channel.capability or "opaque",
+        settle_ms=channel.settle,
+        max_cost_minor=channel.max_cost_minor,
+    )
+
+
+def _failover_settings(document: Document) -> FailoverSettings:
+    failover = document.failover
+    return FailoverSettings(
+        mode=failover.mode,
+        min_dwell_ms=failover.min_dwell,
+        max_per_hour=failover.max_per_hour,
+        valid_for_ms=failover.valid_for,
+        has_webhook=failover.webhook is not None,
+    )
+
+
+def _fallback_settings(document: Document) -> FallbackSettings:
+    fallback = document.fallback
+    return FallbackSettings(
+        mode=fallback.mode,
+        after_ms=fallback.after,
+        order=tuple(fallback.order),
+        max_per_hour=fallback.max_per_hour,
+        max_value_per_day_minor=fallback.max_value_per_day_minor,
+        max_loss_minor=fallback.max_loss_minor,
+        has_shop=document.shop is not None,
+        claim_ttl_ms=fallback.claim_ttl,
+        manual_deadline_ms=fallback.manual_deadline,
+    )
+
+
+def _receivers(document: Document) -> tuple[ReceiverSettings, ...]:
+    return tuple(
+        ReceiverSettings(
+            name=receiver.name,
+            integrations=(
+                *(f"dingtalk/{index}" for index in range(len(receiver.dingtalk))),
+                *(f"webhook/{index}" for index in range(len(receiver.webhook))),
+            ),
+        )
+        for receiver in document.notify.receivers
+    )
+
+
+def _public_url(listen: Listen) -> str:
+    """An address that works on this machine; `public_url` names a better one."""
+    host = listen.host
+    if ":" in host or host[:1].isdigit():
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified:
+            host = "127.0.0.1"
+        elif address.version == 6:
+            host = f"[{host}]"
+    return f"http://{host}:{listen.port}"

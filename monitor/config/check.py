@@ -1,0 +1,226 @@
+"""What must hold between the keys of `monitor.yaml`, beyond the shape of each (contract §5)."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from monitor.config.check_channels import check_channel
+from monitor.config.report import Report, dotted
+from monitor.config.schema import Document, Fallback
+from monitor.config.schema_outlets import DingTalk, PlainWebhook, Webhook
+from monitor.config.yaml_lines import YamlPath
+from monitor.model.spelling import did_you_mean
+from monitor.model.times import format_duration
+
+EVENT_TYPES = (
+    "alert.firing",
+    "alert.resolved",
+    "channel.switch",
+    "order.tier_changed",
+    "order.eta_changed",
+    "takeover.started",
+    "takeover.delivered",
+    "takeover.escalated",
+    "compensation.offered",
+    "incident.opened",
+    "incident.closed",
+)
+
+
+class Mentioned(msgspec.Struct, frozen=True):
+    """Names the file mentions, read before broken parts were left out of it.
+
+    A channel with one wrong key still exists; naming it in `fallback.order` is no second mistake.
+    """
+
+    channels: tuple[str, ...] = ()
+    receivers: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()  # top-level keys
+    has_api_key: bool = False
+    has_failover_webhook: bool = False
+    has_fallback_order: bool = False
+
+
+def mentioned(document: object) -> Mentioned:
+    """Collect the names in a document of any shape."""
+    root = document if isinstance(document, dict) else {}
+    failover, fallback, notify = (
+        part if isinstance(part := root.get(key), dict) else {}
+        for key in ("failover", "fallback", "notify")
+    )
+    return Mentioned(
+        channels=tuple(_names(root.get("channels"))),
+        receivers=tuple(_names(notify.get("receivers"))),
+        keys=tuple(key for key, value in root.items() if value is not None),
+        has_api_key=any(
+            isinstance(source, dict) and (source.get("api_key") or source.get("api_key_file"))
+            for source in _items(root.get("sources"))
+        ),
+        has_failover_webhook=failover.get("webhook") is not None,
+        has_fallback_order=bool(fallback.get("order")),
+    )
+
+
+def check_document(document: Document, names: Mentioned, report: Report) -> None:
+    """Report everything that does not fit together."""
+    _check_unique(document, report)
+    _check_zones(document, report)
+    _check_times(document, report)
+    for index, channel in enumerate(document.channels):
+        check_channel(channel, ("channels", index), report)
+    _check_failover(document, names, report)
+    _check_fallback(document, names, report)
+    _check_webhooks(document, report)
+    _check_notify(document, names, report)
+
+
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _names(items: object) -> Iterator[str]:
+    for item in _items(items):
+        if isinstance(item, dict) and isinstance(item.get("name"), str | int):
+            yield str(item["name"])
+
+
+def _check_unique(document: Document, report: Report) -> None:
+    lists: tuple[tuple[YamlPath, list[str]], ...] = (
+        (("sources",), [source.name for source in document.sources]),
+        (("channels",), [channel.name for channel in document.channels]),
+        (("notify", "receivers"), [receiver.name for receiver in document.notify.receivers]),
+    )
+    for at, names in lists:
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                where = (*at, index, "name")
+                report.error(where, f"{dotted(where)}: '{name}' is taken by an earlier entry")
+
+
+def _check_zones(document: Document, report: Report) -> None:
+    zones: list[tuple[YamlPath, str | None]] = [(("timezone",), document.timezone)]
+    zones += [
+        (("sources", index, "timezone"), source.timezone)
+        for index, source in enumerate(document.sources)
+    ]
+    for at, zone in zones:
+        if zone is not None and not _is_zone(zone):
+            known = zoneinfo.available_timezones()
+            hint = did_you_mean(zone, known) or "write for example Asia/Shanghai or UTC"
+            if not known:
+                hint = "this system has no time zone data; install its tzdata package"
+            report.error(at, f"{dotted(at)} names no known time zone", hint)
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        # OSError: a folder of the database such as `America`.
+        return False
+    return True
+
+
+def _check_times(document: Document, report: Report) -> None:
+    tiers = document.tiers
+    if tiers.l2_after >= tiers.l3_after:
+        message = f"tiers.l2_after {format_duration(tiers.l2_after)} must be shorter than l3_after"
+        report.error(("tiers", "l3_after"), f"{message} {format_duration(tiers.l3_after)}")
+    if tiers.l1_after is not None and tiers.l1_after > tiers.l2_after:
+        message = f"tiers.l1_after {format_duration(tiers.l1_after)} must not be longer than"
+        at = ("tiers", "l1_after")
+        report.error(at, f"{message} l2_after {format_duration(tiers.l2_after)}")
+    if tiers.l1_after is None and document.promise.default > tiers.l2_after:
+        report.warn(
+            ("promise", "default"),
+            f"promise.default {format_duration(document.promise.default)} is longer than "
+            f"tiers.l2_after {format_duration(tiers.l2_after)}: orders reach L2 before they are late",
+            "set tiers.l2_after and tiers.l3_after",
+        )
+
+
+def _check_failover(document: Document, names: Mentioned, report: Report) -> None:
+    if document.failover.mode == "enforce" and not names.has_failover_webhook:
+        report.error(
+            ("failover", "mode"),
+            "failover.mode enforce needs failover.webhook",
+            "name the URL that switches channels, or write mode: advise",
+        )
+
+
+def _check_fallback(document: Document, names: Mentioned, report: Report) -> None:
+    fallback = document.fallback
+    if fallback.mode == "enforce":
+        for key, is_there, hint in (
+            ("shop", "shop" in names.keys, "name its claim_url and deliver_url"),
+            ("fallback.order", names.has_fallback_order, "list the channels to try"),
+        ):
+            if not is_there:
+                report.error(
+                    ("fallback", "mode"),
+                    f"fallback.mode enforce needs {key}",
+                    f"{hint}, or write mode: advise",
+                )
+    _check_order(document, fallback, names, report)
+
+
+def _check_order(document: Document, fallback: Fallback, names: Mentioned, report: Report) -> None:
+    channels = {channel.name: channel for channel in document.channels}
+    for index, name in enumerate(fallback.order):
+        at = ("fallback", "order", index)
+        channel = channels.get(name)
+        if name in fallback.order[:index]:
+            report.error(at, f"{dotted(at)}: '{name}' is listed twice")
+        elif channel is None:
+            if name not in names.channels:
+                hint = did_you_mean(name, names.channels) or "add it to channels"
+                report.error(at, f"{dotted(at)}: there is no channel '{name}'", hint)
+        elif channel.kind == "external":
+            message = f"{dotted(at)}: '{name}' is external: the shop delivers there, we cannot"
+            report.error(at, message, "list channels of kind http, stock or manual")
+        elif index == 0 and channel.kind == "http" and channel.capability in (None, "opaque"):
+            message = f"{dotted(at)}: '{name}' is opaque and must not stand first"
+            hint = "an attempt without an answer can never be cleared up; put it later"
+            report.error(at, message, hint)
+
+
+def _check_webhooks(document: Document, report: Report) -> None:
+    for index, webhook in enumerate(document.webhooks):
+        _check_url(webhook, ("webhooks", index), report)
+        for position, pattern in enumerate(webhook.types):
+            if not any(fnmatchcase(known, pattern) for known in EVENT_TYPES):
+                at = ("webhooks", index, "types", position)
+                hint = did_you_mean(pattern, EVENT_TYPES) or f"known are {', '.join(EVENT_TYPES)}"
+                report.error(at, f"{dotted(at)} fits no type of event", hint)
+    if document.failover.webhook is not None:
+        _check_url(document.failover.webhook, ("failover", "webhook"), report)
+
+
+def _check_url(webhook: Webhook | PlainWebhook | DingTalk, at: YamlPath, report: Report) -> None:
+    if webhook.url is None and webhook.url_file is None:
+        report.error(at, f"{dotted(at)} needs url")
+
+
+def _check_notify(document: Document, names: Mentioned, report: Report) -> None:
+    notify = document.notify
+    for index, receiver in enumerate(notify.receivers):
+        at = ("notify", "receivers", index)
+        for position, robot in enumerate(receiver.dingtalk):
+            _check_url(robot, (*at, "dingtalk", position), report)
+        for position, webhook in enumerate(receiver.webhook):
+            _check_url(webhook, (*at, "webhook", position), report)
+        if not receiver.dingtalk and not receiver.webhook:
+            message = f"{dotted(at)}: '{receiver.name}' has no integration and tells nobody"
+            report.warn(at, message, "add dingtalk or webhook")
+    if notify.route is not None and notify.route.receiver not in names.receivers:
+        route: YamlPath = ("notify", "route", "receiver")
+        name = notify.route.receiver
+        hint = did_you_mean(name, names.receivers) or "add it to notify.receivers"
+        report.error(route, f"{dotted(route)}: there is no receiver '{name}'", hint)
+    elif notify.route is None and notify.receivers:
+        message = "notify.receivers are listed but no route leads to one"
+        report.warn(("notify",), message, "write route: {receiver: <name>}")

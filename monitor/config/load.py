@@ -1,0 +1,165 @@
+"""Reads `monitor.yaml` into `Settings` and `Endpoints`; every problem at once, at its place.
+
+    read ─► replace ${env:…} ─► leave out later keys ─► validate ─► cross-check ─► build
+
+A step that finds problems does not stop the next: broken parts are left out (`prune`), the rest is
+checked, and only at the end the whole list is raised.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from pydantic import ValidationError
+
+from monitor.config.build_endpoints import build_endpoints
+from monitor.config.build_settings import build_settings
+from monitor.config.check import Mentioned, check_document, mentioned
+from monitor.config.environment import refuse_plain_secrets, replace_references
+from monitor.config.later import find_later
+from monitor.config.problems import problems_from
+from monitor.config.prune import Origins, culprits, without
+from monitor.config.report import Report
+from monitor.config.schema import LANGUAGES, Document
+from monitor.config.secret_files import SecretReader
+from monitor.config.values import is_loopback, split_listen
+from monitor.config.yaml_lines import Positions, read_with_positions
+from monitor.model.endpoints import Endpoints, Listen
+from monitor.model.errors import ConfigError, Problem
+from monitor.model.settings import Settings
+
+PREFIX = "DELIVERY_MONITOR_"
+DEFAULTS = "(defaults)"  # stands for the file when there is none
+ROUNDS_MAX = 64  # of leaving out what is broken; each round removes at least one part
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A usable configuration; `warnings` say what is ignored or unwise. `path` None: defaults."""
+
+    settings: Settings
+    endpoints: Endpoints
+    warnings: tuple[Problem, ...] = ()
+    path: Path | None = None
+
+
+class Override(msgspec.Struct, frozen=True):
+    """A value from the command line or the environment; `origin` is where it was written."""
+
+    origin: str
+    value: str
+
+
+def load(
+    path: Path | None = None,
+    *,
+    data_dir: str | None = None,
+    listen: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Load a configuration file; without one, `DELIVERY_MONITOR_CONFIG` or the defaults.
+
+    Command line (`data_dir`, `listen`) beats environment beats file. `environ` is the process
+    environment unless given. Raises: ConfigError with every problem found.
+    """
+    environment = os.environ if environ is None else environ
+    if path is None and (named := environment.get(f"{PREFIX}CONFIG")):
+        path = Path(named)
+    raw, positions = (
+        ({}, Positions(values={}, keys={})) if path is None else read_with_positions(path)
+    )
+    report = Report(DEFAULTS if path is None else str(path), positions)
+    document, names = _document({} if raw is None else raw, positions, environment, report)
+    overrides = _overrides(environment, data_dir=data_dir, listen=listen)
+    check_document(document, names, report)
+    address = _listen(document, overrides.get("listen"), report)
+    folder = Path() if path is None else path.parent
+    data_folder = overrides["data_dir"].value if "data_dir" in overrides else document.data_dir
+    secrets = SecretReader(folder, report)
+    endpoints = build_endpoints(document, address, data_folder, secrets, report)
+    _check_keys(address, names, overrides.get("listen"), report)
+    settings = build_settings(document, address)
+    if language := overrides.get("language"):
+        settings = msgspec.structs.replace(settings, language=_language(language, report))
+    if report.errors:
+        raise ConfigError(_sorted(report.errors))
+    return Loaded(settings, endpoints, tuple(_sorted(report.warnings)), path)
+
+
+def _document(
+    raw: object, positions: Positions, environ: Mapping[str, str], report: Report
+) -> tuple[Document, Mentioned]:
+    """Validate the file as far as it is sound; what is not is reported and left out."""
+    removed = {*refuse_plain_secrets(raw, report), *find_later(raw, report)}
+    # Only keys of mappings are gone so far, so list items are still where they are in the file.
+    filled = replace_references(without(raw, removed)[0], environ, report)
+    unfilled = {(problem.line, problem.column) for problem in report.errors}
+    names = mentioned(filled)
+    for attempt in range(ROUNDS_MAX):
+        pruned, report.origins = without(filled, removed)
+        try:
+            return Document.model_validate(pruned), names
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False, include_context=False)
+            places = [report.origins.of(at) for at in culprits(details, pruned)]
+            if attempt == 0:
+                found = problems_from(error, positions, report.path, Document)
+                # A reference that could not be replaced is one mistake, not two.
+                report.errors += [p for p in found if (p.line, p.column) not in unfilled]
+        if () in places:
+            break
+        removed.update(places)
+    report.origins = Origins()
+    return Document(), names
+
+
+def _overrides(
+    environ: Mapping[str, str], *, data_dir: str | None, listen: str | None
+) -> dict[str, Override]:
+    given = {"data_dir": data_dir, "listen": listen, "language": None}
+    found: dict[str, Override] = {}
+    for name, value in given.items():
+        variable = f"{PREFIX}{name.upper()}"
+        if value is not None:
+            found[name] = Override(f"--{name.replace('_', '-')}", value)
+        elif environ.get(variable):
+            found[name] = Override(variable, environ[variable])
+    return found
+
+
+def _listen(document: Document, override: Override | None, report: Report) -> Listen:
+    try:
+        host, port = split_listen(override.value if override else document.listen)
+    except ValueError as error:
+        assert override is not None  # the file's own value was validated
+        report.errors.append(Problem(override.origin, 1, 1, f"listen {error}"))
+        return Listen()
+    return Listen(host, port)
+
+
+def _check_keys(
+    listen: Listen, names: Mentioned, override: Override | None, report: Report
+) -> None:
+    """Refuse an address others can reach while nobody needs a key (contract §3)."""
+    if is_loopback(listen.host) or names.has_api_key:
+        return
+    message = f"listen {listen.host}:{listen.port} is not loopback: the service refuses to start without keys"
+    hint = "give a source an api_key_file (delivery-monitor init makes one), or listen on 127.0.0.1"
+    if override:
+        report.errors.append(Problem(override.origin, 1, 1, message, hint))
+    else:
+        report.error(("listen",), message, hint)
+
+
+def _language(override: Override, report: Report) -> str:
+    if override.value not in LANGUAGES:
+        message = f"language must be {' or '.join(LANGUAGES)}"
+        report.errors.append(Problem(override.origin, 1, 1, message))
+    return override.value
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    """Order of the file; what came from elsewhere (command line, environment) after it."""
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))

@@ -1,0 +1,135 @@
+"""The shape of `monitor.yaml`: every key of contract §5 that this version understands.
+
+Keys of the contract that come with later versions are named in `monitor/config/later.py`. What
+pydantic cannot see in one value alone is in `monitor/config/check.py`. Defaults are those of
+`monitor/model/settings.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from monitor.config.schema_channels import Channel
+from monitor.config.schema_outlets import Egress, Notify, PlainWebhook, Telemetry, Webhook
+from monitor.config.values import (
+    FEW,
+    ConfigModel,
+    Count,
+    Currency,
+    Flag,
+    HostName,
+    Listen,
+    Mode,
+    Money,
+    Name,
+    Span,
+    Spans,
+    Text,
+    Url,
+    keys_of,
+    one_of,
+)
+from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
+
+LANGUAGES = ("zh-CN", "en")
+SPEEDS = ("express", "normal", "economy")
+FULFILMENTS = ("auto", "manual")
+
+
+def _promise_word(value: object) -> object:
+    return None if value == "promise" else value
+
+
+class Retention(ConfigModel):
+    """How long the log and closed orders are kept."""
+
+    events: Span = 30 * DAY_MS
+    orders: Span = 400 * DAY_MS
+
+
+class Promise(ConfigModel):
+    """The time within which an order should be delivered; the most specific entry wins."""
+
+    default: Span = 3 * MINUTE_MS
+    by_speed: Annotated[Spans, keys_of(*SPEEDS)] = {}
+    by_sku: dict[str, Span] = {}
+    by_fulfilment: Annotated[Spans, keys_of(*FULFILMENTS)] = {}
+
+
+class Tiers(ConfigModel):
+    """Ages at which a late order gets a stronger response."""
+
+    l1_after: Annotated[Span | None, BeforeValidator(_promise_word)] = None
+    l2_after: Span = 5 * MINUTE_MS
+    l3_after: Span = 30 * MINUTE_MS
+
+
+class Source(ConfigModel):
+    """One shop that sends events."""
+
+    name: Name
+    api_key: Text | None = None
+    api_key_file: Text | None = None
+    heartbeat: Span | None = None
+    timezone: Text | None = None
+    created_means_paid: Flag = False
+
+
+class Failover(ConfigModel):
+    """Automatic switching of delivery channels."""
+
+    mode: Mode = "observe"
+    webhook: PlainWebhook | None = None
+    min_dwell: Span = 10 * MINUTE_MS
+    max_per_hour: Count = 4
+    valid_for: Span = 10 * MINUTE_MS
+
+
+class Fallback(ConfigModel):
+    """The executor that takes over stuck orders."""
+
+    mode: Mode = "observe"
+    after: Span = 5 * MINUTE_MS
+    order: Annotated[list[Name], FEW] = []
+    max_per_hour: Count = 5
+    max_value_per_day_minor: Money = 50_000
+    max_loss_minor: Money = 0
+    claim_ttl: Span = 24 * HOUR_MS
+    manual_deadline: Span = 30 * MINUTE_MS
+
+
+class Shop(ConfigModel):
+    """The shop's side of a takeover."""
+
+    claim_url: Url
+    deliver_url: Url
+    release_url: Url | None = None
+    secret: Text | None = None
+    secret_file: Text | None = None
+
+
+class Document(ConfigModel):
+    """The whole file; every key is optional."""
+
+    preset: Annotated[str, one_of("small-shop", "busy")] = "small-shop"
+    language: Annotated[str, one_of(*LANGUAGES)] = "zh-CN"
+    timezone: Text = "Asia/Shanghai"
+    currency: Currency = "CNY"
+    retention: Retention = Retention()
+    listen: Listen = "127.0.0.1:8080"
+    public_url: Url | None = None
+    allowed_hosts: Annotated[list[HostName], FEW] = []
+    data_dir: Text = "./data"
+    promise: Promise = Promise()
+    tiers: Tiers = Tiers()
+    sources: Annotated[list[Source], FEW] = []
+    channels: Annotated[list[Channel], FEW] = []
+    failover: Failover = Failover()
+    fallback: Fallback = Fallback()
+    shop: Shop | None = None
+    webhooks: Annotated[list[Webhook], FEW] = []
+    notify: Notify = Notify()
+    egress: Egress = Egress()
+    telemetry: Telemetry = Telemetry()

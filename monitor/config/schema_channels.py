@@ -1,0 +1,122 @@
+"""`channels:` of `monitor.yaml`: who delivers, and how a supplier's API is spoken to.
+
+One model serves all kinds, so that a key of the wrong kind is named as such by
+`monitor/config/check_channels.py` instead of being unknown.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from monitor.config.values import (
+    FEW,
+    ConfigModel,
+    Money,
+    Name,
+    Span,
+    TemplateUrl,
+    Text,
+    Weight,
+    keys_of,
+    one_of,
+)
+from monitor.model.times import MINUTE_MS, SECOND_MS
+
+OUTCOMES = ("delivered", "accepted", "not_found", "rejected")
+_SCALARS = (str, int, float, bool)
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _path(value: str) -> str:
+    if any(not part or part != part.strip() for part in value.split(".")):
+        raise ValueError("must be a path into the JSON answer such as order.status")
+    return value
+
+
+def _conditions(value: dict[str, Any]) -> dict[str, Any]:
+    if not value:
+        raise ValueError("must name at least one value of the answer")
+    for key, wanted in value.items():
+        _path(key)
+        accepted = wanted if isinstance(wanted, list) else [wanted]
+        if not accepted or not all(isinstance(item, _SCALARS) for item in accepted):
+            raise ValueError(f"must give a value or a list of values for '{key[:64]}'")
+        if key == "http" and not all(_is_status(item) for item in accepted):
+            raise ValueError("must give http a status between 100 and 599, or a list of them")
+    return value
+
+
+def _is_status(item: object) -> bool:
+    return isinstance(item, int) and not isinstance(item, bool) and 100 <= item <= 599
+
+
+def _timeout(value: int) -> int:
+    if value > 2 * MINUTE_MS:
+        raise ValueError("must be at most 2m")
+    return value
+
+
+AnswerPath = Annotated[str, AfterValidator(_path)]
+
+
+class Request(ConfigModel):
+    """One request template; text may hold `{{ attempt_ref }}` and the other template names."""
+
+    method: Annotated[str, one_of("GET", "POST", "PUT", "PATCH"), BeforeValidator(_upper)] = "POST"
+    url: TemplateUrl
+    headers: Annotated[dict[str, Text], FEW] = {}
+    body_json: Any = Field(default=None, alias="json")
+    form: Annotated[dict[str, Text], FEW] | None = None
+    timeout: Annotated[Span, AfterValidator(_timeout)] = 10 * SECOND_MS
+
+
+class AnswerRow(ConfigModel):
+    """When an answer means this outcome, and where in it the interesting values are."""
+
+    when: Annotated[dict[str, Any], AfterValidator(_conditions), FEW]
+    goods: AnswerPath | None = None
+    supplier_ref: AnswerPath | None = None
+    code: AnswerPath | None = None
+    cost: AnswerPath | None = None
+
+
+class ErrorRow(ConfigModel):
+    """What one error code of the supplier means."""
+
+    retry: Annotated[str, one_of("same", "other", "never")] = "other"
+    blame: Annotated[str, one_of("channel", "order", "us")] = "channel"
+
+
+class Sign(ConfigModel):
+    """How requests prove who they are from."""
+
+    kind: Annotated[
+        str, one_of("none", "bearer", "md5_sorted", "hmac_sha256", "standard_webhooks")
+    ] = "none"
+    header: Name | None = None
+    field: Name | None = None
+    secret: Text | None = None
+    secret_file: Text | None = None
+
+
+class Channel(ConfigModel):
+    """One way to deliver; the keys from `submit` on belong to `kind: http`."""
+
+    name: Name
+    kind: Annotated[str, one_of("external", "http", "stock", "manual")] = "external"
+    weight: Weight | None = None
+    capability: Annotated[str, one_of("idempotent", "queryable", "detectable", "opaque")] | None = (
+        None
+    )
+    settle: Span = 10 * MINUTE_MS
+    max_cost_minor: Money | None = None
+    submit: Request | None = None
+    query: Request | None = None
+    answer: Annotated[dict[str, AnswerRow], keys_of(*OUTCOMES)] | None = None
+    errors: Annotated[dict[str, ErrorRow], FEW] = {}
+    sign: Sign = Sign()

@@ -1,0 +1,71 @@
+"""Reads secrets from the files and variables that `monitor.yaml` names."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from monitor.config.report import Report, dotted
+from monitor.config.yaml_lines import YamlPath
+from monitor.model.secret import Secret
+
+SIZE_MAX = 16_384
+
+
+class SecretReader:
+    """Resolves `secret` and `secret_file`; a path is relative to the configuration file."""
+
+    def __init__(self, folder: Path, report: Report) -> None:
+        self._folder = folder
+        self._report = report
+
+    def read(
+        self, at: YamlPath, key: str, from_environment: str | None, file: str | None
+    ) -> Secret | None:
+        """Return the secret of a mapping at `at`, None if there is none or it was reported."""
+        if from_environment is not None and file is not None:
+            message = f"{dotted((*at, key))} and {key}_file are both given"
+            self._report.error((*at, key), message, "keep one of them")
+            return None
+        if from_environment is not None:
+            return Secret(from_environment)
+        return None if file is None else self._from_file((*at, f"{key}_file"), file)
+
+    def _from_file(self, at: YamlPath, file: str) -> Secret | None:
+        path = self._folder / file
+        try:
+            mode = path.stat().st_mode
+            # Opening a pipe or a device could wait for ever.
+            raw = path.read_bytes() if stat.S_ISREG(mode) else None
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a path"
+            self._report.error(at, f"{dotted(at)}: {path} cannot be read: {reason}")
+            return None
+        text = self._text(at, path, raw)
+        if text and mode & stat.S_IROTH:
+            message = f"{dotted(at)}: every user of this machine can read {path}"
+            self._report.warn(at, message, f"run chmod 600 {path}")
+        return Secret(text) if text else None
+
+    def _text(self, at: YamlPath, path: Path, raw: bytes | None) -> str:
+        """Return the one line of the file, or report why there is none and return ''."""
+        problem = ""
+        text = ""
+        if raw is None:
+            problem = "is not a regular file"
+        elif len(raw) > SIZE_MAX:
+            problem = f"is longer than {SIZE_MAX} bytes"
+        else:
+            try:
+                text = raw.decode("utf-8").strip()
+            except UnicodeDecodeError:
+                problem = "is not UTF-8"
+            else:
+                if not text:
+                    problem = "is empty"
+                elif any(ord(letter) < 32 for letter in text):
+                    problem = "must hold one line"
+        if problem:
+            self._report.error(at, f"{dotted(at)}: {path} {problem}")
+            return ""
+        return text
