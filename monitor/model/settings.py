@@ -106,7 +106,11 @@ class Settings(msgspec.Struct, frozen=True):
     event_retention_ms: int = 30 * DAY_MS
     order_retention_ms: int = 400 * DAY_MS
     signal_window_ms: int = 6 * HOUR_MS  # how long a judged order stays in memory
-    backlog_hold_ms: int = 60 * SECOND_MS  # contract §2: an order first seen overdue acts after this
+    backlog_hold_ms: int = (
+        60 * SECOND_MS
+    )  # contract §2: an order first seen overdue acts after this
     slow_floor_ms: int = 30 * SECOND_MS
     slow_unlearned_ms: int = 60 * SECOND_MS
+    breaker_every_ms: int = 5 * SECOND_MS
+    evaluation_floor_ms: int = 0  # replay of years evaluates rules no more often than this
     public_url: str = "http://127.0.0.1:8080"

@@ -1,0 +1,205 @@
+"""The control half of the engine: everything that concerns many orders.
+
+It sees orders only through merged observations, evaluates the rules that are due, moves alerts and
+decides switches. Like the shard it changes state only through `apply`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from monitor.core.alerting.state import step
+from monitor.core.failover.breaker import ChannelSpeed, channel_speed, slow_threshold_ms
+from monitor.core.failover.controller import Controller, RouteState
+from monitor.core.rules.evaluate import Finding, evaluate
+from monitor.core.rules.reader import SignalReader, SourceView
+from monitor.core.signals.observation import Observation
+from monitor.model.alerts import Alert, AlertState
+from monitor.model.records import AlertMoved, SwitchDecided
+from monitor.model.rules import Rule, RuleSet
+from monitor.model.settings import Settings
+
+ALERTS_MAX = 2_000  # alert instances kept; a resolved one makes room for a new one
+
+
+class ControlSnapshot(msgspec.Struct, frozen=True):
+    """Everything `restore` needs, as plain data."""
+
+    alerts: list[Alert]
+    route: RouteState
+
+
+class View(msgspec.Struct, frozen=True, eq=False):
+    """What control sees of the shards at one instant."""
+
+    rows: Observation
+    channels: Sequence[str]
+    sources: Sequence[SourceView]
+    p95_ms: Mapping[str, int | None]
+    now_ms: int
+
+
+class Control:
+    """Rules, alerts and routing."""
+
+    def __init__(self, settings: Settings, rules: RuleSet) -> None:
+        self.settings = settings
+        self.rules = rules
+        self.alerts: dict[str, Alert] = {}
+        self.findings: dict[str, Finding] = {}
+        self.controller = Controller(settings)
+        self._next_evaluation_ms: dict[str, int] = {}
+        self._next_breaker_ms = 0
+
+    def next_ms(self) -> int:
+        """When something is due for evaluation next."""
+        return min([self._next_breaker_ms, *self._next_evaluation_ms.values()])
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether `evaluate` would do anything now."""
+        return len(self._next_evaluation_ms) < len(self.rules.rules) or self.next_ms() <= now_ms
+
+    def evaluate(self, view: View) -> Iterable[AlertMoved | SwitchDecided]:
+        """Evaluate what is due; each yielded decision is applied before the next is made."""
+        reader = SignalReader(view.rows, view.channels, view.sources, view.now_ms)
+        for rule in self.rules.rules:
+            if self._next_evaluation_ms.get(rule.alert, 0) > view.now_ms:
+                continue
+            every_ms = max(rule.interval_ms, self.settings.evaluation_floor_ms)
+            self._next_evaluation_ms[rule.alert] = _next_multiple(view.now_ms, every_ms)
+            for labels in self._instances(rule, view):
+                moved = self._evaluate_rule(rule, labels, reader)
+                if moved is not None:
+                    self.apply(moved)
+                    yield moved
+        if self._next_breaker_ms <= view.now_ms:
+            every_ms = max(self.settings.breaker_every_ms, self.settings.evaluation_floor_ms)
+            self._next_breaker_ms = _next_multiple(view.now_ms, every_ms)
+            decided = self._decide_switch(view)
+            if decided is not None:
+                self.apply(decided)
+                yield decided
+
+    def apply(self, decision: AlertMoved | SwitchDecided) -> None:
+        """Make a decision true; live and in recovery alike."""
+        if isinstance(decision, SwitchDecided):
+            self.controller.apply(decision)
+            return
+        self.alerts[decision.alert.key] = decision.alert
+        if len(self.alerts) > ALERTS_MAX:
+            self._forget_resolved()
+
+    def speeds(self, view: View) -> dict[str, ChannelSpeed]:
+        """Breaker evidence of every channel that orders or the route know."""
+        names = dict.fromkeys([*view.channels, *self.controller.route.weights])
+        return {name: self._speed(name, view) for name in names}
+
+    def needs_review(self) -> bool:
+        """Whether a firing rule asks for people to check new orders."""
+        asking = {rule.alert for rule in self.rules.rules if _asks(rule, "manual_review")}
+        return any(
+            alert.rule in asking and alert.state == AlertState.FIRING
+            for alert in self.alerts.values()
+        )
+
+    def rule(self, name: str) -> Rule | None:
+        """A rule by its alert name."""
+        return next((rule for rule in self.rules.rules if rule.alert == name), None)
+
+    def snapshot(self) -> ControlSnapshot:
+        """The whole state as plain data in a fixed order."""
+        return ControlSnapshot(
+            alerts=[self.alerts[key] for key in sorted(self.alerts)],
+            route=self.controller.route,
+        )
+
+    def restore(self, snapshot: ControlSnapshot) -> None:
+        """Take over a snapshot."""
+        self.alerts = {alert.key: alert for alert in snapshot.alerts}
+        self.controller.route = snapshot.route
+
+    def _evaluate_rule(
+        self, rule: Rule, labels: dict[str, str], reader: SignalReader
+    ) -> AlertMoved | None:
+        options = {"confidence": rule.confidence, "min_count": rule.min_count}
+        finding = evaluate(rule.expr, reader, labels, **options)
+        resolve = None
+        if rule.resolve_when is not None:
+            resolve = evaluate(rule.resolve_when, reader, labels, **options)
+        all_labels = tuple(sorted({**labels, **dict(rule.labels)}.items()))
+        key = Alert(rule.alert, all_labels, AlertState.INACTIVE, rule.severity).key
+        known = self.alerts.get(key)
+        self.findings[key] = finding
+        moved = step(
+            known, finding, resolve, rule, all_labels, reader.now_ms,
+            good_streak=reader.good_streak(labels),
+        )  # fmt: skip
+        previous = AlertState.INACTIVE if known is None else known.state
+        if moved is known or (moved.state == previous == AlertState.INACTIVE):
+            return None
+        return AlertMoved(self._mark_notified(moved, rule, previous), previous, reader.now_ms)
+
+    def _mark_notified(self, alert: Alert, rule: Rule, previous: str) -> Alert:
+        """A firing message will be queued with this very decision; it obliges a resolved one."""
+        starts = alert.state == AlertState.FIRING and previous != AlertState.FIRING
+        if not starts or rule.mode == "shadow":
+            return alert
+        return msgspec.structs.replace(alert, notified_ms=alert.firing_ms)
+
+    def _instances(self, rule: Rule, view: View) -> list[dict[str, str]]:
+        """The label sets a rule is evaluated for: everything seen, and everything still active."""
+        if not rule.by:
+            return [{}]
+        label = rule.by[0]
+        if label == "source":
+            names = [source.name for source in view.sources]
+        else:
+            seen = np.unique(view.rows.channel) if len(view.rows.channel) else []
+            names = [view.channels[index] for index in seen]
+        active = [
+            value
+            for alert in self.alerts.values()
+            if alert.rule == rule.alert and alert.state != AlertState.INACTIVE
+            for name, value in alert.labels
+            if name == label
+        ]
+        return [{label: name} for name in dict.fromkeys([*names, *active])]
+
+    def _decide_switch(self, view: View) -> SwitchDecided | None:
+        asked_by = {
+            dict(alert.labels).get("channel", ""): alert.rule
+            for alert in self.alerts.values()
+            if alert.state == AlertState.FIRING
+            and (rule := self.rule(alert.rule)) is not None
+            and _asks(rule, "failover")
+        }
+        return self.controller.decide(
+            self.speeds(view),
+            view.now_ms,
+            is_any_source_silent=any(source.is_silent for source in view.sources),
+            asked_by=asked_by,
+        )
+
+    def _speed(self, name: str, view: View) -> ChannelSpeed:
+        index = list(view.channels).index(name) if name in view.channels else -1
+        threshold_ms = slow_threshold_ms(self.settings, view.p95_ms.get(name))
+        mask = np.asarray(view.rows.channel == index)
+        return channel_speed(view.rows, mask, name, threshold_ms, view.now_ms)
+
+    def _forget_resolved(self) -> None:
+        for key, alert in list(self.alerts.items()):
+            if alert.state == AlertState.INACTIVE:
+                del self.alerts[key]
+                return
+
+
+def _asks(rule: Rule, action: str) -> bool:
+    return any(one.type == action for one in rule.actions)
+
+
+def _next_multiple(now_ms: int, every_ms: int) -> int:
+    """The next evaluation instant: fixed points in time, so a replay evaluates at the same ones."""
+    return (now_ms // every_ms + 1) * every_ms
