@@ -26,6 +26,7 @@ from monitor.model.errors import EffectError, Permanent, Transient, UnknownOutco
 
 ANSWER_BYTES_MAX = 16 * 1024
 CONNECT_MS_MAX = 5_000
+TIMEOUT_MS_MAX = 60_000
 CONNECTIONS_MAX = 100
 CONNECTIONS_PER_HOST_MAX = 16
 
@@ -46,7 +47,8 @@ class HttpClient:
 
     `config_hosts` are the `host:port` of URLs in the configuration file: the operator wrote them,
     so they may be private. `allow_networks` opens further networks (`10.0.0.0/8`). Everything else
-    must be a public address. `resolver` replaces the system's name resolution.
+    must be a public address. `resolver` replaces the system's name resolution,
+    `timeout_ms_max` bounds what callers may ask for.
     """
 
     def __init__(
@@ -55,10 +57,12 @@ class HttpClient:
         config_hosts: Collection[str] = (),
         allow_networks: Collection[str] = (),
         resolver: AbstractResolver | None = None,
+        timeout_ms_max: int = TIMEOUT_MS_MAX,
     ) -> None:
         self._config_hosts = frozenset(_canonical(entry) for entry in config_hosts)
         self._guard = guard(allow_networks)
         self._resolver = resolver
+        self._timeout_ms_max = timeout_ms_max
         # Two pools, so that permission is a property of the pool and not of a moment.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
@@ -88,7 +92,7 @@ class HttpClient:
                 headers=sent_headers,
                 data=body or None,
                 allow_redirects=False,
-                timeout=_timeout(timeout_ms),
+                timeout=_timeout(min(timeout_ms, self._timeout_ms_max)),
             ) as response:
                 return HttpAnswer(
                     status=response.status,
