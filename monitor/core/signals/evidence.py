@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import exp, lgamma, log, log1p, pi, sqrt
+from statistics import NormalDist
 
 import numpy as np
 
@@ -89,7 +90,10 @@ def rate_lower_bound(count: int, span_ms: int, confidence: float = 0.99) -> floa
         return 0.0
     wanted = min(max(1.0 - confidence, 1e-12), 1.0 - 1e-12)
     low, high = 0.0, count + 40.0 * sqrt(count) + 40.0
-    mean = float(count)
+    # Wilson and Hilferty's normal approximation is a close first guess, except for one or two.
+    deviation = NormalDist().inv_cdf(wanted)
+    guess = count * (1.0 - 1.0 / (9.0 * count) + deviation / (3.0 * sqrt(count))) ** 3
+    mean = guess if low < guess < high else float(count)
     for _ in range(_STEPS_MAX):
         tail, slope = _poisson_tail(count, mean)
         if tail < wanted:

@@ -14,6 +14,7 @@ from math import isqrt, log2
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from monitor.core.signals.arrays import FloatArray, IntArray, exact_sum, read_only
 
@@ -46,9 +47,15 @@ UPPER_MS: IntArray = read_only(np.array(_LARGEST_MS, dtype=np.int64))
 """Largest whole millisecond of each bucket; below 1.5 s some buckets hold none at all."""
 TOP_MS = _LARGEST_MS[-1]
 
+_SHORT_MS = 1 << 17
+# Buckets of 0 … 131 s, where nearly all delays are: a look-up costs 2.6 ns, a binary search 44.
+_OF_SHORT: npt.NDArray[np.int16] = read_only(
+    np.searchsorted(UPPER_MS, np.arange(_SHORT_MS + 1), side="left").astype(np.int16)
+)
+
 
 def bucket_index(delay_ms: int) -> int:
-    """Bucket of one delay; 0.3 µs, against 10 µs for the vector path on one value."""
+    """Bucket of one delay in ms; cheaper than `bucket_indices` below some tens of delays."""
     return min(bisect_left(_LARGEST_MS, delay_ms), BUCKETS - 1)
 
 
@@ -58,8 +65,11 @@ def bucket_indices(delays_ms: IntArray) -> IntArray:
     Shapes: int64[n] → int64[n]. Delays below the range, negative ones too, are in bucket 0, delays
     above it in the last.
     """
-    found = np.searchsorted(UPPER_MS, np.asarray(delays_ms, dtype=np.int64), side="left")
-    return np.minimum(found, BUCKETS - 1).astype(np.int64, copy=False)
+    delays = np.asarray(delays_ms, dtype=np.int64)
+    found = _OF_SHORT[np.clip(delays, 0, _SHORT_MS)].astype(np.int64)
+    is_long = delays > _SHORT_MS
+    found[is_long] = np.minimum(np.searchsorted(UPPER_MS, delays[is_long]), BUCKETS - 1)
+    return found
 
 
 class LogHistogram(msgspec.Struct, frozen=True, eq=False):

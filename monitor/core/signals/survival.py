@@ -56,19 +56,24 @@ def cohort(durations_ms: IntArray, is_delivered: BoolArray) -> SurvivalCurve:
     Source: Kaplan and Meier 1958; a delivery and a censoring of the same age happen in that order.
     """
     durations = _durations(durations_ms)
-    delivered = np.asarray(is_delivered, dtype=np.bool_) & (durations < NEVER_MS)
-    ages, deliveries = np.unique(durations[delivered], return_counts=True)
-    at_risk = durations.size - np.searchsorted(np.sort(durations), ages, side="left")
-    remaining: FloatArray = np.cumprod((at_risk - deliveries) / at_risk, dtype=np.float64)
-    times_s: FloatArray = ages.astype(np.float64) / 1000.0
-    finite = durations[durations < NEVER_MS]
-    n_events = int(np.count_nonzero(delivered))
+    is_event = np.asarray(is_delivered, dtype=np.bool_) & (durations < NEVER_MS)
+    # One sort: the lowest bit tells deliveries (0) from orders that left undelivered (1).
+    ranked = np.sort(2 * durations + ~is_event)
+    ages = ranked >> 1
+    first = np.flatnonzero(np.diff(ages, prepend=-1))
+    deliveries = np.add.reduceat(1 - (ranked & 1), first) if first.size else first
+    is_step = deliveries > 0
+    at_risk = durations.size - first[is_step]
+    survival: FloatArray = np.cumprod((at_risk - deliveries[is_step]) / at_risk, dtype=np.float64)
+    times_s: FloatArray = ages[first[is_step]].astype(np.float64) / 1000.0
+    n_finite = int(np.searchsorted(ages, NEVER_MS, side="left"))
+    n_events = int(np.count_nonzero(is_event))
     return SurvivalCurve(
         times_s=read_only(times_s),
-        survival=read_only(remaining),
+        survival=read_only(survival),
         n_events=n_events,
         n_censored=durations.size - n_events,
-        horizon_s=float(finite.max()) / 1000.0 if finite.size else 0.0,
+        horizon_s=float(ages[n_finite - 1]) / 1000.0 if n_finite else 0.0,
     )
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from monitor.core.signals.survival import NEVER_MS
+
+unhurried = settings(deadline=None)
+"""No time limit per example: on a shared machine a slow one says nothing about the product."""
 
 YEAR_MS = 365 * 86_400_000
 

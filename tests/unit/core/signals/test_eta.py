@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.core.signals.eta import Eta, estimate, quote
 from monitor.core.signals.survival import NEVER_MS, SurvivalCurve, cohort
-from tests.unit.core.signals.strategies import ages_ms, bools, int64
+from tests.unit.core.signals.strategies import ages_ms, bools, int64, unhurried
 
 PAID_MS = 1_700_000_000_000
 
@@ -57,8 +57,10 @@ def test_waiting_moves_the_estimate() -> None:
 
 
 def test_late_order_is_certainly_late() -> None:
-    """Past the promise the probability is one."""
-    assert told(even(1_000), 90_000).p_late == 1.0
+    """Past the promise the probability is one; ten more seconds are no wide range."""
+    eta = told(even(1_000), 90_000)
+    assert (eta.p_late, eta.confidence) == (1.0, "high")
+    assert (eta.p50_at_ms, eta.p90_at_ms) == (PAID_MS + 95_000, PAID_MS + 99_000)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,7 @@ def test_incident_promises_no_time() -> None:
     """Past delays are no guide while something is broken."""
     eta = told(even(1_000), 0, Sight(incident=True))
     assert (eta.confidence, eta.reason, eta.p50_at_ms) == ("low", "incident", None)
+    assert eta.p_late == pytest.approx(0.2)
 
 
 def test_unreached_percentiles_are_null_and_volatile() -> None:
@@ -131,6 +134,7 @@ def test_quote_without_orders_says_nothing() -> None:
 spans_ms = st.integers(-(10**12), 10**13)
 
 
+@unhurried
 @given(
     st.lists(st.tuples(ages_ms, st.booleans()), max_size=30),
     spans_ms,

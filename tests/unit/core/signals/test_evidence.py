@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from monitor.core.signals.evidence import (
     trimmed_mean_ms,
     wilson_interval,
 )
-from tests.unit.core.signals.strategies import ages_ms, int64
+from tests.unit.core.signals.strategies import ages_ms, int64, unhurried
 
 
 @pytest.mark.parametrize("n", [1, 2, 10, 15, 16, 17, 1_000, 33_333, 1_000_000])
@@ -41,6 +42,13 @@ def test_binomial_tail_by_hand() -> None:
     assert binomial_tail(4, 3, 0.5) == 0.0
     assert binomial_tail(1, 3, 0.0) == 0.0
     assert binomial_tail(3, 3, 1.0) == 1.0
+
+
+@pytest.mark.parametrize(("k", "n"), [(12, 16), (17, 33), (20, 40), (41, 40), (3, 40), (70, 100)])
+def test_binomial_tail_of_a_fair_coin_equals_the_fraction(k: int, n: int) -> None:
+    """Counted in whole numbers: Σ C(n, j) / 2**n, to twelve digits."""
+    expected = Fraction(sum(math.comb(n, j) for j in range(k, n + 1)), 2**n)
+    assert binomial_tail(k, n, 0.5) == pytest.approx(float(expected), rel=2e-13)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +118,7 @@ def test_trimmed_mean_leaves_out_one_stuck_order() -> None:
     assert trimmed_mean_ms(int64([])) is None
 
 
+@unhurried
 @given(
     st.integers(-5, 300),
     st.integers(-5, 300),
@@ -127,6 +136,7 @@ def test_any_counts_give_defined_evidence(k: int, n: int, p: float, confidence: 
     assert 0.0 <= rate_lower_bound(k, n, confidence) < math.inf
 
 
+@unhurried
 @given(st.lists(ages_ms, max_size=40))
 def test_trimmed_mean_of_anything_is_defined(delays: list[int]) -> None:
     """It lies between the smallest and the largest kept delay, computed in exact integers."""

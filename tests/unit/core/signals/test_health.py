@@ -18,7 +18,7 @@ from monitor.core.signals.health import (
     loss,
     merge_health_sums,
 )
-from tests.unit.core.signals.strategies import ages_ms, int64
+from tests.unit.core.signals.strategies import ages_ms, int64, unhurried
 
 NONE = int64([])
 
@@ -134,6 +134,7 @@ def test_shards_give_the_bits_of_one() -> None:
 counts = st.integers(0, 50)
 
 
+@unhurried
 @given(st.lists(ages_ms, max_size=30), st.lists(ages_ms, max_size=30), counts, counts, counts)
 def test_any_input_gives_an_index_whose_parts_add_up(
     delays: list[int], ages: list[int], failed: int, refunded: int, cancelled: int
@@ -156,6 +157,7 @@ def test_any_input_gives_an_index_whose_parts_add_up(
     assert index.state == ("ok" if index.n >= 5 else "low_data")
 
 
+@unhurried
 @given(st.lists(ages_ms, min_size=1, max_size=20), st.integers(0, 19), st.integers(0, 10**7))
 def test_longer_delay_never_raises_the_index(delays: list[int], which: int, more_ms: int) -> None:
     """Monotone for a fixed population."""

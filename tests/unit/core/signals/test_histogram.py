@@ -24,7 +24,7 @@ from monitor.core.signals.histogram import (
     bucket_index,
     bucket_indices,
 )
-from tests.unit.core.signals.strategies import ages_ms, int64, shares
+from tests.unit.core.signals.strategies import ages_ms, int64, shares, unhurried
 
 
 def test_bucket_of_any_delay_equals_the_sdk_mapping() -> None:
@@ -71,12 +71,19 @@ def test_edges_in_seconds_double_every_32_buckets() -> None:
         UPPER_S[0] = 1.0
 
 
+@unhurried
 @given(st.lists(ages_ms, max_size=50))
 def test_scalar_and_vector_agree_on_any_int64(delays: list[int]) -> None:
     """Two paths, one answer, inside the range."""
     vector = bucket_indices(int64(delays)).tolist()
     assert vector == [bucket_index(delay) for delay in delays]
     assert all(0 <= bucket < BUCKETS for bucket in vector)
+
+
+def test_every_short_delay_has_the_same_bucket_by_either_path() -> None:
+    """Each ms of the first 140 s, across the end of the look-up table at 131 s."""
+    delays = np.arange(140_000)
+    assert bucket_indices(delays).tolist() == [bucket_index(delay) for delay in range(140_000)]
 
 
 def test_delays_outside_the_range_are_in_the_end_buckets() -> None:
@@ -113,6 +120,14 @@ def test_count_at_most_is_exact_on_powers_of_two() -> None:
         assert histogram.count_at_most(limit_ms) == np.count_nonzero(delays <= limit_ms)
 
 
+def test_count_at_most_is_exact_at_the_largest_ms_of_any_bucket() -> None:
+    """Whole buckets are counted, not interpolated, also where the real edge is not a whole ms."""
+    histogram = LogHistogram.of(np.repeat(UPPER_MS, 1_000))
+    edges = np.unique(UPPER_MS)[:400]
+    found = [histogram.count_at_most(int(edge)) for edge in edges]
+    assert found == [1_000 * int(np.count_nonzero(edge >= UPPER_MS)) for edge in edges]
+
+
 def test_count_at_most_between_edges_is_interpolated() -> None:
     """The log middle of a bucket of ten holds five; ends hold none and all."""
     histogram = LogHistogram.of(int64([1_010_000] * 10))
@@ -129,6 +144,7 @@ def test_sum_beyond_int64_is_exact() -> None:
     assert LogHistogram.of(int64([2**62, 2**62, 2**62, 7])).sum_ms == 3 * 2**62 + 7
 
 
+@unhurried
 @given(st.lists(ages_ms, max_size=40), st.integers(0, 40), shares, ages_ms)
 def test_shards_equal_the_whole_and_everything_is_defined(
     delays: list[int], cut: int, q: float, limit_ms: int

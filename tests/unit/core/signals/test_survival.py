@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.signals.histogram import LOWER_S, UPPER_S
@@ -25,7 +25,7 @@ from monitor.core.signals.survival import (
     merge_exposures,
     period,
 )
-from tests.unit.core.signals.strategies import ages_ms, bools, int64, shares
+from tests.unit.core.signals.strategies import ages_ms, bools, int64, shares, unhurried
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -128,6 +128,16 @@ def test_refunded_order_stays_at_risk_for_ever() -> None:
     assert found.horizon_s == 2.0
     assert (found.n_events, found.n_censored) == (2, 2)
     assert found.quantile(0.9) == Quantile(None, 2.0)
+
+
+def test_delivered_after_never_is_not_delivered() -> None:
+    """The sentinel outranks a contradicting flag: no step 142,000 years from now."""
+    for found in (
+        cohort(int64([NEVER_MS]), bools([True])),
+        period(int64([0]), int64([NEVER_MS]), bools([True])),
+    ):
+        assert (found.n_events, found.n_censored) == (0, 1)
+        assert found.quantile(0.5).value_s is None
 
 
 def test_total_outage_has_no_percentile_but_a_bound() -> None:
@@ -310,7 +320,7 @@ def _check(found: SurvivalCurve, q: float, age_s: float, limit_s: float) -> None
     assert mean is None or 0.0 <= mean <= max(limit_s, 0.0) + 1e-6
 
 
-@settings(max_examples=150)
+@unhurried
 @given(
     st.lists(st.tuples(ages_ms, ages_ms, st.booleans()), max_size=20),
     shares,
