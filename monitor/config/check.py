@@ -109,11 +109,7 @@ def _check_zones(document: Document, report: Report) -> None:
     ]
     for at, zone in zones:
         if zone is not None and not _is_zone(zone):
-            known = zoneinfo.available_timezones()
-            hint = did_you_mean(zone, known) or "write for example Asia/Shanghai or UTC"
-            if not known:
-                hint = "this system has no time zone data; install its tzdata package"
-            report.error(at, f"{dotted(at)} names no known time zone", hint)
+            report.error(at, f"{dotted(at)} names no known time zone", _zone_hint(zone))
 
 
 def _is_zone(name: str) -> bool:
@@ -123,6 +119,18 @@ def _is_zone(name: str) -> bool:
         # OSError: a folder of the database such as `America`.
         return False
     return True
+
+
+def _zone_hint(zone: str) -> str:
+    known = sorted(zoneinfo.available_timezones())
+    if not known:
+        return "this system has no time zone data; install its tzdata package"
+    cities = [name for name in known if name.rpartition("/")[2].lower() == zone.lower()]
+    if cities:
+        return f"did you mean '{cities[0]}'?"
+    # Of a continent alone any city would be as good a guess.
+    close = did_you_mean(zone, known) if "/" in zone else ""
+    return close or "write for example Asia/Shanghai or UTC"
 
 
 def _check_times(document: Document, report: Report) -> None:
@@ -170,6 +178,9 @@ def _check_fallback(document: Document, names: Mentioned, report: Report) -> Non
 
 def _check_order(document: Document, fallback: Fallback, names: Mentioned, report: Report) -> None:
     channels = {channel.name: channel for channel in document.channels}
+    places: dict[str, YamlPath] = {
+        channel.name: ("channels", index) for index, channel in enumerate(document.channels)
+    }
     for index, name in enumerate(fallback.order):
         at = ("fallback", "order", index)
         channel = channels.get(name)
@@ -179,6 +190,8 @@ def _check_order(document: Document, fallback: Fallback, names: Mentioned, repor
             if name not in names.channels:
                 hint = did_you_mean(name, names.channels) or "add it to channels"
                 report.error(at, f"{dotted(at)}: there is no channel '{name}'", hint)
+        elif report.lacks(places[name], "kind") or report.lacks(places[name], "capability"):
+            continue
         elif channel.kind == "external":
             message = f"{dotted(at)}: '{name}' is external: the shop delivers there, we cannot"
             report.error(at, message, "list channels of kind http, stock or manual")
@@ -201,8 +214,8 @@ def _check_webhooks(document: Document, report: Report) -> None:
 
 
 def _check_url(webhook: Webhook | PlainWebhook | DingTalk, at: YamlPath, report: Report) -> None:
-    if webhook.url is None and webhook.url_file is None:
-        report.error(at, f"{dotted(at)} needs url")
+    if webhook.url is None and webhook.url_file is None and not report.lacks(at, "url_file"):
+        report.error_missing(at, "url", f"{dotted(at)} needs url")
 
 
 def _check_notify(document: Document, names: Mentioned, report: Report) -> None:
@@ -216,7 +229,8 @@ def _check_notify(document: Document, names: Mentioned, report: Report) -> None:
         if not receiver.dingtalk and not receiver.webhook:
             message = f"{dotted(at)}: '{receiver.name}' has no integration and tells nobody"
             report.warn(at, message, "add dingtalk or webhook")
-    if notify.route is not None and notify.route.receiver not in names.receivers:
+    named = [receiver.name for receiver in notify.receivers]
+    if notify.route is not None and notify.route.receiver not in {*names.receivers, *named}:
         route: YamlPath = ("notify", "route", "receiver")
         name = notify.route.receiver
         hint = did_you_mean(name, names.receivers) or "add it to notify.receivers"

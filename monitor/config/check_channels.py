@@ -29,6 +29,8 @@ def check_channel(channel: Channel, at: YamlPath, report: Report) -> None:
     if channel.name == "other":
         message = f"{dotted((*at, 'name'))} must not be 'other'"
         report.error((*at, "name"), message, "it stands for the channels beyond the first 200")
+    if report.lacks(at, "kind"):
+        return
     if channel.kind != "http":
         for key in _HTTP_KEYS:
             if key in channel.model_fields_set:
@@ -42,7 +44,7 @@ def check_channel(channel: Channel, at: YamlPath, report: Report) -> None:
 
 def _check_requests(channel: Channel, at: YamlPath, report: Report) -> None:
     if channel.submit is None:
-        report.error(at, f"{dotted(at)} is of kind http and needs submit")
+        report.error_missing(at, "submit", f"{dotted(at)} is of kind http and needs submit")
     else:
         _check_request(channel.submit, (*at, "submit"), report)
         names = template_names(channel.submit)
@@ -55,7 +57,7 @@ def _check_requests(channel: Channel, at: YamlPath, report: Report) -> None:
         if not {"attempt_ref", "order_id"} & set(template_names(channel.query)):
             message = f"{dotted((*at, 'query'))} must name the attempt with {{{{ attempt_ref }}}}"
             report.error((*at, "query"), message, "else every answer is about something else")
-    elif channel.capability == "queryable":
+    elif channel.capability == "queryable" and not report.lacks(at, "query"):
         report.error(
             (*at, "capability"),
             f"{dotted((*at, 'capability'))} queryable needs query",
@@ -77,7 +79,7 @@ def _check_answer(channel: Channel, at: YamlPath, report: Report) -> None:
     rows = channel.answer or {}
     if not rows:
         message = f"{dotted(at)} is of kind http and needs answer"
-        report.error(at, message, "without it every outcome stays unknown")
+        report.error_missing(at, "answer", message, "without it every outcome stays unknown")
         return
     for outcome, row in rows.items():
         _check_row(outcome, row, (*at, "answer", outcome), report)
@@ -100,7 +102,7 @@ def _check_row(outcome: str, row: AnswerRow, at: YamlPath, report: Report) -> No
         report.error(at, message, "a bare 404 may be a proxy's page")
     if outcome == "delivered" and row.goods is None:
         message = f"{dotted(at)} needs goods"
-        report.error(at, message, "the path of the keys in the JSON answer")
+        report.error_missing(at, "goods", message, "the path of the keys in the JSON answer")
 
 
 def _check_sign(sign: Sign, at: YamlPath, report: Report) -> None:
@@ -108,10 +110,11 @@ def _check_sign(sign: Sign, at: YamlPath, report: Report) -> None:
         if sign.secret or sign.secret_file:
             report.error(at, f"{dotted(at)} has a secret but no kind")
         return
-    if sign.secret is None and sign.secret_file is None:
-        report.error(at, f"{dotted(at)} of kind {sign.kind} needs secret_file")
+    if sign.secret is None and sign.secret_file is None and not report.lacks(at, "secret"):
+        message = f"{dotted(at)} of kind {sign.kind} needs secret_file"
+        report.error_missing(at, "secret_file", message)
     if sign.kind == "hmac_sha256" and sign.header is None:
-        report.error(at, f"{dotted(at)} of kind {sign.kind} needs header")
+        report.error_missing(at, "header", f"{dotted(at)} of kind {sign.kind} needs header")
     if sign.header is not None and sign.kind not in _SIGNS_WITH_HEADER:
         where = (*at, "header")
         report.error(where, f"{dotted(where)} has no meaning for kind {sign.kind}")

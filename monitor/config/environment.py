@@ -15,8 +15,14 @@ _SECRET_KEYS = ("secret", "api_key", "password", "token")
 _FOREIGN = ("json", "form", "headers", "answer", "errors", "promise")
 
 
-def replace_references(document: object, environ: Mapping[str, str], report: Report) -> object:
-    """Copy the document with every `${env:NAME}` replaced; report what cannot be replaced."""
+def replace_references(
+    document: object, environ: Mapping[str, str], report: Report
+) -> tuple[object, list[YamlPath]]:
+    """Copy the document with every `${env:NAME}` replaced.
+
+    What cannot be replaced is reported; its places are returned too.
+    """
+    failed: list[YamlPath] = []
 
     def copy(value: object, at: YamlPath) -> object:
         if isinstance(value, dict):
@@ -24,10 +30,12 @@ def replace_references(document: object, environ: Mapping[str, str], report: Rep
         if isinstance(value, list):
             return [copy(item, (*at, index)) for index, item in enumerate(value)]
         if isinstance(value, str) and "${" in value:
-            return _replaced(value, at, environ, report)
+            count = len(report.errors)
+            value = _replaced(value, at, environ, report)
+            failed.extend([at] if len(report.errors) > count else [])
         return value
 
-    return copy(document, ())
+    return copy(document, ()), failed
 
 
 def refuse_plain_secrets(document: object, report: Report) -> list[YamlPath]:

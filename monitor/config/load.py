@@ -92,11 +92,12 @@ def _document(
     raw: object, positions: Positions, environ: Mapping[str, str], report: Report
 ) -> tuple[Document, Mentioned]:
     """Validate the file as far as it is sound; what is not is reported and left out."""
-    removed = {*refuse_plain_secrets(raw, report), *find_later(raw, report)}
+    removed = report.left_out
+    removed.update(refuse_plain_secrets(raw, report), find_later(raw, report))
     # Only keys of mappings are gone so far, so list items are still where they are in the file.
-    filled = replace_references(without(raw, removed)[0], environ, report)
-    unfilled = {(problem.line, problem.column) for problem in report.errors}
-    names = mentioned(filled)
+    filled, failed = replace_references(without(raw, removed)[0], environ, report)
+    unfilled = [positions.at(at) for at in failed]
+    names = mentioned(raw)
     for attempt in range(ROUNDS_MAX):
         pruned, report.origins = without(filled, removed)
         try:

@@ -15,11 +15,21 @@ class Report:
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
         self.origins = Origins()
+        self.left_out: set[YamlPath] = set()  # places of the file that are broken
         self._positions = positions
 
     def error(self, at: YamlPath, message: str, hint: str = "") -> None:
         """Note what makes the file unusable; `at` is a path of the validated document."""
         self.errors.append(self._problem(self._positions.at(self.origins.of(at)), message, hint))
+
+    def error_missing(self, at: YamlPath, key: str, message: str, hint: str = "") -> None:
+        """Note that a mapping lacks a key, unless the file has it but it is broken."""
+        if not self.lacks(at, key):
+            self.error(at, message, hint)
+
+    def lacks(self, at: YamlPath, key: str) -> bool:
+        """Whether the key of a mapping was left out because it, or what it holds, is broken."""
+        return (*self.origins.of(at), key) in self.left_out
 
     def warn(self, at: YamlPath, message: str, hint: str = "") -> None:
         """Note what the reader should know although the file can be used."""
