@@ -124,17 +124,19 @@ class Control:
     def _evaluate_rule(
         self, rule: Rule, labels: dict[str, str], reader: SignalReader
     ) -> AlertMoved | None:
-        options = {"confidence": rule.confidence, "min_count": rule.min_count}
-        finding = evaluate(rule.expr, reader, labels, **options)
+        confidence, min_count = rule.confidence, rule.min_count
+        finding = evaluate(rule.expr, reader, labels, confidence=confidence, min_count=min_count)
         resolve = None
         if rule.resolve_when is not None:
-            resolve = evaluate(rule.resolve_when, reader, labels, **options)
+            resolve = evaluate(
+                rule.resolve_when, reader, labels, confidence=confidence, min_count=min_count
+            )
         all_labels = tuple(sorted({**labels, **dict(rule.labels)}.items()))
         key = Alert(rule.alert, all_labels, AlertState.INACTIVE, rule.severity).key
         known = self.alerts.get(key)
         self.findings[key] = finding
         moved = step(
-            known, finding, resolve, rule, all_labels, reader.now_ms,
+            known, finding, resolve, rule, dict(all_labels), reader.now_ms,
             good_streak=reader.good_streak(labels),
         )  # fmt: skip
         previous = AlertState.INACTIVE if known is None else known.state
@@ -157,8 +159,7 @@ class Control:
         if label == "source":
             names = [source.name for source in view.sources]
         else:
-            seen = np.unique(view.rows.channel) if len(view.rows.channel) else []
-            names = [view.channels[index] for index in seen]
+            names = [view.channels[index] for index in np.unique(view.rows.channel).tolist()]
         active = [
             value
             for alert in self.alerts.values()

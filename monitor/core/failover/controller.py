@@ -99,6 +99,16 @@ class Controller:
         reason = f"{ordered.reason} (by {ordered.actor})"
         return self._decision(current, weights, "manual", reason, speeds, now_ms, inflight=0)
 
+    def without(self, channel: str, speeds: Mapping[str, ChannelSpeed]) -> dict[str, int] | None:
+        """Weights after taking a channel out; None if it has none or nothing could replace it."""
+        current = self.weights(list(speeds))
+        share = current.get(channel, 0)
+        others = [name for name in current if name != channel and name not in self.route.drained]
+        if not share or not others:
+            return None
+        target = min(others, key=lambda name: (speeds[name].is_tripped, -current[name]))
+        return current | {channel: 0, target: current[target] + share}
+
     def apply(self, decided: SwitchDecided) -> None:
         """Make a decision the route, or remember that it was advised."""
         if decided.mode in ("observe", "advise"):

@@ -12,7 +12,7 @@ import math
 
 import msgspec
 
-from monitor.core.signals.evidence import rate_lower_bound
+from monitor.core.signals.evidence import quick_rate_lower_bound
 from monitor.model.times import DAY_MS, MINUTE_MS
 
 SILENCE_FLOOR_MS = 5 * MINUTE_MS
@@ -46,7 +46,7 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
         if self.heartbeat_ms is not None:
             return self.heartbeat_ms
         span_ms = max(now_ms - self.first_ms, 1)
-        slowest_rate = rate_lower_bound(self.orders, span_ms)
+        slowest_rate = quick_rate_lower_bound(self.orders, span_ms)
         if slowest_rate <= 0.0:
             return None
         orders_per_30_days = max(self.orders / span_ms * RATE_MEMORY_MS, 1.0)

@@ -1,0 +1,378 @@
+"""The one door of the pure core: `Engine.handle(input, now_ms) -> list[Command]`.
+
+    Batch ─► fold every entry ─► judge deadlines ─► evaluate rules ─► decisions and effects
+    Tick  ─────────────────────► judge deadlines ─► evaluate rules ─► decisions and effects
+
+A batch is folded whole before anything is judged. Decisions change the state as they are made and
+leave as `Decide` commands for the log; `refold` takes logged records in again without deciding
+anything, so a restarted engine is where the old one was (design D4d).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import assert_never
+
+import msgspec
+
+from monitor.core import announce
+from monitor.core.announce import OrderView
+from monitor.core.control import Control, ControlSnapshot, View
+from monitor.core.failover.controller import RouteState
+from monitor.core.orders.lifecycle import verdict
+from monitor.core.orders.order import Order
+from monitor.core.orders.shard import UNNAMED_CHANNEL, Shard, ShardSnapshot
+from monitor.core.rules.reader import SourceView
+from monitor.core.takeover.desk import Desk, Moved
+from monitor.core.takeover.limits import Spending
+from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Input, Perform, WakeAt
+from monitor.model.effects import Effect
+from monitor.model.events import EventType, OrderEvent
+from monitor.model.ids import ALL_ORDERS
+from monitor.model.records import (
+    AlertMoved,
+    Answer,
+    AttemptAnswered,
+    Breached,
+    CaseMoved,
+    CaseResolved,
+    ChannelSteered,
+    ClaimAnswered,
+    Decision,
+    EffectClosed,
+    HandOverAnswered,
+    Instruction,
+    Notified,
+    Record,
+    SourceMoved,
+    SwitchAnswered,
+    SwitchDecided,
+    SwitchOrdered,
+    TierReached,
+)
+from monitor.model.rules import RuleSet
+from monitor.model.settings import Settings
+from monitor.model.takeovers import CaseState
+
+Entry = OrderEvent | Answer | Instruction
+
+_TOLD_STATES = {
+    CaseState.DELIVERED: "takeover.delivered",
+    CaseState.ESCALATED: "takeover.escalated",
+}
+# Which events end the wait of an order, as its takeover case sees it.
+_ENDS: dict[str, str] = {
+    EventType.DELIVERED: "delivered",
+    EventType.VERIFIED: "delivered",
+    EventType.REFUNDED: "refunded",
+    EventType.FAILED: "failed",
+    EventType.CANCELLED: "cancelled",
+    EventType.EXPIRED: "cancelled",
+}
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The whole engine as plain data."""
+
+    shard: ShardSnapshot
+    control: ControlSnapshot
+    spending: Spending
+    latest_ms: int
+
+
+class Engine:
+    """Shard, control and takeover desk behind one door; pure: values in, commands out."""
+
+    def __init__(self, settings: Settings, rules: RuleSet) -> None:
+        self.settings = settings
+        self.shard = Shard(settings)
+        self.control = Control(settings, rules)
+        self.desk = Desk(settings)
+        self.latest_ms = 0  # time of the latest fact, by the shops' clocks
+        self._commands: list[Command] = []
+
+    # --- the door ---------------------------------------------------------------------------------
+
+    def handle(self, given: Input, now_ms: int) -> list[Command]:
+        """Take something in at a time and say everything that follows from it."""
+        self._commands = []
+        if isinstance(given, Batch):
+            outcomes = [self._fold(entry) for entry in given.entries]
+            self._commands.append(Accepted(tuple(outcomes)))
+            self._react(given.entries, outcomes, now_ms)
+        self._judge(now_ms)
+        self._evaluate(now_ms)
+        self._commands.append(WakeAt(self._next_wake_ms(now_ms)))
+        return self._commands
+
+    def refold(self, record: Record) -> None:
+        """Take a logged record in again without deciding anything."""
+        if isinstance(
+            record, (Breached, TierReached, SourceMoved, AlertMoved, SwitchDecided, CaseMoved)
+        ):
+            self._apply(record)
+        else:
+            self._fold(record)
+
+    # --- facts ------------------------------------------------------------------------------------
+
+    def _fold(self, entry: Entry) -> str:
+        match entry:
+            case OrderEvent():
+                self.latest_ms = max(self.latest_ms, entry.time_ms)
+                outcome = self.shard.fold(entry)
+                if outcome == "accepted":
+                    self._count_double_delivery(entry)
+                return outcome
+            case Notified():
+                self.shard.totals.count_notification(entry.receiver, entry.outcome)
+            case SwitchAnswered():
+                self.control.controller.answered(entry)
+            case ChannelSteered():
+                self.control.controller.steer(entry)
+            case ClaimAnswered() | AttemptAnswered() | HandOverAnswered():
+                pass  # what they mean is decided in `_react` and logged as CaseMoved
+            case EffectClosed() | SwitchOrdered() | CaseResolved():
+                pass
+            case _:
+                assert_never(entry)
+        return "accepted"
+
+    def _count_double_delivery(self, event: OrderEvent) -> None:
+        """A delivery by the shop after ours got through is the worst that can happen: count it."""
+        order = self.shard.orders.get(event.order_id)
+        if event.type != EventType.DELIVERED or order is None or order.case is None:
+            return
+        is_ours = event.takeover_id == order.case.takeover_id
+        if order.case.state == CaseState.DELIVERED and not is_ours:
+            self.shard.totals.double_deliveries += 1
+
+    def _react(self, entries: Sequence[Entry], outcomes: Sequence[str], now_ms: int) -> None:
+        """Decide what answers, instructions and finished orders lead to."""
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            match entry:
+                case OrderEvent():
+                    if outcome == "accepted":
+                        self._react_to_event(entry, now_ms)
+                case ClaimAnswered() | AttemptAnswered() | HandOverAnswered():
+                    self._take(self.desk.answer(entry, now_ms), now_ms)
+                case CaseResolved():
+                    self._take(self.desk.person(entry, now_ms), now_ms)
+                case SwitchAnswered():
+                    if entry.status != "applied" and entry.epoch == self.route.epoch:
+                        self._perform(announce.announce_unacknowledged(self.settings, entry))
+                case SwitchOrdered():
+                    self._order_switch(entry, now_ms)
+                case ChannelSteered():
+                    self._drain(entry, now_ms)
+                case Notified() | EffectClosed():
+                    pass
+                case _:
+                    assert_never(entry)
+
+    def _react_to_event(self, event: OrderEvent, now_ms: int) -> None:
+        order = self.shard.orders.get(event.order_id)
+        end = _ENDS.get(event.type)
+        if order is None or order.case is None or end is None:
+            return
+        self._take(self.desk.finished(order.case, end, event.takeover_id, now_ms), now_ms)
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def _judge(self, now_ms: int) -> None:
+        judgement = self.shard.judge(now_ms)
+        for decision in judgement.decisions:
+            self._commands.append(Decide(decision))
+            if isinstance(decision, TierReached):
+                self._announce_tier(decision, now_ms)
+        channels = {order.order_id: self.channel_of(order) for order in judgement.stuck}
+        for moved in self.desk.open(judgement.stuck, channels, now_ms):
+            self._take(moved, now_ms)
+        for order in judgement.woken:
+            if order.case is not None:
+                self._take(self.desk.wake(order.case, now_ms), now_ms)
+
+    def _evaluate(self, now_ms: int) -> None:
+        if not self.control.is_due(now_ms):
+            return
+        for decision in self.control.evaluate(self.view(now_ms)):
+            self._commands.append(Decide(decision))
+            if isinstance(decision, AlertMoved):
+                self._announce_alert(decision)
+            else:
+                self._announce_switch(decision)
+
+    def _next_wake_ms(self, now_ms: int) -> int:
+        moments = [self.shard.next_ms(), self.shard.next_silence_ms(now_ms), self.control.next_ms()]
+        return max(now_ms + 1, min(moment for moment in moments if moment is not None))
+
+    # --- decisions --------------------------------------------------------------------------------
+
+    def _decide(self, decision: Decision) -> None:
+        self._apply(decision)
+        self._commands.append(Decide(decision))
+
+    def _apply(self, decision: Decision) -> None:
+        match decision:
+            case Breached() | TierReached() | SourceMoved():
+                self.shard.apply(decision)
+            case CaseMoved():
+                self._count_takeover(decision)
+                self.desk.apply(decision.case)
+                self.shard.apply(decision)
+            case AlertMoved() | SwitchDecided():
+                self.control.apply(decision)
+            case _:
+                assert_never(decision)
+
+    def _count_takeover(self, moved: CaseMoved) -> None:
+        order = self.shard.orders[moved.case.order_id]
+        previous = None if order.case is None else order.case.state
+        if moved.case.state != previous:
+            channel = moved.case.attempts[-1].channel if moved.case.attempts else "none"
+            self.shard.totals.count_takeover(channel, moved.case.state)
+
+    def _take(self, moved: Moved | None, now_ms: int) -> None:
+        """Log a case that moved, queue what it asks for, and tell people about the big steps."""
+        if moved is None:
+            return
+        self._decide(CaseMoved(moved.case, now_ms))
+        self._perform(moved.effects)
+        self._commands.extend(Cancel(key) for key in moved.cancels)
+        if moved.previous is None:
+            self._perform(announce.announce_takeover(self.settings, "takeover.started", moved.case))
+        told = _TOLD_STATES.get(CaseState(moved.case.state))
+        if told is not None and moved.previous != moved.case.state:
+            self._perform(announce.announce_takeover(self.settings, told, moved.case))
+
+    def _order_switch(self, ordered: SwitchOrdered, now_ms: int) -> None:
+        speeds = self.control.speeds(self.view(now_ms))
+        decided = self.control.controller.order(ordered, speeds, now_ms)
+        self._decide(decided)
+        self._announce_switch(decided)
+
+    def _drain(self, steered: ChannelSteered, now_ms: int) -> None:
+        """Draining a channel in use is an order to move its share to the best other one."""
+        if steered.action != "drain":
+            return
+        speeds = self.control.speeds(self.view(now_ms))
+        weights = self.control.controller.without(steered.channel, speeds)
+        if weights is not None:
+            reason = steered.reason or f"drain {steered.channel}"
+            self._order_switch(
+                SwitchOrdered(ALL_ORDERS, weights, reason, steered.actor, now_ms), now_ms
+            )
+
+    # --- effects ----------------------------------------------------------------------------------
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        self._commands.extend(Perform(effect) for effect in effects)
+
+    def _announce_alert(self, moved: AlertMoved) -> None:
+        rule = self.control.rule(moved.alert.rule)
+        if rule is not None and rule.mode != "shadow":
+            self._perform(announce.announce_alert(self.settings, rule, moved))
+
+    def _announce_switch(self, decided: SwitchDecided) -> None:
+        if decided.epoch > decided.prev_epoch and decided.prev_epoch:
+            self._commands.append(Cancel(announce.switch_key(decided.prev_epoch)))
+        self._perform(announce.announce_switch(self.settings, decided))
+
+    def _announce_tier(self, reached: TierReached, now_ms: int) -> None:
+        order = self.shard.orders[reached.order_id]
+        assert order.facts.paid_ms is not None
+        told = OrderView(
+            order_id=order.order_id,
+            channel=self.channel_of(order),
+            age_ms=order.age_ms(now_ms),
+            promise_ms=order.facts.promise_ms,
+            paid_ms=order.facts.paid_ms,
+            sku=order.facts.sku,
+        )
+        self._perform(announce.announce_tier(self.settings, told, reached.tier, now_ms))
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    @property
+    def route(self) -> RouteState:
+        """The desired routing state."""
+        return self.control.controller.route
+
+    def channel_of(self, order: Order) -> str:
+        """The channel an order is counted for; `external` when nobody named one."""
+        return order.counts_for or UNNAMED_CHANNEL
+
+    def view(self, now_ms: int) -> View:
+        """What control sees of the shard now."""
+        channels = self.shard.channels
+        return View(
+            rows=self.shard.observe(),
+            channels=channels,
+            sources=self.sources(now_ms),
+            p95_ms={name: self.shard.history.p95_ms(name, now_ms) for name in channels},
+            now_ms=now_ms,
+        )
+
+    def sources(self, now_ms: int) -> list[SourceView]:
+        """Sources that were heard at least once."""
+        return [
+            SourceView(name, max(0, now_ms - source.last_ms), source.is_silent)
+            for name, source in sorted(self.shard.sources.items())
+            if source.last_ms
+        ]
+
+    # --- state as a value -------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """The whole state, encoded; equal states give equal bytes."""
+        return _SNAPSHOT_ENCODER.encode(
+            Snapshot(
+                self.shard.snapshot(), self.control.snapshot(), self.desk.spending, self.latest_ms
+            )
+        )
+
+    def restore(self, body: bytes, now_ms: int) -> None:
+        """Take over a snapshot of an engine with the same or other settings."""
+        snapshot = _SNAPSHOT_DECODER.decode(body)
+        self.latest_ms = snapshot.latest_ms
+        self.control.restore(snapshot.control)
+        self.desk.spending = snapshot.spending
+        self.shard.restore(snapshot.shard, now_ms)
+        self._adopt_cases(snapshot.shard.orders)
+
+    def hydrate(self, orders: Sequence[Order], now_ms: int) -> None:
+        """Take stored orders back into memory, with their takeover cases."""
+        self.shard.hydrate(orders, now_ms)
+        self._adopt_cases(orders)
+
+    def missing(self, entries: Iterable[Entry]) -> list[str]:
+        """Order ids that entries speak of and memory does not hold."""
+        ids = dict.fromkeys(entry.order_id for entry in entries if isinstance(entry, OrderEvent))
+        return self.shard.missing(order_id for order_id in ids if order_id)
+
+    def state_hash(self, at_ms: int | None = None) -> str:
+        """Hash of all orders' facts and verdicts at a time (default: the latest fact's time).
+
+        The same for any order of arrival and any number of repetitions of the same events.
+        """
+        judged_ms = self.latest_ms if at_ms is None else at_ms
+        hasher = hashlib.blake2b(digest_size=16)
+        for order_id in sorted(self.shard.orders):
+            facts = self.shard.orders[order_id].facts
+            line = (order_id, facts, verdict(facts, judged_ms))
+            hasher.update(msgspec.json.encode(line))
+        return hasher.hexdigest()
+
+    def engine_hash(self) -> str:
+        """Hash of everything the engine knows."""
+        return hashlib.blake2b(self.snapshot(), digest_size=16).hexdigest()
+
+    def _adopt_cases(self, orders: Iterable[Order]) -> None:
+        for order in orders:
+            if order.case is not None:
+                self.desk.cases[order.case.takeover_id] = order.case
+
+
+_SNAPSHOT_ENCODER = msgspec.json.Encoder(order="deterministic")
+_SNAPSHOT_DECODER = msgspec.json.Decoder(Snapshot)

@@ -1,0 +1,138 @@
+"""All takeover cases of a shard: opens them within the limits and feeds them what happens.
+
+The desk only routes: `machine` says what an input does to a case. What comes back is a list of
+`Moved` - the case as it is now with the effects it asks for - so the engine can log and perform
+both in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+import msgspec
+
+from monitor.core.orders.order import Order
+from monitor.core.takeover import machine
+from monitor.core.takeover.limits import Spending, may_open, may_spend, record_spending
+from monitor.core.takeover.steps import Step
+from monitor.model.effects import Effect
+from monitor.model.records import AttemptAnswered, CaseResolved, ClaimAnswered, HandOverAnswered
+from monitor.model.settings import Settings
+from monitor.model.takeovers import CaseState, TakeoverCase
+
+CaseAnswer = ClaimAnswered | AttemptAnswered | HandOverAnswered
+
+# States in which nothing was bought and nothing will be: the case's value is free again.
+_COSTS_NOTHING = (CaseState.ADVISED,)
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A case that changed: its new value, where it was, its effects, and effects to drop."""
+
+    case: TakeoverCase
+    previous: str | None
+    effects: tuple[Effect, ...]
+    cancels: tuple[str, ...]
+
+
+class Desk:
+    """Cases by takeover id and what they may cost; state changes only through `apply`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.cases: dict[str, TakeoverCase] = {}
+        self.spending = Spending()
+
+    def open(self, orders: Iterable[Order], channel_of: dict[str, str], now_ms: int) -> list[Moved]:
+        """Open a case for every stuck order that the mode and the limits allow."""
+        fallback = self.settings.fallback
+        if fallback.mode == "observe":
+            return []
+        settings = self.settings
+        if fallback.mode == "advise":
+            settings = msgspec.structs.replace(
+                settings, fallback=msgspec.structs.replace(fallback, has_shop=False)
+            )
+        opened = []
+        for order in orders:
+            facts = order.facts
+            acts = settings.fallback.has_shop
+            if acts and may_open(self.spending, settings, facts.amount_minor, now_ms) is not None:
+                continue  # the shard shows the order again in a minute
+            step = machine.open_case(
+                order_id=order.order_id,
+                held_by_channel=channel_of[order.order_id],
+                sku=facts.sku,
+                quantity=facts.quantity or 1,
+                amount_minor=facts.amount_minor,
+                currency=facts.currency,
+                region=facts.region,
+                fence=1,
+                settings=settings,
+                now_ms=now_ms,
+            )
+            opened.append(self._moved(step, None))
+        return opened
+
+    def answer(self, answer: CaseAnswer, now_ms: int) -> Moved | None:
+        """Feed an answer of the shop or a channel to its case."""
+        case = self.cases.get(answer.takeover_id)
+        if case is None:
+            return None
+        match answer:
+            case ClaimAnswered():
+                refused = None
+                if answer.status == "granted":
+                    refused = may_spend(
+                        self.spending, self.settings, case.takeover_id, answer.amount_minor, now_ms
+                    )
+                step = machine.on_claim(case, answer, self.settings, now_ms, refused=refused)
+            case AttemptAnswered():
+                step = machine.on_attempt(case, answer, self.settings, now_ms)
+            case HandOverAnswered():
+                step = machine.on_hand_over(case, answer, self.settings, now_ms)
+            case _:
+                assert_never(answer)
+        return self._if_changed(case, step)
+
+    def person(self, order: CaseResolved, now_ms: int) -> Moved | None:
+        """Feed a person's resolution to its case; None if it cannot be taken now."""
+        case = self.cases.get(order.takeover_id)
+        if case is None:
+            return None
+        return self._if_changed(case, machine.on_person(case, order, self.settings, now_ms))
+
+    def wake(self, case: TakeoverCase, now_ms: int) -> Moved | None:
+        """Let a case look at the clock."""
+        return self._if_changed(case, machine.on_wake(case, self.settings, now_ms))
+
+    def finished(
+        self, case: TakeoverCase, kind: str, takeover_id: str | None, now_ms: int
+    ) -> Moved | None:
+        """The shop says that the order is delivered, refunded, failed or cancelled."""
+        return self._if_changed(case, machine.on_order_finished(case, kind, takeover_id, now_ms))
+
+    def apply(self, case: TakeoverCase) -> None:
+        """Make a case's new value true; live and in recovery alike."""
+        self.cases[case.takeover_id] = case
+        if case.state in _COSTS_NOTHING:
+            return
+        nothing_bought = case.state == CaseState.VOIDED and not case.attempts
+        amount_minor = 0 if nothing_bought else case.amount_minor
+        self.spending = record_spending(
+            self.spending, case.takeover_id, amount_minor, case.opened_ms
+        )
+
+    def forget(self, takeover_id: str) -> None:
+        """Drop a case whose order left memory; the store still has it."""
+        self.cases.pop(takeover_id, None)
+
+    def _if_changed(self, case: TakeoverCase, step: Step) -> Moved | None:
+        if step.case is case and not step.effects and not step.cancels:
+            return None
+        return self._moved(step, case.state)
+
+    def _moved(self, step: Step, previous: str | None) -> Moved:
+        self.apply(step.case)
+        return Moved(step.case, previous, step.effects, step.cancels)
