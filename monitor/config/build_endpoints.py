@@ -82,7 +82,6 @@ class _Builder:
         options: dict[str, object] = {}
         if isinstance(outlet, DingTalk):
             options = {
-                "keyword": outlet.keyword,
                 "at_mobiles": outlet.at_mobiles,
                 "at_user_ids": outlet.at_user_ids,
                 "at_all": outlet.at_all,

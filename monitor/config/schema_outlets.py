@@ -6,8 +6,6 @@ from typing import Annotated
 
 from monitor.config.values import FEW, ConfigModel, Flag, Name, Network, Text, Url
 
-SIGNED_URL = ("url", "url_file", "secret", "secret_file")
-
 
 class Webhook(ConfigModel):
     """One endpoint for our signed webhooks (contract §6)."""
@@ -29,13 +27,12 @@ class PlainWebhook(ConfigModel):
 
 
 class DingTalk(ConfigModel):
-    """A DingTalk group robot; `secret` signs, `keyword` is the word the robot insists on."""
+    """A DingTalk group robot; `secret` signs, the `at_…` keys name who is called by name."""
 
     url: Url | None = None
     url_file: Text | None = None
     secret: Text | None = None
     secret_file: Text | None = None
-    keyword: Text | None = None
     at_mobiles: Annotated[list[Text], FEW] = []
     at_user_ids: Annotated[list[Text], FEW] = []
     at_all: Flag = False

@@ -1,0 +1,63 @@
+"""What a reload may change while the service runs, and what waits for the next start."""
+
+from __future__ import annotations
+
+from monitor.config.load import Loaded
+
+# (key of the file, field of Settings or Endpoints). A key whose meaning is built into stored or
+# running things needs a restart: the socket, the data directory, the exporter, sums of money.
+_SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("language", ("language",)),
+    ("timezone", ("timezone",)),
+    ("currency", ("currency",)),
+    ("promise", ("promise",)),
+    ("tiers", ("tiers",)),
+    ("sources", ("sources",)),
+    ("channels", ("channels",)),
+    ("failover", ("failover",)),
+    ("fallback", ("fallback",)),
+    ("webhooks", ("webhooks",)),
+    ("notify", ("receivers", "default_receiver")),
+    ("retention", ("event_retention_ms", "order_retention_ms")),
+    ("public_url", ("public_url",)),
+)
+_ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("listen", ("listen",)),
+    ("data_dir", ("data_dir",)),
+    ("allowed_hosts", ("allowed_hosts",)),
+    ("sources", ("keys",)),
+    ("channels", ("http_channels",)),
+    ("failover", ("failover",)),
+    ("shop", ("shop",)),
+    ("webhooks", ("webhooks",)),
+    ("notify", ("integrations",)),
+    ("egress", ("egress_allow", "config_hosts")),
+    ("telemetry", ("telemetry",)),
+)
+RESTART_KEYS = ("listen", "data_dir", "currency", "telemetry")
+
+
+def differences(old: Loaded, new: Loaded) -> tuple[list[str], list[str]]:
+    """Name the top-level keys that differ: (those a reload may change, those that need a restart).
+
+    A secret that changed in its file counts as a change of the key that names the file.
+    """
+    changed = dict.fromkeys(
+        [
+            *_changed(_SETTINGS, old.settings, new.settings),
+            *_changed(_ENDPOINTS, old.endpoints, new.endpoints),
+        ]
+    )
+    if "listen" in changed and old.settings.public_url != new.settings.public_url:
+        # Derived from the address unless it is configured; then it is no change of its own.
+        changed.pop("public_url", None)
+    reloadable = [key for key in changed if key not in RESTART_KEYS]
+    return reloadable, [key for key in changed if key in RESTART_KEYS]
+
+
+def _changed(table: tuple[tuple[str, tuple[str, ...]], ...], old: object, new: object) -> list[str]:
+    return [
+        key
+        for key, fields in table
+        if any(getattr(old, field) != getattr(new, field) for field in fields)
+    ]
