@@ -15,6 +15,7 @@ import msgspec
 
 from monitor.adapters.http_client import HttpAnswer, HttpClient
 from monitor.adapters.signing import webhook_headers
+from monitor.model.endpoints import Endpoint
 from monitor.model.errors import Permanent, Transient, UnknownOutcome
 from monitor.model.secret import Secret
 from monitor.model.times import HOUR_MS, SECOND_MS, format_rfc3339, from_datetime
@@ -54,6 +55,24 @@ async def post_signed(
         body=body,
         timeout_ms=POST_TIMEOUT_MS,
     )
+
+
+async def post_event(
+    client: HttpClient,
+    endpoint: Endpoint,
+    *,
+    key: str,
+    event_type: str,
+    at_ms: int,
+    payload: msgspec.Raw,
+    now_ms: int,
+) -> HttpAnswer:
+    """Post an event to a receiver that recognises repeats by `webhook-id`; returns for 2xx only."""
+    body = event_body(event_type, at_ms, payload)
+    url = endpoint.url.reveal()
+    answer = await post_signed(client, url, endpoint.secret, key=key, body=body, now_ms=now_ms)
+    check_status(answer, endpoint.name, now_ms, is_repeat_known=True)
+    return answer
 
 
 def check_status(answer: HttpAnswer, who: str, now_ms: int, *, is_repeat_known: bool) -> None:

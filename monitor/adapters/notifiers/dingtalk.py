@@ -1,6 +1,6 @@
 """DingTalk robot: a signed markdown message; HTTP 200 says nothing, `errcode` says it all.
 
-Options: `at_mobiles`, `at_user_ids` (lists), `at_all` (bool).
+Options: `at_mobiles`, `at_user_ids` (lists), `at_all` (bool), `keyword` (the robot wants it).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class DingTalkNotifier:
 
     async def send(self, notify: Notify, endpoint: Endpoint, now_ms: int) -> None:
         """Send the message; the signature is URL-encoded exactly once."""
-        if wait_ms := self._rate.take(endpoint.url.reveal(), now_ms):
-            raise Transient(f"{endpoint.name}: 20 messages a minute", retry_after_ms=wait_ms)
         url, body = endpoint.url.reveal(), _body(notify, endpoint)
+        if wait_ms := self._rate.take(url, now_ms):
+            raise Transient(f"{endpoint.name}: 20 messages a minute", retry_after_ms=wait_ms)
         if endpoint.secret is not None:
             sign = quote_plus(dingtalk_sign(endpoint.secret, now_ms))
             url += f"{'&' if '?' in url else '?'}timestamp={now_ms}&sign={sign}"
@@ -48,10 +48,12 @@ class DingTalkNotifier:
 def _body(notify: Notify, endpoint: Endpoint) -> bytes:
     options = endpoint.options
     mobiles, users = options.get("at_mobiles", []), options.get("at_user_ids", [])
+    keyword = options.get("keyword") or ""
     mentions = "".join(f" @{number}" for number in mobiles)
     at = {"atMobiles": mobiles, "atUserIds": users, "isAtAll": options.get("at_all", False)}
 
     def write(text: str) -> bytes:
+        text = text if keyword in text else f"{text} {keyword}"
         markdown = {"title": notify.title[:100], "text": text + mentions}
         return msgspec.json.encode({"msgtype": "markdown", "markdown": markdown, "at": at})
 

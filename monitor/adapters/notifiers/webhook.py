@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitor.adapters.http_client import HttpClient
-from monitor.adapters.signed_post import check_status, event_body, post_signed
+from monitor.adapters.signed_post import post_event
 from monitor.model.effects import Notify
 from monitor.model.endpoints import Endpoint
 
@@ -16,12 +16,12 @@ class WebhookNotifier:
 
     async def send(self, notify: Notify, endpoint: Endpoint, now_ms: int) -> None:
         """Post the event; the id is the effect's key, the header's time that of this attempt."""
-        answer = await post_signed(
+        await post_event(
             self._client,
-            endpoint.url.reveal(),
-            endpoint.secret,
+            endpoint,
             key=notify.key,
-            body=event_body(notify.event_type, notify.at_ms, notify.payload),
+            event_type=notify.event_type,
+            at_ms=notify.at_ms,
+            payload=notify.payload,
             now_ms=now_ms,
         )
-        check_status(answer, endpoint.name, now_ms, is_repeat_known=True)

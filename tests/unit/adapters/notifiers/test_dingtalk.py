@@ -62,6 +62,16 @@ async def test_message_is_markdown_with_mentions(robot: DingTalkNotifier, server
     }
 
 
+async def test_keyword_of_the_robot_is_in_every_message(
+    robot: DingTalkNotifier, server: Loopback
+) -> None:
+    """A robot secured by keyword refuses messages without it; one that has it stays as it is."""
+    for text in ("slow", "shop: slow"):
+        await robot.send(notify(text), endpoint(server, keyword="shop"), NOW_MS)
+    texts = [msgspec.json.decode(seen.body)["markdown"]["text"] for seen in server.seen]
+    assert texts == ["slow shop", "shop: slow"]
+
+
 async def test_robot_without_secret_is_not_signed(
     robot: DingTalkNotifier, server: Loopback
 ) -> None:

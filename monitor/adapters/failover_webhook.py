@@ -1,0 +1,68 @@
+"""Telling the shop which channel to use: `channel.switch` until its answer names our epoch.
+
+A 2xx alone is no answer (any web server says 200 to anything): the shop must repeat the epoch it
+has applied. A switch whose validity ended is never sent: an old order to move is dangerous.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from monitor.adapters.http_client import HttpClient
+from monitor.adapters.signed_post import post_event
+from monitor.model.effects import SwitchChannel
+from monitor.model.endpoints import Endpoint
+from monitor.model.errors import Transient
+from monitor.model.records import SwitchAnswered
+
+
+class SwitchAnswer(msgspec.Struct, frozen=True):
+    """What the receiver says: what it did and the epoch it now works with."""
+
+    status: Literal["applied", "stale", "refused"]
+    applied_epoch: int | None = None
+
+
+class FailoverWebhook:
+    """Sends switches to the configured failover endpoint."""
+
+    def __init__(self, client: HttpClient, endpoint: Endpoint) -> None:
+        self._client = client
+        self._endpoint = endpoint
+
+    async def switch(self, effect: SwitchChannel, now_ms: int) -> SwitchAnswered:
+        """Send the full desired state once; Transient means: not acknowledged, send it again."""
+        if now_ms >= effect.valid_until_ms:
+            return _answered(effect, "expired", None, now_ms)
+        answer = await post_event(
+            self._client,
+            self._endpoint,
+            key=effect.key,
+            event_type="channel.switch",
+            at_ms=effect.at_ms,
+            payload=effect.payload,
+            now_ms=now_ms,
+        )
+        try:
+            said = msgspec.json.decode(answer.body, type=SwitchAnswer)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Transient("the failover webhook said 2xx without status and epoch") from None
+        if said.status != "applied" or said.applied_epoch == effect.epoch:
+            return _answered(effect, said.status, said.applied_epoch, now_ms)
+        if said.applied_epoch is not None and said.applied_epoch > effect.epoch:
+            return _answered(effect, "stale", said.applied_epoch, now_ms)
+        raise Transient("the failover webhook has not applied this epoch yet")
+
+
+def _answered(
+    effect: SwitchChannel, status: str, applied_epoch: int | None, now_ms: int
+) -> SwitchAnswered:
+    return SwitchAnswered(
+        effect_key=effect.key,
+        epoch=effect.epoch,
+        status=status,
+        applied_epoch=applied_epoch,
+        at_ms=now_ms,
+    )
