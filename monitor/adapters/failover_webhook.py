@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from monitor.adapters.http_client import HttpClient
+from monitor.adapters.json_answer import read_json
 from monitor.adapters.signed_post import post_event
 from monitor.model.effects import SwitchChannel
 from monitor.model.endpoints import Endpoint
@@ -45,10 +46,9 @@ class FailoverWebhook:
             payload=effect.payload,
             now_ms=now_ms,
         )
-        try:
-            said = msgspec.json.decode(answer.body, type=SwitchAnswer)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Transient("the failover webhook said 2xx without status and epoch") from None
+        said = read_json(answer.body, SwitchAnswer)
+        if said is None:
+            raise Transient("the failover webhook said 2xx without status and epoch")
         if said.status != "applied" or said.applied_epoch == effect.epoch:
             return _answered(effect, said.status, said.applied_epoch, now_ms)
         if said.applied_epoch is not None and said.applied_epoch > effect.epoch:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from monitor.adapters.http_client import HttpAnswer
+from monitor.adapters.json_answer import read_json
 from monitor.model.errors import Permanent, Transient, UnknownOutcome
 
 
@@ -34,8 +35,5 @@ def check_code(
 
 def _code(body: bytes, field: str) -> int | None:
     """Read an integer from a JSON object; None for anything else."""
-    try:
-        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        return msgspec.json.decode(fields[field], type=int)
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
-        return None
+    fields = read_json(body, dict[str, msgspec.Raw]) or {}
+    return read_json(bytes(fields.get(field, b"")), int)

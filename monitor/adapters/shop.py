@@ -11,11 +11,12 @@ unclear answer is an UnknownOutcome and the same bytes are sent again: JSON with
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from monitor.adapters.http_client import HttpAnswer, HttpClient
+from monitor.adapters.json_answer import read_json
 from monitor.adapters.signed_post import check_status, post_signed
 from monitor.model.effects import Claim, HandOver, Release
 from monitor.model.endpoints import ShopEndpoints
@@ -41,9 +42,6 @@ class Granted(msgspec.Struct, frozen=True):
     amount_minor: Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MINOR_MAX)] | None = None
 
 
-_Said = TypeVar("_Said", Granted, _Status)
-
-
 class Shop:
     """Speaks with one shop; every request is signed if the shop has a secret."""
 
@@ -61,10 +59,10 @@ class Shop:
         }
         answer = await self._post(self._endpoints.claim_url, effect.key, body, now_ms)
         check_status(answer, "the shop's claim_url", now_ms, is_repeat_known=False)
-        refused = _decoded(answer, _Status)
+        refused = read_json(answer.body, _Status)
         if refused is not None and refused.status in ("already_delivered", "denied"):
             return ClaimAnswered(effect.key, effect.takeover_id, refused.status, now_ms)
-        granted = _decoded(answer, Granted)
+        granted = read_json(answer.body, Granted)
         if granted is None:
             raise UnknownOutcome("the shop's answer to a claim is not readable")
         return ClaimAnswered(
@@ -90,7 +88,7 @@ class Shop:
         }
         headers = {"Idempotency-Key": effect.takeover_id}
         answer = await self._post(self._endpoints.deliver_url, effect.key, body, now_ms, headers)
-        said = _decoded(answer, _Status) if answer.status == 409 else None
+        said = read_json(answer.body, _Status) if answer.status == 409 else None
         if said is not None and said.status == "already_delivered":
             outcome = "already_delivered"
         else:
@@ -135,10 +133,3 @@ class Shop:
             now_ms=now_ms,
             headers=headers,
         )
-
-
-def _decoded(answer: HttpAnswer, kind: type[_Said]) -> _Said | None:
-    try:
-        return msgspec.json.decode(answer.body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None

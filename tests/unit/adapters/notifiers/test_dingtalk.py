@@ -90,6 +90,8 @@ async def test_robot_without_secret_is_not_signed(
         (b"<html>login to the hotel network</html>", UnknownOutcome, "unknown_outcome"),
         (b'{"errmsg":"ok"}', UnknownOutcome, "unknown_outcome"),
         (b'{"errcode":"0"}', UnknownOutcome, "unknown_outcome"),
+        (b'{"errcode":' * 3_000, UnknownOutcome, "unknown_outcome"),
+        (b'{"a":' + b"[" * 16_000, UnknownOutcome, "unknown_outcome"),
         (b"\xff\xfe", UnknownOutcome, "unknown_outcome"),
         (b"", UnknownOutcome, "unknown_outcome"),
     ],
