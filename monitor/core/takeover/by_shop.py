@@ -76,13 +76,14 @@ def claim_too_late(
     case: TakeoverCase,
     answer: ClaimAnswered,
     _settings: Settings,
-    _now_ms: int,
+    now_ms: int,
     _refused: str | None,
 ) -> Step:
     """A grant after we gave up: give the order back, or the shop would wait for us for ever."""
     if answer.status != "granted" or case.escalated_reason != "shop_unreachable":
         return Step(case)
-    return Step(case, (release_effect(case, "late_grant"),))
+    release = release_effect(case, "granted_too_late")
+    return Step(escalated(case, "granted_too_late", now_ms), (release,))
 
 
 def wake_for_claim(case: TakeoverCase, _settings: Settings, now_ms: int) -> Step:
