@@ -137,9 +137,8 @@ class EventLogContract:
 
     async def test_trim_deletes_more_than_one_portion(self, store: Store) -> None:
         """An engine may delete in portions, but not stop after the first."""
-        for _ in range(120):
-            last = await store.append(segment(b"x"))
-        assert await store.trim(before_ms=1, up_to=last) == 120
+        positions = [await store.append(segment(b"x")) for _ in range(120)]
+        assert await store.trim(before_ms=1, up_to=positions[-1]) == 120
         assert await store.read(0) == []
 
 

@@ -49,7 +49,7 @@ def _own(data_dir: Path) -> DirectoryLock:
 
 
 def _connect_checked(path: Path) -> apsw.Connection:
-    """A writer connection to a file without damage; also used again after a failed disk."""
+    """A writer connection to a file without damage."""
     with storage_errors(path):
         connection = connect_writer(path)
         is_sound = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from contextlib import closing
 
 import apsw
 
@@ -47,11 +47,19 @@ def read(connection: apsw.Connection, after: int, max_bytes: int) -> list[Stored
     """
     found: list[StoredSegment] = []
     size_bytes = 0
-    for stored in _rows(connection, after):
-        size_bytes += len(stored.segment.body)
-        if found and size_bytes > max_bytes:
-            break
-        found.append(stored)
+    rows = connection.execute(
+        "SELECT position, crc32, kind, count, first_ms, last_ms, body FROM segments"
+        " WHERE position > ? ORDER BY position",
+        (after,),
+    )
+    # A cursor left half-way would hold its view of the database and keep the log from shrinking.
+    with closing(rows):
+        for position, crc32, *facts in rows:
+            segment = Segment(*facts)
+            size_bytes += len(segment.body)
+            if found and size_bytes > max_bytes:
+                break
+            found.append(_checked(position, crc32, segment))
     return found
 
 
@@ -71,18 +79,11 @@ def checksum(segment: Segment) -> int:
     return zlib.crc32(segment.body, zlib.crc32(facts.encode()))
 
 
-def _rows(connection: apsw.Connection, after: int) -> Iterator[StoredSegment]:
-    rows = connection.execute(
-        "SELECT position, crc32, kind, count, first_ms, last_ms, body FROM segments"
-        " WHERE position > ? ORDER BY position",
-        (after,),
-    )
-    for position, crc32, *facts in rows:
-        segment = Segment(*facts)
-        if checksum(segment) != crc32:
-            raise StorageError(
-                f"log position {position} is damaged: its checksum does not match",
-                code="storage_corrupt",
-                hint=RESTORE_HINT,
-            )
-        yield StoredSegment(position, segment)
+def _checked(position: int, crc32: int, segment: Segment) -> StoredSegment:
+    if checksum(segment) != crc32:
+        raise StorageError(
+            f"log position {position} is damaged: its checksum does not match",
+            code="storage_corrupt",
+            hint=RESTORE_HINT,
+        )
+    return StoredSegment(position, segment)

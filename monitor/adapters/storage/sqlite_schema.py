@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -43,12 +44,14 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX orders_closed ON orders (closed_ms) WHERE closed_ms IS NOT NULL;
 
     -- cursor: last `entries` position folded. session: counts processes that claimed effects.
+    -- probes: changed for the sake of a write that means nothing.
     CREATE TABLE meta (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         cursor INTEGER NOT NULL,
-        session INTEGER NOT NULL
+        session INTEGER NOT NULL,
+        probes INTEGER NOT NULL
     );
-    INSERT INTO meta VALUES (1, 0, 0);
+    INSERT INTO meta VALUES (1, 0, 0, 0);
 
     -- Apart from `meta`: an update rewrites the whole row, and a snapshot has megabytes.
     CREATE TABLE snapshots (
@@ -199,6 +202,25 @@ class transaction:  # noqa: N801 - used as a statement: `with transaction(connec
             # SQLite has already rolled back by itself after some errors, a full disk among them.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+
+
+def probe(connection: apsw.Connection) -> None:
+    """Write something that means nothing, to learn whether the disk takes it.
+
+    It has to differ from what is there: SQLite does not write a page that stays the same.
+    """
+    connection.execute("UPDATE meta SET probes = probes + 1")
+
+
+def overwrite_refused(connection: apsw.Connection) -> None:
+    """Write over what a failed commit left in the write-ahead log, if the disk lets us.
+
+    When only the sync failed, all of the refused transaction is in the log and valid: this
+    connection ignores it, but a recovery after a crash, or a reopening, would bring it back. The
+    next commit goes to the same place; until one succeeds that risk remains.
+    """
+    with suppress(apsw.Error), transaction(connection):
+        probe(connection)
 
 
 def _refuse_foreign(connection: apsw.Connection, path: Path) -> None:

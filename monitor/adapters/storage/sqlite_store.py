@@ -11,6 +11,7 @@ import apsw
 from monitor.adapters.storage import sqlite_log, sqlite_outbox, sqlite_state
 from monitor.adapters.storage.directory import DirectoryLock
 from monitor.adapters.storage.durations import Durations
+from monitor.adapters.storage.sqlite_schema import probe
 from monitor.adapters.storage.sqlite_worker import Job, T, Worker
 from monitor.model.errors import FencedError, StorageError
 from monitor.ports import (
@@ -145,7 +146,7 @@ class SqliteStore:
     async def health(self) -> dict[str, str]:
         """See Store; after a failed write a probing write tells whether writing works again."""
         if self._is_failing:
-            await self._write(lambda sql: sql.execute("UPDATE meta SET session = session"))
+            await self._write(probe)
         facts = await self._writer.read(self._facts)
         return facts | {"last_error": self._last_error}
 

@@ -18,7 +18,7 @@ import apsw
 
 from monitor.adapters.storage.durations import Durations
 from monitor.adapters.storage.sqlite_errors import storage_errors
-from monitor.adapters.storage.sqlite_schema import transaction
+from monitor.adapters.storage.sqlite_schema import overwrite_refused, transaction
 from monitor.model.errors import StorageError
 
 JOBS_MAX = 4_096
@@ -52,8 +52,12 @@ class Worker:
         def committed(connection: apsw.Connection) -> T:
             started_s = time.perf_counter()
             changes = connection.total_changes()
-            with transaction(connection):
-                result = job(connection)
+            try:
+                with transaction(connection):
+                    result = job(connection)
+            except apsw.IOError:
+                overwrite_refused(connection)
+                raise
             if connection.total_changes() != changes:
                 self.commit_seconds.record(time.perf_counter() - started_s)
             return result
@@ -92,12 +96,7 @@ class Worker:
         with storage_errors(self._path):
             if self._connection is None:
                 self._connection = self._connect(self._path)
-            try:
-                return job(self._connection)
-            except apsw.IOError:
-                # What the failed write left in caches is unknown: the next job starts afresh.
-                self._disconnect()
-                raise
+            return job(self._connection)
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
