@@ -16,6 +16,7 @@ from monitor.model.spelling import did_you_mean
 _WORDS = {
     "missing": "is missing",
     "string_type": "must be text",
+    "string_too_short": "must not be empty",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "int_type": "must be a whole number",

@@ -63,6 +63,11 @@ class Positions(msgspec.Struct, frozen=True):
         place = self.keys.get(path)
         return (place.line, place.column) if place else self.at(path)
 
+    def has_text(self, path: YamlPath) -> bool:
+        """Whether the value is one-line text without escapes, so that inner columns are exact."""
+        place = self.values.get(path)
+        return place is not None and place.text_column is not None
+
     def inside(self, path: YamlPath, column: int) -> tuple[int, int]:
         """Line and column of the 1-based `column` within a text value.
 

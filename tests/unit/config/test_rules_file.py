@@ -1,0 +1,203 @@
+"""Rule files: compiled as written, or refused with every problem at its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from monitor.config.rules_file import load_rules, load_shipped, shipped_path
+from monitor.core.alerting.template import alert_values, render
+from monitor.model.alerts import Alert, Evidence
+from monitor.model.errors import ConfigError
+from monitor.model.rules import Action, Comparison, Number, Signal, Window
+
+JUDGED = Window(span_ms=600_000, min_orders=20, max_ms=21_600_000)
+
+FULL = """\
+groups:
+  - name: delivery
+    interval: 30s
+    rules:
+      - alert: Late
+        expr: failed_ratio{channel="auto"}[10m] > 2% by (channel)
+        for: 1m
+        keep_firing_for: 5m
+        resolve_when: failed_ratio[10m] < 1%
+        labels: {team: ops, area: eu}
+        annotations: {summary: "{{ value | percent }} failed"}
+        severity: critical
+        confidence: 0.999
+        min_count: 5
+        no_data: alert
+        mode: shadow
+        actions: [{type: failover}, {type: manual_review}]
+        runbook_url: https://example.org/late
+        owner: ops
+"""
+
+
+def problems(tmp_path: Path, *texts: str) -> list[str]:
+    """Write the texts as 1.yaml, 2.yaml …; give the problems of loading the folder."""
+    for number, text in enumerate(texts, start=1):
+        (tmp_path / f"{number}.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_rules([tmp_path])
+    return [str(problem).removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
+
+
+def rule_text(*lines: str) -> str:
+    head = ("groups:", "  - name: g", "    rules:", "      - alert: A")
+    return "\n".join((*head, *(f"        {line}" for line in lines))) + "\n"
+
+
+def test_every_field_is_compiled(tmp_path: Path) -> None:
+    """All fields of contract §4 reach the rule, durations in ms, pairs sorted."""
+    (tmp_path / "full.yaml").write_text(FULL, encoding="utf-8")
+    (rule,) = load_rules([tmp_path / "full.yaml"]).rules
+    assert (rule.alert, rule.group, rule.interval_ms) == ("Late", "delivery", 30_000)
+    assert rule.expr_text == 'failed_ratio{channel="auto"}[10m] > 2% by (channel)'
+    assert rule.by == ("channel",)
+    assert (rule.for_ms, rule.keep_firing_for_ms) == (60_000, 300_000)
+    assert rule.resolve_when == Comparison(
+        "<", Signal("failed_ratio", Window(span_ms=600_000)), Number(0.01)
+    )
+    assert rule.labels == (("area", "eu"), ("team", "ops"))
+    assert rule.annotations == (("summary", "{{ value | percent }} failed"),)
+    assert (rule.severity, rule.confidence, rule.min_count) == ("critical", 0.999, 5)
+    assert (rule.no_data, rule.mode, rule.owner) == ("alert", "shadow", "ops")
+    assert rule.actions == (Action("failover"), Action("manual_review"))
+    assert rule.runbook_url == "https://example.org/late"
+
+
+def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
+    """A rule of two lines."""
+    (tmp_path / "r.yml").write_text(rule_text("expr: delayed_ratio > 2%"), encoding="utf-8")
+    (rule,) = load_rules([tmp_path]).rules
+    assert rule.expr == Comparison(">", Signal("delayed_ratio", JUDGED), Number(0.02))
+    assert (rule.interval_ms, rule.for_ms, rule.by) == (15_000, 0, ())
+    assert (rule.severity, rule.confidence, rule.min_count) == ("warning", 0.99, 2)
+    assert (rule.no_data, rule.mode, rule.actions) == ("keep", "enforce", ())
+
+
+def test_every_problem_of_every_file_is_reported(tmp_path: Path) -> None:
+    """Spelling, expressions, labels, templates, types, duplicates: one run names all."""
+    first = rule_text(
+        "expr: delayd_ratio > 2%",
+        "resolve_when: 'delayed_ratio < 3m'",
+        "sevrity: warning",
+        "by: [chanel]",
+        "for: 1 minute",
+        "min_count: 0",
+        "no_data: off",
+        'annotations: {summary: "{{ value | percnt }}"}',
+        "actions: [{type: reboot}]",
+        "max_false_alarms: 1/30d",
+    )
+    second = rule_text("for: 1m") + "      - expr: orders > 5\n        alert: B\n        mode: on\n"
+    assert problems(tmp_path, first, second) == [
+        "1.yaml:5:15 unknown signal 'delayd_ratio'; did you mean 'delayed_ratio'?",
+        "1.yaml:6:40 the other side is a ratio; compare it with a percentage such as 2%",
+        "1.yaml:7:9 unknown field 'sevrity'; did you mean 'severity'?",
+        "1.yaml:9:14 groups[1].rules[1].for must be a duration such as 500ms, 60s, 3m, 6h, 30d",
+        "1.yaml:10:20 groups[1].rules[1].min_count must be greater than or equal to 1",
+        "1.yaml:11:18 groups[1].rules[1].no_data must be 'keep', 'ok' or 'alert'",
+        "1.yaml:12:44 unknown filter 'percnt'; did you mean 'percent'?",
+        "1.yaml:13:26 groups[1].rules[1].actions[1].type must be 'failover' or 'manual_review'",
+        "1.yaml:14:9 'max_false_alarms' is not available in this version; use confidence",
+        "2.yaml:4:9 field 'expr' is missing",
+        f"2.yaml:4:16 alert 'A' is defined twice; the first is {tmp_path}/1.yaml:4",
+        "2.yaml:8:15 groups[1].rules[2].mode must be 'enforce' or 'shadow'",
+    ]
+
+
+def test_labels_are_checked_against_the_signals(tmp_path: Path) -> None:
+    """A label no signal of the rule has would make the same alert many times."""
+    text = rule_text("expr: oldest_age > 3m and source_age > 3m", "by: [channel, source]")
+    (tmp_path / "ok.yaml").write_text(text, encoding="utf-8")
+    assert load_rules([tmp_path / "ok.yaml"]).rules[0].by == ("channel", "source")
+    (tmp_path / "ok.yaml").unlink()
+    assert problems(
+        tmp_path,
+        rule_text("expr: oldest_age > 3m", "by: [chanel]"),
+        rule_text("expr: oldest_age > 3m", "by: [channel, channel]").replace("A", "B"),
+        rule_text("expr: oldest_age > 3m by (channel)", "by: []").replace("A", "C"),
+        rule_text("expr: oldest_age > 3m", "resolve_when: oldest_age < 1m by (channel)").replace(
+            "A", "D"
+        ),
+    ) == [
+        "1.yaml:6:14 unknown label 'chanel'; did you mean 'channel'?",
+        "2.yaml:6:23 'channel' is given twice",
+        "3.yaml:6:9 differs from the 'by' inside expr; keep one",
+        "4.yaml:6:9 'by' belongs to expr",
+    ]
+
+
+def test_folded_expression_names_the_column_in_words(tmp_path: Path) -> None:
+    """Where columns of file and text differ, the message says the column of the text."""
+    assert problems(tmp_path, rule_text("expr: >-", "  orders > 5", "  and order > 5")) == [
+        "1.yaml:5:15 unknown signal 'order'; did you mean 'orders'? (column 16 of expr)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "1.yaml:1:1 the file must be a mapping of keys to values"),
+        ("groups: 3", "1.yaml:1:9 groups must be a list"),
+        ("groups: [3]", "1.yaml:1:10 groups[1] must be a mapping of keys to values"),
+        ("groups: [{name: a}]", "1.yaml:1:10 field 'rules' is missing"),
+        ("group: []", "1.yaml:1:1 field 'groups' is missing"),
+        ("groups: [{name: a, rules: [x]}]", "1.yaml:1:28 groups[1].rules[1] must be a mapping"),
+        ("groups: [{name: a, rules: [{alert: '', expr: 5}]}]", "1.yaml:1:36 groups[1].rules[1]"),
+        ("groups: [{name: a, interval: 0s, rules: []}]", "1.yaml:1:30 groups[1].interval must be"),
+        ("groups: [", "1.yaml:1:10 is not valid YAML"),
+        ("a: 1\na: 2", "1.yaml:2:1 'a' is given twice"),
+    ],
+)
+def test_file_of_another_shape_is_refused(tmp_path: Path, text: str, expected: str) -> None:
+    """Nothing, numbers, wrong lists, broken YAML: always a problem with a place."""
+    assert problems(tmp_path, text)[0].startswith(expected)
+
+
+def test_missing_files_and_empty_folders_are_named(tmp_path: Path) -> None:
+    """A path that gives no rules is a mistake, not an empty rule set."""
+    with pytest.raises(ConfigError) as caught:
+        load_rules([tmp_path, tmp_path / "none.yaml"])
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"{tmp_path}:1:1 holds no *.yaml rule file",
+        f"{tmp_path}/none.yaml:1:1 cannot be read: No such file or directory",
+    ]
+
+
+def test_shipped_rules_are_those_of_the_contract() -> None:
+    """The five rules whose signals exist, with severities; only one may page."""
+    rules = {rule.alert: rule for rule in load_shipped().rules}
+    assert {name: rule.severity for name, rule in rules.items()} == {
+        "DelayedOver2Percent": "warning",
+        "MeanOver3Minutes": "critical",
+        "HealthIndexLow": "warning",
+        "OldestOrderWaiting": "info",
+        "SourceSilent": "warning",
+    }
+    late = rules["DelayedOver2Percent"]
+    assert (late.for_ms, late.keep_firing_for_ms, late.by) == (60_000, 300_000, ("channel",))
+    assert late.resolve_when == Comparison("<", Signal("delayed_ratio", JUDGED), Number(0.01))
+    assert rules["MeanOver3Minutes"].actions == (Action("manual_review"),)
+    assert (shipped_path() / "default.yaml").is_file()
+
+
+def test_shipped_annotations_leave_no_gap() -> None:
+    """In both languages every name of every template has a value."""
+    labels = (("channel", "auto"), ("source", "main"))
+    for rule in load_shipped().rules:
+        assert [name for name, _ in rule.annotations] == ["summary", "summary_zh"]
+        comparison = rule.expr
+        assert isinstance(comparison, Comparison)
+        assert isinstance(comparison.left, Signal)
+        evidence = Evidence(200.0, 100.0, 3, 10, 0.001, comparison.left.name)
+        alert = Alert(rule.alert, labels, "firing", rule.severity, evidence=evidence)
+        for _, template in rule.annotations:
+            text = render(template, alert_values(alert))
+            assert "<no" not in text
+            assert "{" not in text
