@@ -70,6 +70,7 @@ class Shard:
         self._agenda = Agenda()
         self._evictions = Agenda()
         self._dirty: dict[str, None] = {}
+        self._dormant: list[Order] = []
         for channel in settings.channels:
             self.channel_index(channel.name)
         for source in settings.sources:
@@ -257,7 +258,9 @@ class Shard:
             if order_id in self._dirty:  # not stored yet; ask again in a while
                 self._evictions.schedule(order_id, now_ms + MINUTE_MS)
                 continue
-            del self.orders[order_id]
+            order = self.orders.pop(order_id)
+            if order.facts.done_ms is None:
+                self._dormant.append(order)
             self._agenda.schedule(order_id, None)
             slot = self._slots.pop(order_id, None)
             if slot is not None:
@@ -308,6 +311,11 @@ class Shard:
         changed = [self.orders[order_id] for order_id in self._dirty]
         self._dirty.clear()
         return changed
+
+    def drain_dormant(self) -> list[Order]:
+        """Orders that left memory although their wait never ended; the store must know them."""
+        dormant, self._dormant = self._dormant, []
+        return dormant
 
     def next_ms(self) -> int | None:
         """When `judge` has something to do next, apart from source silence."""

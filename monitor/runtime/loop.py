@@ -1,0 +1,360 @@
+"""The loop: one writer, one turn after the other.
+
+    requests ─► append to the log (synced) ─► Engine.handle ─► answer the senders
+                                                   │
+                                decisions + effects + changed orders ─► one commit
+
+Whatever arrives while a turn is on the disk forms the next turn: group commit without a timer.
+Senders are answered after the append, because that is what "accepted" promises. A commit that
+fails is tried again with the same content before anything else is taken in; until then nothing of
+it has happened outside, since effects leave only through the committed outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from monitor.core.engine import Engine, Entry
+from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Perform, Tick, WakeAt
+from monitor.model.effects import REPEATS, Effect, SwitchChannel, effect_encoder
+from monitor.model.errors import CapacityError, FencedError, InvariantError, StorageError
+from monitor.model.events import OrderEvent
+from monitor.model.records import ChannelSteered, SwitchOrdered, CaseResolved, record_encoder
+from monitor.model.times import DAY_MS, SECOND_MS
+from monitor.ports import (
+    AggregateRow,
+    Checkpoint,
+    Clock,
+    Lease,
+    OutboxRow,
+    Segment,
+    Store,
+    TraceSink,
+)
+from monitor.runtime.lanes import lane_of
+from monitor.runtime.recovery import KnownOrders, recover, row_of
+from monitor.runtime.supervisor import Supervisor
+
+log = logging.getLogger("monitor.loop")
+
+PENDING_ENTRIES_MAX = 20_000
+TURN_ENTRIES_MAX = 4_000
+IDLE_MAX_S = 1.0  # wake up at least so often: wall clocks jump and machines sleep
+SAVE_EVERY_MS = SECOND_MS
+SNAPSHOT_EVERY_MS = 60 * SECOND_MS
+RETRY_COMMIT_S = 1.0
+LEASE_TTL_MS = 30 * SECOND_MS
+EFFECT_EXPIRES_MS = DAY_MS
+
+
+class _Request(msgspec.Struct, frozen=True):
+    entries: tuple[Entry, ...]
+    answer: asyncio.Future[tuple[str, ...]]
+
+
+class Loop:
+    """Owns the engine; everything that changes state goes through `submit` or time."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        engine: Engine,
+        *,
+        owner: str,
+        traces: TraceSink | None = None,
+        on_effects: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.engine = engine
+        self.is_ready = False
+        self.trouble: str | None = None  # why writes are refused right now
+        self.lag_s = 0.0
+        self.turns = 0
+        self._store = store
+        self._clock = clock
+        self._owner = owner
+        self._traces = traces
+        self._on_effects = on_effects
+        self._lease: Lease | None = None
+        self._known = KnownOrders()
+        self._requests: deque[_Request] = deque()
+        self._pending_entries = 0
+        self._nudge = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._wake_ms = 0
+        self._cursor = 0
+        self._unsaved: Checkpoint | None = None
+        self._saved_ms = 0
+        self._snapshot_ms = 0
+        self._is_stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self.snapshot_position = 0  # the log up to here is no longer needed to restart
+
+    # --- for callers ------------------------------------------------------------------------------
+
+    async def start(self, supervisor: Supervisor) -> None:
+        """Take the lease, rebuild the state, and start turning."""
+        now_ms = self._clock.now_ms()
+        self._lease = await self._store.acquire("loop", self._owner, now_ms, LEASE_TTL_MS)
+        if self._lease is None:
+            raise FencedError("the data directory is in use by another delivery-monitor")
+        recovered = await recover(self._store, self.engine, self._known, now_ms)
+        self._cursor = recovered.cursor
+        self._snapshot_ms = self._saved_ms = now_ms
+        for position, entries in recovered.undecided:
+            await self._known.bring_back(self._store, self.engine, entries, now_ms)
+            await self._take_in(entries, position)
+            if self.trouble is not None:
+                raise StorageError(self.trouble)
+        self.is_ready = True
+        self._task = supervisor.spawn("loop", self._run())
+        supervisor.spawn("lease", self._keep_lease())
+
+    async def submit(self, entries: Sequence[Entry]) -> tuple[str, ...]:
+        """Log entries and fold them; returns what became of each once they are synced to disk.
+
+        Raises: CapacityError when the queue is full, StorageError when nothing was written.
+        """
+        if self._is_stopping:
+            raise CapacityError("the service is shutting down", retry_after_s=5)
+        if self.trouble is not None:
+            raise StorageError(self.trouble)
+        if self._pending_entries + len(entries) > PENDING_ENTRIES_MAX:
+            raise CapacityError(f"{self._pending_entries} events are waiting to be written")
+        if not entries:
+            return ()
+        answer: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
+        self._requests.append(_Request(tuple(entries), answer))
+        self._pending_entries += len(entries)
+        self._nudge.set()
+        return await answer
+
+    async def wait_for_change(self) -> None:
+        """Return after the next turn that changed something."""
+        await self._changed.wait()
+
+    async def stop(self) -> None:
+        """Finish the current turn, write a last snapshot, give the lease back."""
+        self._is_stopping = True
+        self._nudge.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        if self._lease is not None and self.trouble is None:
+            await self._commit(self._collect((), [], with_snapshot=True))
+            await self._store.release(self._lease)
+            self._lease = None
+
+    # --- turning ----------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while not self._is_stopping or self._requests:
+            await self._wait()
+            if self._unsaved is not None and not await self._commit(None):
+                self._refuse_all(StorageError(self.trouble or "the store refuses to write"))
+                await asyncio.sleep(RETRY_COMMIT_S)
+                continue
+            await self._turn()
+
+    async def _wait(self) -> None:
+        if self._requests:
+            return
+        self._nudge.clear()
+        delay_s = (self._wake_ms - self._clock.now_ms()) / SECOND_MS
+        timeout_s = min(max(delay_s, 0.0), IDLE_MAX_S)
+        started = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._nudge.wait()
+        except TimeoutError:
+            late_s = asyncio.get_running_loop().time() - started - timeout_s
+            self.lag_s = max(0.0, late_s)
+
+    async def _turn(self) -> None:
+        requests = self._take_requests()
+        entries = tuple(entry for request in requests for entry in request.entries)
+        position = None
+        if entries:
+            await self._known.bring_back(self._store, self.engine, entries, self._clock.now_ms())
+            try:
+                position = await self._store.append(_segment("entries", entries))
+            except FencedError:
+                raise
+            except StorageError as error:
+                _refuse(requests, error)
+                return
+        outcomes = await self._take_in(entries, position, requests)
+        self.turns += 1
+        if outcomes:
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    async def _take_in(
+        self,
+        entries: tuple[Entry, ...],
+        position: int | None,
+        requests: Sequence[_Request] = (),
+    ) -> bool:
+        """Fold, decide, answer the senders, commit what follows; True if anything changed."""
+        now_ms = self._clock.now_ms()
+        commands = self.engine.handle(Batch(entries) if entries else Tick(), now_ms)
+        if position is not None:
+            self._cursor = position
+        _answer(requests, commands)
+        is_eventful = any(isinstance(one, (Decide, Perform, Cancel)) for one in commands)
+        done = _closed_effects(entries)
+        for command in commands:
+            if isinstance(command, WakeAt):
+                self._wake_ms = command.at_ms
+        is_save_due = now_ms - self._saved_ms >= SAVE_EVERY_MS
+        if is_eventful or done or is_save_due:
+            await self._commit(self._collect(done, commands))
+        return bool(entries) or is_eventful
+
+    # --- committing -------------------------------------------------------------------------------
+
+    def _collect(
+        self, done: tuple[str, ...], commands: Sequence[Command], *, with_snapshot: bool = False
+    ) -> Checkpoint | None:
+        """Everything that changed since the last commit, as one checkpoint; None if nothing did."""
+        now_ms = self._clock.now_ms()
+        decisions = tuple(one.decision for one in commands if isinstance(one, Decide))
+        changed = self.engine.shard.drain_dirty()
+        dormant = self.engine.shard.drain_dormant()
+        hours = self.engine.shard.history.drain()
+        is_snapshot_due = with_snapshot or now_ms - self._snapshot_ms >= SNAPSHOT_EVERY_MS
+        self._saved_ms = now_ms
+        effects = tuple(_outbox_row(one.effect) for one in commands if isinstance(one, Perform))
+        if not (decisions or changed or dormant or done or effects or is_snapshot_due):
+            return None
+        rows = (*map(row_of, changed), *(row_of(order, now_ms) for order in dormant))
+        if self._traces is not None:
+            for order in changed:
+                if order.facts.paid_ms is not None and order.facts.done_ms is not None:
+                    self._traces.offer(row_of(order))
+        self._known.add(row.order_id for row in rows if row.closed_ms is not None)
+        if is_snapshot_due:
+            self.engine.shard.history.forget_before(now_ms)
+            self._snapshot_ms = now_ms
+        return Checkpoint(
+            cursor=self._cursor,
+            decisions=_segment("decisions", decisions) if decisions else None,
+            orders=rows,
+            outbox=effects,
+            done=done,
+            cancelled=tuple(one.effect_key for one in commands if isinstance(one, Cancel)),
+            aggregates=tuple(
+                AggregateRow(hour.hour_ms, hour.channel, hour.sku, dict(hour.delivered), hour.never)
+                for hour in hours
+            ),
+            snapshot=self.engine.snapshot() if is_snapshot_due else None,
+        )
+
+    async def _commit(self, checkpoint: Checkpoint | None) -> bool:
+        """Write a checkpoint (None: the one that failed before); False if the store refused."""
+        chosen = checkpoint or self._unsaved
+        if chosen is None:
+            return True
+        if self._lease is None:
+            raise InvariantError("a commit without a lease")
+        if checkpoint is not None and self._unsaved is not None:
+            raise InvariantError("a commit was skipped")
+        try:
+            position = await self._store.commit(self._lease, chosen)
+        except FencedError:
+            raise
+        except StorageError as error:
+            self._unsaved = chosen
+            self.trouble = str(error)
+            log.error("commit_failed", extra={"fields": {"error": str(error)}})
+            return False
+        self._unsaved = None
+        self.trouble = None
+        if chosen.snapshot is not None:
+            self.snapshot_position = position
+        if chosen.outbox:
+            self._on_effects()
+        return True
+
+    async def _keep_lease(self) -> None:
+        while not self._is_stopping and self._lease is not None:
+            now_ms = self._clock.now_ms()
+            if not await self._store.renew(self._lease, now_ms, LEASE_TTL_MS):
+                raise FencedError("another process took over the data directory")
+            await asyncio.sleep(LEASE_TTL_MS / 3 / SECOND_MS)
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    def _take_requests(self) -> list[_Request]:
+        taken: list[_Request] = []
+        count = 0
+        while self._requests and count < TURN_ENTRIES_MAX:
+            taken.append(self._requests.popleft())
+            count += len(taken[-1].entries)
+        self._pending_entries -= count
+        return taken
+
+    def _refuse_all(self, error: StorageError) -> None:
+        _refuse(self._take_requests(), error)
+
+
+def _refuse(requests: Sequence[_Request], error: StorageError) -> None:
+    for request in requests:
+        if not request.answer.done():
+            request.answer.set_exception(error)
+
+
+def _answer(requests: Sequence[_Request], commands: Sequence[Command]) -> None:
+    """Tell every sender what became of its entries; a sender that went away is no trouble."""
+    if not requests:
+        return
+    outcomes = next(one.outcomes for one in commands if isinstance(one, Accepted))
+    start = 0
+    for request in requests:
+        end = start + len(request.entries)
+        if not request.answer.done():
+            request.answer.set_result(outcomes[start:end])
+        start = end
+
+
+def _segment(kind: str, records: Sequence[msgspec.Struct]) -> Segment:
+    times = [getattr(record, "received_ms", None) or _at_ms(record) for record in records]
+    return Segment(
+        kind=kind,
+        count=len(records),
+        first_ms=min(times),
+        last_ms=max(times),
+        body=record_encoder.encode_lines(records),
+    )
+
+
+def _at_ms(record: msgspec.Struct) -> int:
+    return int(getattr(record, "decided_ms", 0) or getattr(record, "at_ms", 0))
+
+
+def _closed_effects(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Outbox keys that the answers among the entries close."""
+    return tuple(
+        entry.effect_key
+        for entry in entries
+        if not isinstance(entry, (OrderEvent, SwitchOrdered, ChannelSteered, CaseResolved))
+    )
+
+
+def _outbox_row(effect: Effect) -> OutboxRow:
+    at_ms = int(getattr(effect, "at_ms", 0))
+    expires_ms = at_ms + EFFECT_EXPIRES_MS if at_ms else None
+    if isinstance(effect, SwitchChannel):
+        expires_ms = effect.valid_until_ms
+    return OutboxRow(
+        key=effect.key,
+        lane=lane_of(effect),
+        body=effect_encoder.encode(effect),
+        due_ms=at_ms,
+        is_repeatable=REPEATS[type(effect)],
+        expires_ms=expires_ms,
+    )

@@ -1,0 +1,245 @@
+"""Performs the effects in the outbox: one lane per receiver, so a slow one delays only itself.
+
+    claimed row ─► perform ─► answer ─► submitted to the loop like any event (closes the row)
+                      ├─ Transient, or UnknownOutcome of a repeatable effect ─► later again
+                      ├─ UnknownOutcome of a submit ─► answered `unknown`: the core will ask
+                      └─ Permanent, or expired ─► answered as failed
+
+A row is marked in the store before its first byte leaves. What was under way when the process died
+is repeated if that is harmless and answered `unknown` if it is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol, assert_never
+
+from monitor.core.engine import Entry
+from monitor.model.effects import (
+    CallWebhook,
+    Claim,
+    Effect,
+    HandOver,
+    Notify,
+    Quarantine,
+    Query,
+    Release,
+    Submit,
+    SwitchChannel,
+    effect_decoder,
+)
+from monitor.model.errors import (
+    CapacityError,
+    EffectError,
+    StorageError,
+    Transient,
+    UnknownOutcome,
+)
+from monitor.model.ids import hash01
+from monitor.model.records import (
+    Answer,
+    AttemptAnswered,
+    ClaimAnswered,
+    EffectClosed,
+    HandOverAnswered,
+    Notified,
+    SwitchAnswered,
+)
+from monitor.model.times import HOUR_MS, MINUTE_MS, SECOND_MS
+from monitor.ports import Clock, OutboxRow, Performer, Store
+from monitor.runtime.supervisor import Supervisor
+
+log = logging.getLogger("monitor.outbox")
+
+CLAIM_MAX = 256
+CLAIM_LEASE_MS = 5 * MINUTE_MS
+LANE_WORKERS = {"shop": 8, "channel": 8}  # these lanes carry independent orders; others keep order
+POLL_S = 5.0  # rows become due without anybody telling us only after a restart
+
+# Seconds before the 2nd, 3rd … try; the last one repeats. Full jitter down to half.
+_ACTUATE = (0.5, 1, 2, 5, 10, 20, 30)
+_TELL = (1, 5, 15, 60, 300, 900, 3600)
+_SWITCH = (2, 5, 10, 20, 30)  # resilience.md §6.1: a stale switch is dangerous, so be quick
+
+
+class Submitter(Protocol):
+    """The loop's entrance."""
+
+    async def submit(self, entries: Sequence[Entry]) -> tuple[str, ...]:
+        """Log and fold."""
+        ...
+
+
+class OutboxWorker:
+    """Claims due rows, performs them in lanes and reports what became of them."""
+
+    def __init__(
+        self,
+        store: Store,
+        loop: Submitter,
+        performer: Performer,
+        clock: Clock,
+        supervisor: Supervisor,
+    ) -> None:
+        self.performer = performer
+        self._store = store
+        self._loop = loop
+        self._clock = clock
+        self._supervisor = supervisor
+        self._nudge = asyncio.Event()
+        self._due: list[int] = []
+        self._in_hand: set[str] = set()
+        self._lanes: dict[str, deque[OutboxRow]] = {}
+        self._busy: dict[str, int] = {}
+
+    def nudge(self) -> None:
+        """New rows were committed."""
+        self._nudge.set()
+
+    async def start(self) -> None:
+        """Settle what the previous process left under way, then work."""
+        for row in await self._store.interrupted():
+            if not row.is_repeatable:
+                effect = effect_decoder.decode(row.body)
+                error = UnknownOutcome("the service stopped while the request was under way")
+                await self._report(failure(effect, error, self._clock.now_ms()))
+        self._supervisor.spawn("outbox", self._run())
+
+    async def _run(self) -> None:
+        while True:
+            self._nudge.clear()
+            now_ms = self._clock.now_ms()
+            while self._due and self._due[0] <= now_ms:
+                heapq.heappop(self._due)
+            try:
+                rows = await self._store.claim(now_ms, CLAIM_MAX, CLAIM_LEASE_MS)
+            except StorageError as error:
+                log.error("claim_failed", extra={"fields": {"error": str(error)}})
+                rows = []
+            for row in rows:
+                self._enqueue(row)
+            if len(rows) < CLAIM_MAX:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        delay_s = POLL_S
+        if self._due:
+            delay_s = min(delay_s, max(0.0, (self._due[0] - self._clock.now_ms()) / SECOND_MS))
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._nudge.wait()
+        except TimeoutError:
+            pass
+
+    def _enqueue(self, row: OutboxRow) -> None:
+        if row.key in self._in_hand:
+            return
+        self._in_hand.add(row.key)
+        lane = self._lanes.setdefault(row.lane, deque())
+        lane.append(row)
+        if self._busy.get(row.lane, 0) < LANE_WORKERS.get(row.lane.split("/", 1)[0], 1):
+            self._busy[row.lane] = self._busy.get(row.lane, 0) + 1
+            self._supervisor.spawn(f"lane {row.lane}", self._work(row.lane))
+
+    async def _work(self, lane: str) -> None:
+        rows = self._lanes[lane]
+        while rows:
+            row = rows.popleft()
+            await self._perform(row)
+            self._in_hand.discard(row.key)
+        self._busy[lane] -= 1
+
+    async def _perform(self, row: OutboxRow) -> None:
+        effect = effect_decoder.decode(row.body)
+        now_ms = self._clock.now_ms()
+        if row.expires_ms is not None and now_ms > row.expires_ms:
+            await self._report(expired(effect, now_ms))
+            return
+        try:
+            answer = await self.performer.perform(effect)
+        except EffectError as error:
+            now_ms = self._clock.now_ms()
+            if _is_worth_repeating(effect, error, row):
+                await self._retry(row, effect, error, now_ms)
+                return
+            answer = failure(effect, error, now_ms)
+        await self._report(answer)
+
+    async def _retry(self, row: OutboxRow, effect: Effect, error: EffectError, now_ms: int) -> None:
+        due_ms = now_ms + delay_ms(effect, row.tries, row.key)
+        if isinstance(error, Transient) and error.retry_after_ms is not None:
+            due_ms = max(due_ms, now_ms + min(error.retry_after_ms, HOUR_MS))
+        fields = {"lane": row.lane, "tries": row.tries + 1, "error": str(error)}
+        log.warning("effect_postponed", extra={"fields": fields})
+        heapq.heappush(self._due, due_ms)
+        await self._store.retry(row.key, due_ms)
+
+    async def _report(self, answer: Answer) -> None:
+        """Hand the answer to the loop, however long the store is in trouble: it must not be lost."""
+        while True:
+            try:
+                await self._loop.submit((answer,))
+            except (StorageError, CapacityError) as error:
+                log.error("answer_waits", extra={"fields": {"error": str(error)}})
+                await asyncio.sleep(1.0)
+            else:
+                return
+
+
+def delay_ms(effect: Effect, tries: int, key: str) -> int:
+    """How long to wait before the next try; jitter is a hash of the key, equal on every replay."""
+    schedule: Sequence[float] = _TELL
+    if isinstance(effect, SwitchChannel):
+        schedule = _SWITCH
+    elif not isinstance(effect, (Notify, CallWebhook)):
+        schedule = _ACTUATE
+    base_s = schedule[min(tries, len(schedule) - 1)]
+    return round(base_s * SECOND_MS * (0.5 + 0.5 * hash01(key, str(tries))))
+
+
+def failure(effect: Effect, error: EffectError, now_ms: int) -> Answer:
+    """The answer that says an effect did not succeed, as far as that is known."""
+    detail = str(error)
+    match effect:
+        case Notify():
+            return Notified(effect.key, effect.receiver, "failed", now_ms, detail)
+        case CallWebhook():
+            return Notified(effect.key, effect.endpoint, "failed", now_ms, detail)
+        case SwitchChannel():
+            return SwitchAnswered(effect.key, effect.epoch, "refused", None, now_ms, detail)
+        case Claim():
+            return ClaimAnswered(effect.key, effect.takeover_id, "denied", now_ms, detail=detail)
+        case Submit() | Query():
+            return AttemptAnswered(
+                effect_key=effect.key,
+                takeover_id=effect.takeover_id,
+                attempt_ref=effect.attempt_ref,
+                outcome="unknown",
+                at_ms=now_ms,
+                is_query=isinstance(effect, Query),
+                detail=detail,
+            )
+        case HandOver():
+            return HandOverAnswered(effect.key, effect.takeover_id, "refused", now_ms, detail)
+        case Release() | Quarantine():
+            return EffectClosed(effect.key, "failed", now_ms, detail)
+        case _:
+            assert_never(effect)
+
+
+def expired(effect: Effect, now_ms: int) -> Answer:
+    """The answer for an effect whose time is over."""
+    if isinstance(effect, SwitchChannel):
+        detail = "not acknowledged in time"
+        return SwitchAnswered(effect.key, effect.epoch, "expired", None, now_ms, detail)
+    return failure(effect, EffectError("given up: it was tried for too long"), now_ms)
+
+
+def _is_worth_repeating(effect: Effect, error: EffectError, row: OutboxRow) -> bool:
+    if isinstance(effect, (Submit, Query)):
+        return False  # the core decides when to ask again, and where else to try
+    return row.is_repeatable and isinstance(error, (Transient, UnknownOutcome))
