@@ -29,6 +29,7 @@ class Shop(StrictModel):
     channels: list[Annotated[Stock | Http, Field(discriminator="kind")]] = Field(default=[])
     by_speed: dict[str, Duration] = Field(default={})
     count: int | None = None
+    limit: int | list[int] = 0
     for_ms: Duration = Field(default=0, alias="for")
 
     @field_validator("name")
@@ -67,6 +68,7 @@ def test_all_problems_come_in_the_order_of_the_file() -> None:
         "  - {kind: htp}\n"
         "by_speed: {fast: 60}\n"
         "count: many\n"
+        "limit: [1, x]\n"
     ) == [
         "f.yaml:1:7 name must be lower case",
         "f.yaml:2:1 unknown field 'aftr'; did you mean 'after'?",
@@ -76,7 +78,14 @@ def test_all_problems_come_in_the_order_of_the_file() -> None:
         "f.yaml:6:5 channels[2] has an unknown kind 'htp'; known are 'stock', 'http'",
         "f.yaml:7:18 by_speed.fast must be a duration such as 500ms, 60s, 3m, 6h, 30d",
         "f.yaml:8:8 count must be a whole number",
+        "f.yaml:9:8 limit must be a whole number",
+        "f.yaml:9:12 limit[2] must be a whole number",
     ]
+
+
+def test_members_of_a_union_complain_once() -> None:
+    """A value that fits neither member is one problem, not one per member."""
+    assert problems("{name: a, limit: x}") == ["f.yaml:1:18 limit must be a whole number"]
 
 
 def test_file_that_is_not_a_mapping_is_said_so() -> None:

@@ -68,7 +68,8 @@ def test_fields_and_filters(template: str, expected: str) -> None:
 
 def test_long_value_is_cut() -> None:
     """A label of a megabyte does not become a message of a megabyte."""
-    assert len(render("{{ channel }}", {"channel": "x" * 10_000})) == 200
+    for template in ("{{ channel }}", "{{ channel | percent }}"):
+        assert len(render(template, {"channel": "x" * 10_000})) == 200
 
 
 @pytest.mark.parametrize(
