@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -94,11 +94,20 @@ Dialogue = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None
 @asynccontextmanager
 async def raw_server(dialogue: Dialogue) -> AsyncIterator[str]:
     """Run a TCP server that speaks whatever `dialogue` says; yields its host:port."""
+    open_dialogues: list[asyncio.Task[None]] = []
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await dialogue(reader, writer)
-        writer.close()
+        task = asyncio.current_task()
+        assert task is not None
+        open_dialogues.append(task)
+        try:
+            await dialogue(reader, writer)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     server = await asyncio.start_server(speak, "127.0.0.1", 0)
     async with server:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.gather(*open_dialogues)

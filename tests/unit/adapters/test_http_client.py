@@ -73,6 +73,24 @@ async def test_redirect_is_an_answer_and_not_followed(client: HttpClient, server
     assert len(server.seen) == 1
 
 
+async def test_connection_is_never_used_twice() -> None:
+    """A kept connection may be dead already, and then a request that never arrived is unknown."""
+    connections: list[str] = []
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append("one more")
+        while await reader.readline():
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+
+    async with raw_server(speak) as place:
+        other = HttpClient(config_hosts=[place])
+        for _ in range(2):
+            assert (await other.request("GET", f"http://{place}/")).status == 200
+        await other.close()
+    assert len(connections) == 2
+
+
 async def test_long_answer_is_cut(client: HttpClient, server: Loopback) -> None:
     """A peer cannot fill our memory: 16 KiB are read, the rest is left."""
     server.script = [Answer(body=b"x" * 1_000_000)]

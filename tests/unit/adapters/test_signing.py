@@ -100,8 +100,9 @@ def test_signature_outside_the_window_is_refused(shift_s: int, verdict: Verdict)
 def test_any_secret_and_any_signature_of_a_rotation_is_enough() -> None:
     """Old and new secret overlap on both sides."""
     headers = webhook_headers(SECRET, "m", AT_MS, BODY)
-    headers["webhook-signature"] = f"v1a,xx v1,AAAA {headers['webhook-signature']}"
-    assert verify_webhook([Secret("new"), SECRET], headers, BODY, AT_MS) is Verdict.VALID
+    headers["webhook-signature"] = f"v1a,xx v1,AAAA {headers['webhook-signature']} v1,BBBB"
+    for secrets in ([Secret("new"), SECRET], [SECRET, Secret("old")]):
+        assert verify_webhook(secrets, headers, BODY, AT_MS) is Verdict.VALID
     assert verify_webhook([Secret("new")], headers, BODY, AT_MS) is Verdict.WRONG
     assert verify_webhook([], headers, BODY, AT_MS) is Verdict.WRONG
 

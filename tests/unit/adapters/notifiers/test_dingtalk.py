@@ -1,6 +1,10 @@
 """DingTalk's own rules: what the message looks like, error codes, size and speed."""
 
+import base64
+import hashlib
+import hmac
 from collections.abc import AsyncIterator
+from itertools import count
 
 import msgspec
 import pytest
@@ -60,6 +64,21 @@ async def test_message_is_markdown_with_mentions(robot: DingTalkNotifier, server
         "markdown": {"title": "t" * 100, "text": "**x** @139"},
         "at": {"atMobiles": ["139"], "atUserIds": [], "isAtAll": False},
     }
+
+
+async def test_signature_with_plus_and_slash_arrives_unchanged(
+    robot: DingTalkNotifier, server: Loopback
+) -> None:
+    """Encoded exactly once: a bare `+` would arrive as a space, a doubly encoded one as `%2B`."""
+
+    def by_hand(at_ms: int) -> str:
+        mac = hmac.new(b"SECtest", f"{at_ms}\nSECtest".encode(), hashlib.sha256)
+        return base64.b64encode(mac.digest()).decode()
+
+    at_ms = next(at for at in count(NOW_MS) if "+" in by_hand(at) and "/" in by_hand(at))
+    signed = msgspec.structs.replace(endpoint(server), secret=Secret("SECtest"))
+    await robot.send(notify(), signed, at_ms)
+    assert server.seen[0].query["sign"] == by_hand(at_ms)
 
 
 async def test_keyword_of_the_robot_is_in_every_message(
