@@ -62,6 +62,7 @@ def decode(
         notes.warnings(),
         notes.unknown.total(),
         notes.secrets.total(),
+        is_list,
     )
 
 

@@ -41,7 +41,8 @@ class Decoded(msgspec.Struct, frozen=True):
     """The events of one request; `indexes` are their positions in it.
 
     A body that cannot be read at all is one `Rejected` with index 0 and an empty pointer.
-    `unknown_fields` and `secret_fields` count what was left out.
+    `unknown_fields` and `secret_fields` count what was left out. `is_list` says that pointers start
+    with an index.
     """
 
     events: tuple[OrderEvent, ...] = ()
@@ -50,6 +51,7 @@ class Decoded(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     unknown_fields: int = 0
     secret_fields: int = 0
+    is_list: bool = False
 
 
 class Notes:

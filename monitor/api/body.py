@@ -1,0 +1,55 @@
+"""Reading a request body: bounded in size and time, also when it is compressed."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+
+from aiohttp import web
+
+from monitor.api.edge import Limits
+from monitor.model.errors import InputError
+
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+async def read_body(request: web.Request, limits: Limits) -> bytes:
+    """Return the body, inflated if it came as gzip.
+
+    Raises: InputError `too_large`, `timeout`, `unsupported_encoding`, `bad_body`.
+    """
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip"):
+        raise InputError("send the body plain or as gzip", code="unsupported_encoding")
+    if (request.content_length or 0) > limits.body_bytes_max:
+        raise _too_large(limits)
+    try:
+        async with asyncio.timeout(limits.body_deadline_s):
+            body = await request.read()
+    except TimeoutError:
+        detail = f"the body did not arrive within {limits.body_deadline_s:g} s"
+        raise InputError(detail, code="timeout") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large(limits) from None
+    except web.RequestPayloadError:
+        raise InputError("the body broke off", code="bad_body") from None
+    return _inflate(body, limits) if encoding == "gzip" else body
+
+
+def _inflate(body: bytes, limits: Limits) -> bytes:
+    """Inflate one gzip member, never to more than a plain body may have."""
+    stream = zlib.decompressobj(_GZIP)
+    try:
+        plain = stream.decompress(body, limits.body_bytes_max + 1)
+    except zlib.error:
+        raise InputError("the body is not gzip", code="bad_body") from None
+    if len(plain) > limits.body_bytes_max:
+        raise _too_large(limits)
+    if not stream.eof or stream.unused_data:
+        raise InputError("the body is not one whole gzip stream", code="bad_body")
+    return plain
+
+
+def _too_large(limits: Limits) -> InputError:
+    detail = f"the body has more than {limits.body_bytes_max} bytes"
+    return InputError(detail, code="too_large", hint="send less in one request")

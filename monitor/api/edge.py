@@ -1,0 +1,44 @@
+"""What every handler needs, in one place: the service, the clock, the gate, the limits."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from monitor.api.auth import Caller, Gate
+from monitor.api.service import Service
+from monitor.api.stream import StreamHub
+from monitor.ports import Clock
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much and how long one connection may ask for.
+
+    aiohttp closes a connection on which no whole request head arrived within `idle_s`, be it new,
+    kept alive or in the middle of a header.
+    """
+
+    body_bytes_max: int = 1024 * 1024
+    body_deadline_s: float = 10.0
+    idle_s: float = 30.0
+    headers_max: int = 64
+    line_bytes_max: int = 8_190
+    lingering_s: float = 2.0  # reading on after a refusal, so that the client gets to see it
+    shutdown_s: float = 5.0  # for requests under way; event streams end at once
+
+
+class Edge:
+    """The one mutable thing of the HTTP edge: a reload of the keys replaces `gate`."""
+
+    def __init__(
+        self, service: Service, clock: Clock, gate: Gate, limits: Limits | None = None
+    ) -> None:
+        self.service = service
+        self.clock = clock
+        self.gate = gate
+        self.limits = limits or Limits()
+        self.streams = StreamHub()
+
+
+EDGE = web.AppKey("edge", Edge)
+CALLER = web.RequestKey("caller", Caller)

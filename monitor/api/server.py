@@ -1,0 +1,127 @@
+"""The HTTP application: the routes behind the gate, with limits on everything a client may do.
+
+    request ─► problems (errors become problem+json) ─► doorkeeper (Host, Origin)
+            ─► guarded (scope of the route) ─► handler ─► Service
+
+Source of the limits: docs of aiohttp's threat model; contract §2 and §3.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable
+
+from aiohttp import web
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
+
+from monitor.api.auth import ANONYMOUS
+from monitor.api.edge import CALLER, EDGE, Edge
+from monitor.api.problems import Handler, problems
+from monitor.api.routes import ROUTES, Route
+from monitor.model.errors import ConfigError, Problem
+
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def make_app(edge: Edge, routes: Iterable[Route] = ROUTES) -> web.Application:
+    """Build the application; serve it with `make_runner`."""
+    app = web.Application(
+        middlewares=[problems, doorkeeper], client_max_size=edge.limits.body_bytes_max
+    )
+    app[EDGE] = edge
+    for route in routes:
+        handler = guarded(route)
+        if route.method == "GET":
+            app.router.add_get(route.path, handler)  # answers HEAD too
+        else:
+            app.router.add_route(route.method, route.path, handler)
+    app.on_response_prepare.append(_secure)
+    app.on_shutdown.append(_close_streams)
+    app.cleanup_ctx.append(_feed_streams)
+    return app
+
+
+def make_runner(app: web.Application) -> web.AppRunner:
+    """Put the limits of the edge around the application.
+
+    Raises: ConfigError where aiohttp has only its Python parser, which is lenient with smuggling.
+    """
+    if HttpRequestParser is HttpRequestParserPy:
+        message = "aiohttp runs without its C parser"
+        hint = "unset AIOHTTP_NO_EXTENSIONS or install a wheel of aiohttp"
+        raise ConfigError([Problem("aiohttp", 1, 1, message, hint)])
+    limits = app[EDGE].limits
+    return web.AppRunner(
+        app,
+        access_log=None,
+        auto_decompress=False,  # a bomb would be inflated before its size is known
+        handle_signals=False,
+        keepalive_timeout=limits.idle_s,
+        logger=_protocol_logger(),
+        lingering_time=limits.lingering_s,
+        max_field_size=limits.line_bytes_max,
+        max_headers=limits.headers_max,
+        max_line_size=limits.line_bytes_max,
+        shutdown_timeout=limits.shutdown_s,
+    )
+
+
+def guarded(route: Route) -> Handler:
+    """Let only callers with the route's scope through to its handler."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        gate = request.app[EDGE].gate
+        request[CALLER] = (
+            ANONYMOUS if route.scope is None else gate.admit(request.headers, route.scope)
+        )
+        return await route.handler(request)
+
+    return handle
+
+
+@web.middleware
+async def doorkeeper(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Check Host and Origin of every request, also where there is no route."""
+    gate = request.app[EDGE].gate
+    gate.check_host(request.headers)
+    gate.check_origin(request.method, request.headers)
+    return await handler(request)
+
+
+def _protocol_logger() -> logging.Logger:
+    """Return the logger of aiohttp's protocol, which quotes what it could not parse."""
+    logger = logging.getLogger("monitor.api.protocol")
+    logger.addFilter(_discreet)
+    return logger
+
+
+def _discreet(record: logging.LogRecord) -> bool:
+    """Keep only the type of the error: the quoted line may be the one with the token."""
+    error = record.exc_info[0] if record.exc_info else None
+    record.error = error.__name__ if error else ""
+    record.msg, record.args = "http_request_malformed", ()
+    record.exc_info = record.exc_text = None
+    return True
+
+
+async def _secure(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "delivery-monitor"  # without the versions of what it is made of
+    for name, value in _SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.path.startswith("/v1/"):
+        response.headers.setdefault("Cache-Control", "no-store")
+
+
+async def _feed_streams(app: web.Application) -> AsyncIterator[None]:
+    edge = app[EDGE]
+    unsubscribe = edge.service.subscribe(edge.streams.publish)
+    yield
+    unsubscribe()
+
+
+async def _close_streams(app: web.Application) -> None:
+    app[EDGE].streams.close()
