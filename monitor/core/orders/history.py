@@ -66,6 +66,10 @@ class History:
         for key in [key for key in self._hours if key[0] < oldest and key not in self._dirty]:
             del self._hours[key]
 
+    def hours(self) -> list[Hour]:
+        """All hours in memory; not to be changed by the caller."""
+        return list(self._hours.values())
+
     def snapshot(self) -> list[Hour]:
         """All hours in memory, in a fixed order."""
         return [self._hours[key] for key in sorted(self._hours)]

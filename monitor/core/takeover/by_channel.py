@@ -116,16 +116,13 @@ def wake_after_void(case: TakeoverCase, settings: Settings, now_ms: int) -> Step
 
 
 def _obtained(case: TakeoverCase, attempt: Attempt, settings: Settings, now_ms: int) -> Step:
-    """Hand over, unless the goods are not what was ordered or the order is no longer ours.
-
-    No goods at all is a channel that delivers to the buyer itself (a top-up).
-    """
+    """Hand over, unless the goods are not what was ordered or the order is no longer ours."""
     limit = max_cost(case.amount_minor, channel_of(settings, attempt.channel), settings)
     if attempt.cost_minor is not None and limit is not None and attempt.cost_minor > limit:
         # Bought is bought: keeping the goods would only add a waiting buyer to the loss.
         attempt = msgspec.structs.replace(attempt, reason="cost_above_limit")
         case = with_attempt(case, attempt)
-    if attempt.goods_count not in (0, case.quantity):
+    if attempt.goods_count != case.quantity:
         return Step(escalated(case, "wrong_quantity", now_ms))
     if now_ms >= case.claim_expires_ms:
         return Step(escalated(case, "claim_expired", now_ms))

@@ -1,0 +1,325 @@
+"""What can be said about many orders: signals, health, channels, alerts, rules, the route."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from monitor.core.engine import Engine
+from monitor.core.failover.breaker import ChannelSpeed
+from monitor.core.signals.curve import Quantile
+from monitor.core.signals.evidence import wilson_interval
+from monitor.core.signals.health import HealthIndex, health_from_sums
+from monitor.core.signals.scope import Counts, Scope
+from monitor.core.views.orders import TakeoverView, takeover_view
+from monitor.model.alerts import AlertState, Evidence
+from monitor.model.ids import ALL_ORDERS, digest
+from monitor.model.rules import QUANTILES
+from monitor.model.times import SECOND_MS, format_duration, format_rfc3339
+
+ROUTE_TTL_S = 30
+ROUTE_STALE_OK_S = 86_400
+
+
+class PercentileView(msgspec.Struct, frozen=True):
+    """Seconds; a percentile that is not reached is null with a lower bound."""
+
+    value: float | None
+    lower_bound: float
+
+
+class SignalsView(msgspec.Struct, frozen=True):
+    """Signals of one scope in one window; `delayed_ratio` with its 99 % Wilson interval."""
+
+    scope: str
+    window: str
+    verdicts: Counts
+    judged: int
+    breached: int
+    delayed_ratio: float | None
+    delayed_ratio_interval: tuple[float, float] | None
+    bad_ratio: float | None
+    delay_s: dict[str, PercentileView]
+    n_events: int
+    n_censored: int
+    mean_delay_s: float | None
+    mean_restricted_s: float | None
+    open_orders: int
+    oldest_age_s: float | None
+    throughput_per_s: float
+    health_index: HealthIndex
+
+
+class ChannelView(msgspec.Struct, frozen=True):
+    """One channel: its share of the route, and the breaker's evidence."""
+
+    name: str
+    kind: str
+    state: str
+    weight: int
+    locked: str | None
+    drained: str | None
+    speed: ChannelSpeed
+    p95_s: float | None
+
+
+class AlertView(msgspec.Struct, frozen=True):
+    """One alert with the evidence of its latest transition."""
+
+    rule: str
+    labels: dict[str, str]
+    state: str
+    severity: str
+    reason: str
+    pending_at: str | None
+    firing_at: str | None
+    resolved_at: str | None
+    value: float | None
+    evidence: Evidence
+
+
+class RuleView(msgspec.Struct, frozen=True):
+    """One rule as loaded, with how many of its alerts stand where."""
+
+    alert: str
+    group: str
+    expr: str
+    severity: str
+    mode: str
+    interval_s: float
+    for_s: float
+    firing: int
+    pending: int
+    last: dict[str, str]
+
+
+class RouteView(msgspec.Struct, frozen=True):
+    """`GET /v1/route`: channels best first, as the shop should use them now."""
+
+    epoch: int
+    mode: str
+    ranked: list[tuple[str, int]]
+    ttl_s: int
+    stale_ok_s: int
+
+    @property
+    def etag(self) -> str:
+        """Changes exactly when the answer does."""
+        return digest(repr((self.epoch, self.mode, self.ranked)), size=8).hex()
+
+
+class SwitchView(msgspec.Struct, frozen=True):
+    """The current desired state and what the shop said to it."""
+
+    scope: str
+    epoch: int
+    weights: dict[str, int]
+    decision_id: str | None
+    decided_at: str | None
+    mode: str
+    reason: str
+    status: str
+    answered_at: str | None
+
+
+class SourceStatus(msgspec.Struct, frozen=True):
+    """One source: when it was last heard and whether that is too long ago."""
+
+    name: str
+    last_event_at: str | None
+    age_s: float | None
+    silent: bool
+    limit_s: float | None
+    orders: int
+
+
+def scope_of(engine: Engine, channel: str | None, now_ms: int) -> Scope:
+    """All orders, or those of one channel; held overdue ones count as late here (display)."""
+    rows = engine.shard.observe().with_held_judged(now_ms)
+    if channel is None:
+        mask = np.ones(len(rows.channel), np.bool_)
+    else:
+        known = engine.shard.channels
+        index = known.index(channel) if channel in known else -1
+        mask = np.asarray(rows.channel == index)
+    return Scope(rows, mask, now_ms)
+
+
+def health(engine: Engine, channel: str | None, window_ms: int, now_ms: int) -> HealthIndex:
+    """Delivery-health index of a scope with its components."""
+    return health_from_sums(scope_of(engine, channel, now_ms).health(now_ms - window_ms))
+
+
+def signals(engine: Engine, channel: str | None, window_ms: int, now_ms: int) -> SignalsView:
+    """All signals of a scope in a window."""
+    scope = scope_of(engine, channel, now_ms)
+    since_ms = now_ms - window_ms
+    counts, delays, curve = scope.counts(since_ms), scope.delays(since_ms), scope.curve(since_ms)
+    ages = scope.open_ages_ms()
+    judged = counts.judged
+    return SignalsView(
+        scope=channel or "all",
+        window=format_duration(window_ms),
+        verdicts=counts,
+        judged=judged,
+        breached=counts.breached,
+        delayed_ratio=counts.breached / judged if judged else None,
+        delayed_ratio_interval=wilson_interval(counts.breached, judged) if judged else None,
+        bad_ratio=(judged - counts.good) / judged if judged else None,
+        delay_s={
+            name.removesuffix("_delay"): _percentile(curve.quantile(q))
+            for name, q in QUANTILES.items()
+        },
+        n_events=curve.n_events,
+        n_censored=curve.n_censored,
+        mean_delay_s=None if delays.mean_ms is None else delays.mean_ms / SECOND_MS,
+        mean_restricted_s=curve.restricted_mean(),
+        open_orders=len(ages),
+        oldest_age_s=float(ages.max()) / SECOND_MS if len(ages) else None,
+        throughput_per_s=scope.delivered_since(since_ms) / (window_ms / SECOND_MS),
+        health_index=health_from_sums(scope.health(since_ms)),
+    )
+
+
+def channels(engine: Engine, now_ms: int) -> list[ChannelView]:
+    """All known channels, configured ones first."""
+    speeds = engine.control.speeds(engine.view(now_ms))
+    weights = engine.control.controller.weights(engine.shard.channels)
+    kinds = {channel.name: channel.kind for channel in engine.settings.channels}
+    route = engine.route
+    views = []
+    for name, speed in speeds.items():
+        p95_ms = engine.shard.history.p95_ms(name, now_ms)
+        views.append(
+            ChannelView(
+                name=name,
+                kind=kinds.get(name, "external"),
+                state=_channel_state(name, speed, engine),
+                weight=weights.get(name, 0),
+                locked=route.locked.get(name),
+                drained=route.drained.get(name),
+                speed=speed,
+                p95_s=None if p95_ms is None else p95_ms / SECOND_MS,
+            )
+        )
+    return views
+
+
+def alerts(engine: Engine) -> list[AlertView]:
+    """Active alerts first, then those resolved not long ago; latest first."""
+    found = [
+        AlertView(
+            rule=alert.rule,
+            labels=dict(alert.labels),
+            state="resolved" if alert.state == AlertState.INACTIVE else alert.state,
+            severity=alert.severity,
+            reason=alert.reason,
+            pending_at=_time(alert.pending_ms),
+            firing_at=_time(alert.firing_ms),
+            resolved_at=_time(alert.resolved_ms),
+            value=alert.evidence.value,
+            evidence=alert.evidence,
+        )
+        for alert in engine.control.alerts.values()
+        if alert.state != AlertState.INACTIVE or alert.resolved_ms is not None
+    ]
+    urgency: dict[str, int] = {AlertState.FIRING: 0, AlertState.PENDING: 1}
+    found.sort(key=lambda view: view.firing_at or view.pending_at or "", reverse=True)
+    found.sort(key=lambda view: urgency.get(view.state, 2))
+    return found
+
+
+def rules(engine: Engine) -> list[RuleView]:
+    """All rules with their latest findings, by instance."""
+    views = []
+    for rule in engine.control.rules.rules:
+        mine = [alert for alert in engine.control.alerts.values() if alert.rule == rule.alert]
+        last = {
+            key: f"{finding.outcome} ({finding.reason})"
+            for key, finding in engine.control.findings.items()
+            if key.startswith(rule.alert + "{")
+        }
+        views.append(
+            RuleView(
+                alert=rule.alert,
+                group=rule.group,
+                expr=rule.expr_text,
+                severity=rule.severity,
+                mode=rule.mode,
+                interval_s=rule.interval_ms / SECOND_MS,
+                for_s=rule.for_ms / SECOND_MS,
+                firing=sum(alert.state == AlertState.FIRING for alert in mine),
+                pending=sum(alert.state == AlertState.PENDING for alert in mine),
+                last=last,
+            )
+        )
+    return views
+
+
+def route(engine: Engine) -> RouteView:
+    """Where new orders should go; from memory, no computation over orders."""
+    weights = engine.control.controller.weights(engine.shard.channels)
+    ranked = sorted(weights.items(), key=lambda pair: (-pair[1], pair[0]))
+    mode = engine.settings.failover.mode
+    if mode == "enforce" and engine.control.needs_review():
+        mode = "review"
+    return RouteView(
+        epoch=engine.route.epoch,
+        mode=mode,
+        ranked=[(name, weight) for name, weight in ranked if weight > 0],
+        ttl_s=ROUTE_TTL_S,
+        stale_ok_s=ROUTE_STALE_OK_S,
+    )
+
+
+def switch(engine: Engine) -> SwitchView:
+    """The current routing decision."""
+    state = engine.route
+    return SwitchView(
+        scope=ALL_ORDERS,
+        epoch=state.epoch,
+        weights=engine.control.controller.weights(engine.shard.channels),
+        decision_id=state.decision_id,
+        decided_at=_time(state.decided_ms or None),
+        mode=state.mode,
+        reason=state.reason,
+        status=state.answer or ("pending" if state.epoch else "none"),
+        answered_at=_time(state.answered_ms),
+    )
+
+
+def takeovers(engine: Engine) -> list[TakeoverView]:
+    """All takeover cases in memory, latest first."""
+    cases = sorted(engine.desk.cases.values(), key=lambda case: (-case.opened_ms, case.takeover_id))
+    return [takeover_view(case) for case in cases]
+
+
+def sources(engine: Engine, now_ms: int) -> list[SourceStatus]:
+    """All sources, configured ones also before their first event."""
+    return [
+        SourceStatus(
+            name=name,
+            last_event_at=_time(source.last_ms or None),
+            age_s=max(0, now_ms - source.last_ms) / SECOND_MS if source.last_ms else None,
+            silent=source.is_silent,
+            limit_s=None if (limit := source.limit_ms(now_ms)) is None else limit / SECOND_MS,
+            orders=source.orders,
+        )
+        for name, source in sorted(engine.shard.sources.items())
+    ]
+
+
+def _channel_state(name: str, speed: ChannelSpeed, engine: Engine) -> str:
+    if name in engine.route.drained:
+        return "drained"
+    if speed.is_tripped:
+        return "open"  # the breaker's word: open means no traffic should flow
+    return "idle" if speed.n == 0 else "closed"
+
+
+def _percentile(found: Quantile) -> PercentileView:
+    return PercentileView(found.value_s, found.lower_bound_s)
+
+
+def _time(at_ms: int | None) -> str | None:
+    return None if at_ms is None else format_rfc3339(at_ms)

@@ -1,0 +1,356 @@
+"""What can be said about single orders: where they stand, why, and when the goods will come."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from monitor.core.engine import Engine
+from monitor.core.orders.lifecycle import Verdict, state, verdict
+from monitor.core.orders.order import Order, tier_limits_ms
+from monitor.core.signals.curve import SurvivalCurve
+from monitor.core.signals.eta import Eta, Quote, estimate, quote
+from monitor.core.signals.histogram import LOWER_S, UPPER_S
+from monitor.core.signals.survival import NEVER_MS, cohort
+from monitor.model.events import EventType, OrderEvent
+from monitor.model.takeovers import Attempt, TakeoverCase
+from monitor.model.times import MINUTE_MS, SECOND_MS, format_rfc3339
+
+LATE_RISK = 0.5  # from this probability of being late on an order is listed as at risk
+NEXT_WORD_MAX_MS = 30 * MINUTE_MS
+
+
+class TimelineView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One accepted event of an order; `inferred` when the time is ours."""
+
+    type: str
+    time: str
+    received_at: str
+    source: str
+    id: str
+    channel: str | None = None
+    reason: str | None = None
+    inferred: bool = False
+
+
+class EtaView(msgspec.Struct, frozen=True):
+    """Contract §3: conditional on the age already waited; low confidence promises no time."""
+
+    promised_at: str
+    p50_at: str | None
+    p90_at: str | None
+    p_late: float | None
+    confidence: str
+    reason: str | None
+    next_word_at: str
+
+
+class AttemptView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One try to deliver, the shop's or ours (`ref` set)."""
+
+    channel: str | None
+    state: str
+    at: str
+    reason: str | None = None
+    ref: str | None = None
+    code: str | None = None
+
+
+class TakeoverView(msgspec.Struct, frozen=True):
+    """The fallback executor's case; `state` ends in delivered, escalated or voided."""
+
+    id: str
+    order_id: str
+    state: str
+    channel: str | None
+    attempt: int
+    resolution: str | None
+    escalated_reason: str | None
+    opened_at: str
+    changed_at: str
+    attempts: list[AttemptView]
+
+
+class OrderDetails(msgspec.Struct, frozen=True):
+    """`GET /v1/orders/{id}` (contract §3)."""
+
+    order_id: str
+    state: str
+    channel: str
+    paid_at: str | None
+    age_s: float | None
+    promise_s: float
+    verdict: str
+    unconfirmed: bool
+    breached_at: str | None
+    tier: str | None
+    done_at: str | None
+    sku: str | None
+    quantity: int | None
+    amount_minor: int | None
+    currency: str | None
+    source: str
+    contradictions: tuple[str, ...]
+    timeline: list[TimelineView]
+    eta: EtaView | None
+    attempts: list[AttemptView]
+    takeover: TakeoverView | None
+
+
+class OrderLine(msgspec.Struct, frozen=True):
+    """One order in a list; `breach_in_s` is negative when the promise is already broken."""
+
+    order_id: str
+    state: str
+    channel: str
+    sku: str | None
+    paid_at: str | None
+    age_s: float
+    promise_s: float
+    breach_in_s: float | None
+    verdict: str
+    tier: str | None
+    takeover: str | None
+
+
+def order_details(engine: Engine, order: Order, now_ms: int) -> OrderDetails:
+    """Everything about one order."""
+    facts = order.facts
+    judged = verdict(facts, now_ms)
+    return OrderDetails(
+        order_id=order.order_id,
+        state=state(facts),
+        channel=engine.channel_of(order),
+        paid_at=_time(facts.paid_ms),
+        age_s=None if facts.paid_ms is None else order.age_ms(now_ms) / SECOND_MS,
+        promise_s=facts.promise_ms / SECOND_MS,
+        verdict=judged,
+        unconfirmed=_is_unconfirmed(engine, order, judged),
+        breached_at=_time(order.breach_ms),
+        tier=_tier(order),
+        done_at=_time(facts.done_ms),
+        sku=facts.sku,
+        quantity=facts.quantity,
+        amount_minor=facts.amount_minor,
+        currency=facts.currency,
+        source=facts.source,
+        contradictions=facts.contradictions,
+        timeline=[_timeline_view(event) for event in order.timeline],
+        eta=_eta_view(Prospects(engine, now_ms).eta(order)) if order.is_open else None,
+        attempts=_attempt_views(order),
+        takeover=None if order.case is None else takeover_view(order.case),
+    )
+
+
+def order_lines(
+    engine: Engine,
+    now_ms: int,
+    *,
+    wanted: str,
+    channel: str | None = None,
+    sku: str | None = None,
+) -> list[OrderLine]:
+    """Orders by state (open, late, at_risk, delivered, failed), the most urgent first."""
+    prospects = Prospects(engine, now_ms)
+    lines = []
+    for order in engine.shard.orders.values():
+        if channel is not None and engine.channel_of(order) != channel:
+            continue
+        if sku is not None and order.facts.sku != sku:
+            continue
+        if _is_wanted(order, wanted, prospects, now_ms):
+            lines.append(_line(engine, order, now_ms))
+    if wanted in ("open", "late", "at_risk"):
+        lines.sort(key=lambda line: (line.breach_in_s or 0.0, line.order_id))
+    else:
+        lines.sort(key=lambda line: (line.paid_at or "", line.order_id), reverse=True)
+    return lines
+
+
+class Prospects:
+    """ETAs at one instant; curves and breaker evidence are computed once per channel."""
+
+    def __init__(self, engine: Engine, now_ms: int) -> None:
+        self._engine = engine
+        self._now_ms = now_ms
+        self._speeds = engine.control.speeds(engine.view(now_ms))
+        self._curves: dict[str, SurvivalCurve] = {}
+
+    def eta(self, order: Order) -> Eta:
+        """The prospect of an order in flight."""
+        facts, now_ms = order.facts, self._now_ms
+        assert facts.paid_ms is not None
+        channel = self._engine.channel_of(order)
+        if channel not in self._curves:
+            self._curves[channel] = delivery_curve(self._engine, channel, None, now_ms)
+        limits = tier_limits_ms(facts, self._engine.settings)
+        coming = [facts.paid_ms + limit - now_ms for limit in limits]
+        next_word_ms = min([ms for ms in coming if ms > 0], default=NEXT_WORD_MAX_MS)
+        return estimate(
+            self._curves[channel],
+            facts.paid_ms,
+            facts.promise_ms,
+            now_ms,
+            source_silent=self._engine.shard.is_source_silent(facts.source),
+            incident=channel in self._speeds and self._speeds[channel].is_tripped,
+            next_word_ms=min(next_word_ms, NEXT_WORD_MAX_MS),
+        )
+
+    def is_at_risk(self, order: Order) -> bool:
+        """Still in time, but more likely than not to break the promise."""
+        if not order.is_open or verdict(order.facts, self._now_ms) == Verdict.LATE_PENDING:
+            return False
+        p_late = self.eta(order).p_late
+        return p_late is not None and p_late >= LATE_RISK
+
+
+def quote_for(
+    engine: Engine, now_ms: int, *, sku: str | None, speed: str | None, channel: str | None
+) -> Quote:
+    """What a buyer can expect before buying."""
+    promises = engine.settings.promise
+    promise_ms = promises.by_sku.get(sku or "", promises.by_speed.get(speed or "", 0))
+    curve = delivery_curve(engine, channel, sku, now_ms)
+    return quote(curve, promise_ms or promises.default_ms)
+
+
+def delivery_curve(
+    engine: Engine, channel: str | None, sku: str | None, now_ms: int
+) -> SurvivalCurve:
+    """How long deliveries take: the week's history, and the orders that wait now as censored."""
+    counts = np.zeros(len(UPPER_S), np.int64)
+    never = 0
+    for hour in engine.shard.history.hours():
+        if channel in (None, hour.channel) and sku in (None, hour.sku):
+            never += hour.never
+            for bucket, count in hour.delivered.items():
+                counts[bucket] += count
+    middles_ms = np.round((LOWER_S + UPPER_S) / 2 * SECOND_MS).astype(np.int64)
+    waiting = np.array(
+        [
+            order.age_ms(now_ms)
+            for order in engine.shard.orders.values()
+            if order.is_open
+            and channel in (None, engine.channel_of(order))
+            and sku in (None, order.facts.sku)
+        ],
+        dtype=np.int64,
+    )
+    durations = np.concatenate(
+        [np.repeat(middles_ms, counts), np.full(never, NEVER_MS, np.int64), waiting]
+    )
+    is_delivered = np.zeros(len(durations), np.bool_)
+    is_delivered[: int(counts.sum())] = True
+    return cohort(durations, is_delivered)
+
+
+def takeover_view(case: TakeoverCase) -> TakeoverView:
+    """One takeover case."""
+    return TakeoverView(
+        id=case.takeover_id,
+        order_id=case.order_id,
+        state=case.state,
+        channel=case.attempts[-1].channel if case.attempts else None,
+        attempt=len(case.attempts),
+        resolution=case.resolution,
+        escalated_reason=case.escalated_reason,
+        opened_at=format_rfc3339(case.opened_ms),
+        changed_at=format_rfc3339(case.changed_ms),
+        attempts=[_our_attempt(attempt) for attempt in case.attempts],
+    )
+
+
+def _is_wanted(order: Order, wanted: str, prospects: Prospects, now_ms: int) -> bool:
+    facts = order.facts
+    match wanted:
+        case "open":
+            return order.is_open
+        case "late":
+            return verdict(facts, now_ms) == Verdict.LATE_PENDING
+        case "delivered":
+            return facts.delivered_ms is not None
+        case "failed":
+            return facts.paid_ms is not None and facts.delivered_ms is None and not order.is_open
+        case "at_risk":
+            return prospects.is_at_risk(order)
+        case _:
+            return facts.paid_ms is not None
+
+
+def _line(engine: Engine, order: Order, now_ms: int) -> OrderLine:
+    facts = order.facts
+    deadline_ms = facts.deadline_ms if order.is_open else None
+    return OrderLine(
+        order_id=order.order_id,
+        state=state(facts),
+        channel=engine.channel_of(order),
+        sku=facts.sku,
+        paid_at=_time(facts.paid_ms),
+        age_s=order.age_ms(now_ms) / SECOND_MS,
+        promise_s=facts.promise_ms / SECOND_MS,
+        breach_in_s=None if deadline_ms is None else (deadline_ms - now_ms) / SECOND_MS,
+        verdict=verdict(facts, now_ms),
+        tier=_tier(order),
+        takeover=None if order.case is None else order.case.state,
+    )
+
+
+def _is_unconfirmed(engine: Engine, order: Order, judged: str) -> bool:
+    is_overdue = judged == Verdict.LATE_PENDING
+    return is_overdue and engine.shard.is_source_silent(order.facts.source)
+
+
+def _attempt_views(order: Order) -> list[AttemptView]:
+    views = []
+    for event in order.timeline:
+        if event.type in (EventType.ATTEMPTED, EventType.ATTEMPT_FAILED):
+            name = "failed" if event.type == EventType.ATTEMPT_FAILED else "attempted"
+            at = format_rfc3339(event.time_ms)
+            views.append(AttemptView(event.channel, name, at, event.reason))
+    if order.case is not None:
+        views += [_our_attempt(attempt) for attempt in order.case.attempts]
+    return views
+
+
+def _our_attempt(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        channel=attempt.channel,
+        state=attempt.state,
+        at=format_rfc3339(attempt.submitted_ms),
+        reason=attempt.reason,
+        ref=attempt.ref,
+        code=attempt.code,
+    )
+
+
+def _timeline_view(event: OrderEvent) -> TimelineView:
+    return TimelineView(
+        type=event.type,
+        time=format_rfc3339(event.time_ms),
+        received_at=format_rfc3339(event.received_ms),
+        source=event.source,
+        id=event.event_id,
+        channel=event.channel,
+        reason=event.reason,
+        inferred=event.is_inferred,
+    )
+
+
+def _eta_view(eta: Eta) -> EtaView:
+    return EtaView(
+        promised_at=format_rfc3339(eta.promised_at_ms),
+        p50_at=_time(eta.p50_at_ms),
+        p90_at=_time(eta.p90_at_ms),
+        p_late=eta.p_late,
+        confidence=eta.confidence,
+        reason=eta.reason,
+        next_word_at=format_rfc3339(eta.next_word_at_ms),
+    )
+
+
+def _tier(order: Order) -> str | None:
+    return f"L{order.tier}" if order.tier else None
+
+
+def _time(at_ms: int | None) -> str | None:
+    return None if at_ms is None else format_rfc3339(at_ms)
