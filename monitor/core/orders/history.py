@@ -7,6 +7,8 @@ teach the breaker that slow is normal.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 
@@ -28,11 +30,26 @@ class Hour(msgspec.Struct, gc=False):
     never: int = 0
 
 
+class HourRow(msgspec.Struct, frozen=True):
+    """An hour in a snapshot: counts as sorted (bucket, count) pairs, so equal hours are equal bytes."""
+
+    hour_ms: int
+    channel: str
+    sku: str
+    delivered: tuple[tuple[int, int], ...]
+    never: int
+
+
 class History:
     """Hours by (hour, channel, sku); `dirty` are the keys changed since the last drain."""
 
-    def __init__(self, hours: list[Hour] | None = None) -> None:
-        self._hours = {(hour.hour_ms, hour.channel, hour.sku): hour for hour in hours or []}
+    def __init__(self, rows: Sequence[HourRow] = ()) -> None:
+        self._hours = {
+            (row.hour_ms, row.channel, row.sku): Hour(
+                row.hour_ms, row.channel, row.sku, dict(row.delivered), row.never
+            )
+            for row in rows
+        }
         self._dirty: dict[tuple[int, str, str], None] = {}
         self._p95: dict[str, tuple[int, int | None]] = {}
 
@@ -70,9 +87,12 @@ class History:
         """All hours in memory; not to be changed by the caller."""
         return list(self._hours.values())
 
-    def snapshot(self) -> list[Hour]:
+    def snapshot(self) -> list[HourRow]:
         """All hours in memory, in a fixed order."""
-        return [self._hours[key] for key in sorted(self._hours)]
+        return [
+            HourRow(*key, tuple(sorted(self._hours[key].delivered.items())), self._hours[key].never)
+            for key in sorted(self._hours)
+        ]
 
     def _hour(self, hour_ms: int, channel: str, sku: str) -> Hour:
         key = (hour_ms, channel, sku)

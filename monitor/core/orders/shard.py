@@ -14,7 +14,7 @@ import msgspec
 
 from monitor.core.orders.agenda import Agenda
 from monitor.core.orders.facts import Facts, derive, holder_at, insert
-from monitor.core.orders.history import History, Hour
+from monitor.core.orders.history import History, HourRow
 from monitor.core.orders.lifecycle import is_overdue, verdict
 from monitor.core.orders.order import Order, checks
 from monitor.core.orders.sources import Source
@@ -42,7 +42,7 @@ class ShardSnapshot(msgspec.Struct, frozen=True):
     orders: list[Order]
     sources: list[Source]
     channels: list[str]
-    hours: list[Hour]
+    hours: list[HourRow]
     totals: Totals
 
 
