@@ -183,6 +183,22 @@ def test_admin_token_is_written_once_and_for_the_owner_only(tmp_path: Path) -> N
     assert read_token_sha256(path) == token_sha256("dm_first")
 
 
+def test_admin_token_is_never_readable_by_others_not_even_while_it_is_written(
+    tmp_path: Path,
+) -> None:
+    """The file is closed to others before the token is in it, and nobody sees it half written."""
+    seen: list[tuple[str, int]] = []
+
+    def new_token() -> str:
+        seen.extend((one.name, stat.S_IMODE(one.stat().st_mode)) for one in tmp_path.iterdir())
+        return "token"
+
+    ensure_admin_token(tmp_path, new_token)
+    ((name, mode),) = seen
+    assert mode == 0o600
+    assert name != "admin.token"
+
+
 def test_empty_token_file_admits_nobody(tmp_path: Path) -> None:
     """The digest of nothing would be everybody's."""
     path = tmp_path / "admin.token"
