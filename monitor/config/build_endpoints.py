@@ -8,7 +8,7 @@ import hashlib
 
 import msgspec
 
-from monitor.config.report import Report, dotted
+from monitor.config.report import Report
 from monitor.config.schema import Document
 from monitor.config.schema_channels import Channel, Request
 from monitor.config.schema_outlets import DingTalk, PlainWebhook, Webhook
@@ -140,10 +140,12 @@ class _Builder:
             where: YamlPath = (*at, "api_key_file" if source.api_key is None else "api_key")
             digest = hashlib.sha256(key.reveal().encode()).hexdigest()
             if digest in owners:
-                message = f"{dotted(where)}: the key is that of source '{owners[digest]}'"
+                message = (
+                    f"{self._report.name(where)}: the key is that of source '{owners[digest]}'"
+                )
                 self._report.error(where, message, "give every source a key of its own")
             elif len(key.reveal()) < KEY_LENGTH_MIN:
-                message = f"{dotted(where)}: the key is shorter than {KEY_LENGTH_MIN} characters"
+                message = f"{self._report.name(where)}: the key is shorter than {KEY_LENGTH_MIN} characters"
                 self._report.warn(where, message, "make one with delivery-monitor init")
             owners.setdefault(digest, source.name)
         return tuple(IngestKey(source=name, sha256=digest) for digest, name in owners.items())
@@ -184,7 +186,9 @@ class _Builder:
         secret = self._secrets.read(at, "secret", inline, file)
         if secret is not None and is_webhook and _is_broken(secret.reveal()):
             where: YamlPath = (*at, "secret" if file is None else "secret_file")
-            message = f"{dotted(where)} starts with whsec_ but what follows is not base64"
+            message = (
+                f"{self._report.name(where)} starts with whsec_ but what follows is not base64"
+            )
             bytes_min = f"of at least {WEBHOOK_SECRET_BYTES_MIN} bytes"
             self._report.warn(where, f"{message} {bytes_min}", "it is used as plain text")
         return secret
@@ -194,7 +198,7 @@ class _Builder:
             host_port(url.reveal())
         except ValueError as error:
             where = (*at, "url_file" if is_from_file else "url")
-            self._report.error(where, f"{dotted(where)} {error}")
+            self._report.error(where, f"{self._report.name(where)} {error}")
             return False
         return True
 

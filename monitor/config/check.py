@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from monitor.config.check_channels import check_channel
-from monitor.config.report import Report, dotted
+from monitor.config.report import Report
 from monitor.config.schema import Document, Fallback
 from monitor.config.schema_outlets import DingTalk, PlainWebhook, Webhook
 from monitor.config.yaml_lines import YamlPath
@@ -98,7 +98,7 @@ def _check_unique(document: Document, report: Report) -> None:
         for index, name in enumerate(names):
             if name in names[:index]:
                 where = (*at, index, "name")
-                report.error(where, f"{dotted(where)}: '{name}' is taken by an earlier entry")
+                report.error(where, f"{report.name(where)}: '{name}' is taken by an earlier entry")
 
 
 def _check_zones(document: Document, report: Report) -> None:
@@ -109,7 +109,7 @@ def _check_zones(document: Document, report: Report) -> None:
     ]
     for at, zone in zones:
         if zone is not None and not _is_zone(zone):
-            report.error(at, f"{dotted(at)} names no known time zone", _zone_hint(zone))
+            report.error(at, f"{report.name(at)} names no known time zone", _zone_hint(zone))
 
 
 def _is_zone(name: str) -> bool:
@@ -185,18 +185,18 @@ def _check_order(document: Document, fallback: Fallback, names: Mentioned, repor
         at = ("fallback", "order", index)
         channel = channels.get(name)
         if name in fallback.order[:index]:
-            report.error(at, f"{dotted(at)}: '{name}' is listed twice")
+            report.error(at, f"{report.name(at)}: '{name}' is listed twice")
         elif channel is None:
             if name not in names.channels:
                 hint = did_you_mean(name, names.channels) or "add it to channels"
-                report.error(at, f"{dotted(at)}: there is no channel '{name}'", hint)
+                report.error(at, f"{report.name(at)}: there is no channel '{name}'", hint)
         elif report.lacks(places[name], "kind") or report.lacks(places[name], "capability"):
             continue
         elif channel.kind == "external":
-            message = f"{dotted(at)}: '{name}' is external: the shop delivers there, we cannot"
+            message = f"{report.name(at)}: '{name}' is external: the shop delivers there, we cannot"
             report.error(at, message, "list channels of kind http, stock or manual")
         elif index == 0 and channel.kind == "http" and channel.capability in (None, "opaque"):
-            message = f"{dotted(at)}: '{name}' is opaque and must not stand first"
+            message = f"{report.name(at)}: '{name}' is opaque and must not stand first"
             hint = "an attempt without an answer can never be cleared up; put it later"
             report.error(at, message, hint)
 
@@ -208,14 +208,14 @@ def _check_webhooks(document: Document, report: Report) -> None:
             if not any(fnmatchcase(known, pattern) for known in EVENT_TYPES):
                 at = ("webhooks", index, "types", position)
                 hint = did_you_mean(pattern, EVENT_TYPES) or f"known are {', '.join(EVENT_TYPES)}"
-                report.error(at, f"{dotted(at)} fits no type of event", hint)
+                report.error(at, f"{report.name(at)} fits no type of event", hint)
     if document.failover.webhook is not None:
         _check_url(document.failover.webhook, ("failover", "webhook"), report)
 
 
 def _check_url(webhook: Webhook | PlainWebhook | DingTalk, at: YamlPath, report: Report) -> None:
     if webhook.url is None and webhook.url_file is None and not report.lacks(at, "url_file"):
-        report.error_missing(at, "url", f"{dotted(at)} needs url")
+        report.error_missing(at, "url", f"{report.name(at)} needs url")
 
 
 def _check_notify(document: Document, names: Mentioned, report: Report) -> None:
@@ -227,14 +227,14 @@ def _check_notify(document: Document, names: Mentioned, report: Report) -> None:
         for position, webhook in enumerate(receiver.webhook):
             _check_url(webhook, (*at, "webhook", position), report)
         if not receiver.dingtalk and not receiver.webhook:
-            message = f"{dotted(at)}: '{receiver.name}' has no integration and tells nobody"
+            message = f"{report.name(at)}: '{receiver.name}' has no integration and tells nobody"
             report.warn(at, message, "add dingtalk or webhook")
     named = [receiver.name for receiver in notify.receivers]
     if notify.route is not None and notify.route.receiver not in {*names.receivers, *named}:
         route: YamlPath = ("notify", "route", "receiver")
         name = notify.route.receiver
         hint = did_you_mean(name, names.receivers) or "add it to notify.receivers"
-        report.error(route, f"{dotted(route)}: there is no receiver '{name}'", hint)
+        report.error(route, f"{report.name(route)}: there is no receiver '{name}'", hint)
     elif notify.route is None and notify.receivers:
         message = "notify.receivers are listed but no route leads to one"
         report.warn(("notify",), message, "write route: {receiver: <name>}")

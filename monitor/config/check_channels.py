@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from monitor.config.report import Report, dotted
+from monitor.config.report import Report
 from monitor.config.schema_channels import AnswerRow, Channel, Request, Sign
 from monitor.config.yaml_lines import YamlPath
 from monitor.model.spelling import did_you_mean
@@ -27,7 +27,7 @@ _SIGNS_WITH_HEADER = ("hmac_sha256", "bearer")
 def check_channel(channel: Channel, at: YamlPath, report: Report) -> None:
     """Report everything that is wrong in one channel."""
     if channel.name == "other":
-        message = f"{dotted((*at, 'name'))} must not be 'other'"
+        message = f"{report.name((*at, 'name'))} must not be 'other'"
         report.error((*at, "name"), message, "it stands for the channels beyond the first 200")
     if report.lacks(at, "kind"):
         return
@@ -35,7 +35,9 @@ def check_channel(channel: Channel, at: YamlPath, report: Report) -> None:
         for key in _HTTP_KEYS:
             if key in channel.model_fields_set:
                 where = (*at, key)
-                report.error(where, f"{dotted(where)} belongs to kind: http, not {channel.kind}")
+                report.error(
+                    where, f"{report.name(where)} belongs to kind: http, not {channel.kind}"
+                )
         return
     _check_requests(channel, at, report)
     _check_answer(channel, at, report)
@@ -44,83 +46,87 @@ def check_channel(channel: Channel, at: YamlPath, report: Report) -> None:
 
 def _check_requests(channel: Channel, at: YamlPath, report: Report) -> None:
     if channel.submit is None:
-        report.error_missing(at, "submit", f"{dotted(at)} is of kind http and needs submit")
+        report.error_missing(at, "submit", f"{report.name(at)} is of kind http and needs submit")
     else:
         _check_request(channel.submit, (*at, "submit"), report)
         names = template_names(channel.submit)
         if channel.capability == "idempotent" and "attempt_ref" not in names:
             hint = "without it the supplier cannot recognise a repeat"
-            message = f"{dotted((*at, 'submit'))} must send {{{{ attempt_ref }}}}"
+            message = f"{report.name((*at, 'submit'))} must send {{{{ attempt_ref }}}}"
             report.error((*at, "submit"), f"{message} for capability idempotent", hint)
     if channel.query is not None:
         _check_request(channel.query, (*at, "query"), report)
         if not {"attempt_ref", "order_id"} & set(template_names(channel.query)):
-            message = f"{dotted((*at, 'query'))} must name the attempt with {{{{ attempt_ref }}}}"
+            message = (
+                f"{report.name((*at, 'query'))} must name the attempt with {{{{ attempt_ref }}}}"
+            )
             report.error((*at, "query"), message, "else every answer is about something else")
     elif channel.capability == "queryable" and not report.lacks(at, "query"):
         report.error(
             (*at, "capability"),
-            f"{dotted((*at, 'capability'))} queryable needs query",
+            f"{report.name((*at, 'capability'))} queryable needs query",
             "say how to ask, or write capability: opaque",
         )
 
 
 def _check_request(request: Request, at: YamlPath, report: Report) -> None:
     if request.body_json is not None and request.form is not None:
-        report.error((*at, "form"), f"{dotted(at)} has both json and form", "keep one of them")
+        report.error((*at, "form"), f"{report.name(at)} has both json and form", "keep one of them")
     if request.method == "GET" and (request.body_json is not None or request.form is not None):
-        report.error(at, f"{dotted(at)} is a GET and cannot have a body", "write method: POST")
+        report.error(at, f"{report.name(at)} is a GET and cannot have a body", "write method: POST")
     for where, text in _texts(request, at):
         for message, hint in template_problems(text):
-            report.error(where, f"{dotted(where)} {message}", hint)
+            report.error(where, f"{report.name(where)} {message}", hint)
 
 
 def _check_answer(channel: Channel, at: YamlPath, report: Report) -> None:
     rows = channel.answer or {}
     if not rows:
-        message = f"{dotted(at)} is of kind http and needs answer"
+        message = f"{report.name(at)} is of kind http and needs answer"
         report.error_missing(at, "answer", message, "without it every outcome stays unknown")
         return
     for outcome, row in rows.items():
         _check_row(outcome, row, (*at, "answer", outcome), report)
+    if report.lacks(at, "answer"):
+        return
     if not {"delivered", "accepted"} & set(rows):
         where = (*at, "answer")
-        report.error(where, f"{dotted(where)} has neither delivered nor accepted")
+        report.error(where, f"{report.name(where)} has neither delivered nor accepted")
     if channel.errors and not (rows.get("rejected") and rows["rejected"].code):
         where = (*at, "errors")
-        message = f"{dotted(where)} is never used: answer.rejected names no code"
+        message = f"{report.name(where)} is never used: answer.rejected names no code"
         report.error(where, message, "add code: <path into the JSON answer>")
     elif "rejected" in rows and not channel.errors:
         where = (*at, "answer", "rejected")
-        message = f"{dotted(where)}: without errors every rejection counts as unknown"
+        message = f"{report.name(where)}: without errors every rejection counts as unknown"
         report.warn(where, message, "list the supplier's codes under errors")
 
 
 def _check_row(outcome: str, row: AnswerRow, at: YamlPath, report: Report) -> None:
     if outcome == "not_found" and set(row.when) == {"http"}:
-        message = f"{dotted(at)} needs a value of the body besides http"
+        message = f"{report.name(at)} needs a value of the body besides http"
         report.error(at, message, "a bare 404 may be a proxy's page")
     if outcome == "delivered" and row.goods is None:
-        message = f"{dotted(at)} needs goods"
+        message = f"{report.name(at)} needs goods"
         report.error_missing(at, "goods", message, "the path of the keys in the JSON answer")
 
 
 def _check_sign(sign: Sign, at: YamlPath, report: Report) -> None:
     if sign.kind == "none":
         if sign.secret or sign.secret_file:
-            report.error(at, f"{dotted(at)} has a secret but no kind")
+            report.error(at, f"{report.name(at)} has a secret but no kind")
         return
     if sign.secret is None and sign.secret_file is None and not report.lacks(at, "secret"):
-        message = f"{dotted(at)} of kind {sign.kind} needs secret_file"
+        message = f"{report.name(at)} of kind {sign.kind} needs secret_file"
         report.error_missing(at, "secret_file", message)
     if sign.kind == "hmac_sha256" and sign.header is None:
-        report.error_missing(at, "header", f"{dotted(at)} of kind {sign.kind} needs header")
+        report.error_missing(at, "header", f"{report.name(at)} of kind {sign.kind} needs header")
     if sign.header is not None and sign.kind not in _SIGNS_WITH_HEADER:
         where = (*at, "header")
-        report.error(where, f"{dotted(where)} has no meaning for kind {sign.kind}")
+        report.error(where, f"{report.name(where)} has no meaning for kind {sign.kind}")
     if sign.field is not None and sign.kind != "md5_sorted":
         where = (*at, "field")
-        report.error(where, f"{dotted(where)} has no meaning for kind {sign.kind}")
+        report.error(where, f"{report.name(where)} has no meaning for kind {sign.kind}")
 
 
 def template_names(request: Request) -> list[str]:

@@ -11,6 +11,9 @@ from monitor.config.yaml_lines import YamlPath
 _REFERENCE = re.compile(r"\$\{env:(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
 _LOOKALIKE = re.compile(r"\$\{(?:env:[^}]*\}?|[A-Za-z_][A-Za-z0-9_]*\})")
 _SECRET_KEYS = ("secret", "api_key", "password", "token")
+_BODIES = ("json", "form", "headers")
+_TOKEN_KEYS = (*_SECRET_KEYS, "access_token", "authorization", "cookie", "x-api-key")
+_TOKEN_IN_URL = re.compile(r"^https?://.*[?&](?:access_token|token|secret|api_key|key)=[^&$\{]")
 # Below these keys names are the shop's or the supplier's, not ours.
 _FOREIGN = ("json", "form", "headers", "answer", "errors", "promise")
 
@@ -61,6 +64,30 @@ def refuse_plain_secrets(document: object, report: Report) -> list[YamlPath]:
             f"put it in a file and name it with {at[-1]}_file, or write ${{env:NAME}}",
         )
     return found
+
+
+def warn_plain_tokens(document: object, report: Report) -> None:
+    """Warn about tokens written out in URLs, headers and bodies, where no key of ours names them."""
+
+    def walk(value: object, at: YamlPath) -> None:
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                walk(item, (*at, index))
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                walk(item, (*at, key))
+        elif isinstance(value, str) and _shows_token(value, at):
+            message = f"{dotted(at)} carries a secret that can be read in this file"
+            report.warn(at, message, "write ${env:NAME} in its place")
+
+    walk(document, ())
+
+
+def _shows_token(value: str, at: YamlPath) -> bool:
+    if _TOKEN_IN_URL.search(value):
+        return True
+    is_named = any(part in _BODIES for part in at[:-1]) and str(at[-1]).lower() in _TOKEN_KEYS
+    return is_named and "${" not in value and "{{" not in value
 
 
 def _is_reference(value: object) -> bool:

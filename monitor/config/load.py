@@ -18,11 +18,11 @@ from pydantic import ValidationError
 from monitor.config.build_endpoints import build_endpoints
 from monitor.config.build_settings import build_settings
 from monitor.config.check import Mentioned, check_document, mentioned
-from monitor.config.environment import refuse_plain_secrets, replace_references
+from monitor.config.environment import refuse_plain_secrets, replace_references, warn_plain_tokens
 from monitor.config.later import find_later
 from monitor.config.problems import problems_from
 from monitor.config.prune import Origins, culprits, without
-from monitor.config.report import Report
+from monitor.config.report import Report, printable
 from monitor.config.schema import LANGUAGES, Document
 from monitor.config.secret_files import SecretReader
 from monitor.config.values import is_loopback, split_listen
@@ -94,6 +94,7 @@ def _document(
     """Validate the file as far as it is sound; what is not is reported and left out."""
     removed = report.left_out
     removed.update(refuse_plain_secrets(raw, report), find_later(raw, report))
+    warn_plain_tokens(without(raw, removed)[0], report)
     # Only keys of mappings are gone so far, so list items are still where they are in the file.
     filled, failed = replace_references(without(raw, removed)[0], environ, report)
     unfilled = [positions.at(at) for at in failed]
@@ -162,5 +163,10 @@ def _language(override: Override, report: Report) -> str:
 
 
 def _sorted(problems: list[Problem]) -> list[Problem]:
-    """Order of the file; what came from elsewhere (command line, environment) after it."""
-    return sorted(problems, key=lambda problem: (problem.line, problem.column))
+    """Put problems in the order of the file, each fit for one line of a terminal."""
+    return [
+        msgspec.structs.replace(
+            problem, message=printable(problem.message), hint=printable(problem.hint)
+        )
+        for problem in sorted(problems, key=lambda problem: (problem.line, problem.column))
+    ]

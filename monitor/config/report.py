@@ -28,8 +28,13 @@ class Report:
             self.error(at, message, hint)
 
     def lacks(self, at: YamlPath, key: str) -> bool:
-        """Whether the key of a mapping was left out because it, or what it holds, is broken."""
-        return (*self.origins.of(at), key) in self.left_out
+        """Whether the key of a mapping, or something below it, was left out as broken."""
+        place = (*self.origins.of(at), key)
+        return any(broken[: len(place)] == place for broken in self.left_out)
+
+    def name(self, at: YamlPath) -> str:
+        """Name a place of the validated document the way the file counts."""
+        return dotted(self.origins.of(at))
 
     def warn(self, at: YamlPath, message: str, hint: str = "") -> None:
         """Note what the reader should know although the file can be used."""
@@ -46,6 +51,14 @@ class Report:
     def _problem(self, place: tuple[int, int], message: str, hint: str) -> Problem:
         line, column = place
         return Problem(self.path, line, column, message, hint)
+
+
+def printable(text: str) -> str:
+    """Escape what a key of the file could do to a terminal: line breaks, control sequences."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
 
 
 def dotted(at: YamlPath) -> str:

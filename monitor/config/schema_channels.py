@@ -64,15 +64,24 @@ def _timeout(value: int) -> int:
 AnswerPath = Annotated[str, AfterValidator(_path)]
 
 
+Method = Annotated[str, one_of("GET", "POST", "PUT", "PATCH"), BeforeValidator(_upper)]
+
+
 class Request(ConfigModel):
     """One request template; text may hold `{{ attempt_ref }}` and the other template names."""
 
-    method: Annotated[str, one_of("GET", "POST", "PUT", "PATCH"), BeforeValidator(_upper)] = "POST"
+    method: Method = "POST"
     url: TemplateUrl
     headers: Annotated[dict[str, Text], FEW] = {}
     body_json: Any = Field(default=None, alias="json")
     form: Annotated[dict[str, Text], FEW] | None = None
     timeout: Annotated[Span, AfterValidator(_timeout)] = 10 * SECOND_MS
+
+
+class Query(Request):
+    """A request that asks and changes nothing."""
+
+    method: Method = "GET"
 
 
 class AnswerRow(ConfigModel):
@@ -116,7 +125,7 @@ class Channel(ConfigModel):
     settle: Span = 10 * MINUTE_MS
     max_cost_minor: Money | None = None
     submit: Request | None = None
-    query: Request | None = None
+    query: Query | None = None
     answer: Annotated[dict[str, AnswerRow], keys_of(*OUTCOMES)] | None = None
     errors: Annotated[dict[str, ErrorRow], FEW] = {}
     sign: Sign = Sign()

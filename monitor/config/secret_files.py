@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from monitor.config.report import Report, dotted
+from monitor.config.report import Report
 from monitor.config.yaml_lines import YamlPath
 from monitor.model.secret import Secret
 
@@ -24,7 +24,7 @@ class SecretReader:
     ) -> Secret | None:
         """Return the secret of a mapping at `at`, None if there is none or it was reported."""
         if from_environment is not None and file is not None:
-            message = f"{dotted((*at, key))} and {key}_file are both given"
+            message = f"{self._report.name((*at, key))} and {key}_file are both given"
             self._report.error((*at, key), message, "keep one of them")
             return None
         if from_environment is not None:
@@ -39,11 +39,11 @@ class SecretReader:
             raw = path.read_bytes() if stat.S_ISREG(mode) else None
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a path"
-            self._report.error(at, f"{dotted(at)}: {path} cannot be read: {reason}")
+            self._report.error(at, f"{self._report.name(at)}: {path} cannot be read: {reason}")
             return None
         text = self._text(at, path, raw)
         if text and mode & stat.S_IROTH:
-            message = f"{dotted(at)}: every user of this machine can read {path}"
+            message = f"{self._report.name(at)}: every user of this machine can read {path}"
             self._report.warn(at, message, f"run chmod 600 {path}")
         return Secret(text) if text else None
 
@@ -66,6 +66,6 @@ class SecretReader:
                 elif any(ord(letter) < 32 for letter in text):
                     problem = "must hold one line"
         if problem:
-            self._report.error(at, f"{dotted(at)}: {path} {problem}")
+            self._report.error(at, f"{self._report.name(at)}: {path} {problem}")
             return ""
         return text

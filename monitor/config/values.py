@@ -22,7 +22,7 @@ TEXT_MAX = 4_096
 NAME_MAX = 64
 ITEMS_MAX = 200  # of any list or table in the file; contract §2 keeps at most 200 channels apart
 
-_NAME = re.compile(r"[^\s\x00-\x1f\x7f/\\{}\"',;:#?%*\[\]]+")
+_NAME = re.compile(r"[^\s/\\{}\"',;:#?%*\[\]]+")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
@@ -87,8 +87,8 @@ def _text(value: str) -> str:
         raise ValueError("must not be empty")
     if len(value) > TEXT_MAX:
         raise ValueError(f"is longer than {TEXT_MAX} characters")
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
-        raise ValueError("must not contain control characters")
+    if not value.isprintable():
+        raise ValueError("must not contain characters that cannot be printed")
     return value
 
 
@@ -97,7 +97,7 @@ def _number_as_text(value: object) -> object:
 
 
 def _name(value: str) -> str:
-    if not _NAME.fullmatch(value) or len(value) > NAME_MAX:
+    if not _NAME.fullmatch(value) or not value.isprintable() or len(value) > NAME_MAX:
         raise ValueError(
             f"must be 1 to {NAME_MAX} letters, digits, '-', '_' or '.', without spaces"
         )

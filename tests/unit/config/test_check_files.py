@@ -1,0 +1,32 @@
+"""`check` reads configuration and rules together and reports the problems of both."""
+
+from pathlib import Path
+
+from monitor.config.check_files import check_all
+
+
+def test_defaults_and_shipped_rules_are_without_a_problem() -> None:
+    """What comes with the program is right."""
+    assert check_all(None, [], environ={}) == ([], [])
+
+
+def test_problems_of_both_kinds_of_files_are_listed_with_the_warnings_apart(
+    tmp_path: Path,
+) -> None:
+    """One run names everything there is to do."""
+    config = tmp_path / "monitor.yaml"
+    config.write_text("langage: en\n", encoding="utf-8")
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("groups: 1\n", encoding="utf-8")
+    problems, warnings = check_all(config, [rules], environ={})
+    assert [(Path(problem.path).name, problem.line) for problem in problems] == [
+        ("monitor.yaml", 1),
+        ("rules.yaml", 1),
+    ]
+    assert warnings == []
+    config.write_text("canary: {}\n", encoding="utf-8")
+    problems, warnings = check_all(config, [tmp_path / "rules.yaml"], environ={})
+    assert [Path(problem.path).name for problem in problems] == ["rules.yaml"]
+    assert [warning.message for warning in warnings] == [
+        "canary is not available in this version and is ignored"
+    ]
