@@ -54,6 +54,16 @@ class Control:
         self._next_evaluation_ms: dict[str, int] = {}
         self._next_breaker_ms = 0
 
+    def configure(self, settings: Settings, rules: RuleSet) -> None:
+        """Take over new settings and rules; alerts of rules that are gone are forgotten."""
+        self.settings = settings
+        self.controller.settings = settings
+        self.rules = rules
+        names = {rule.alert for rule in rules.rules}
+        self.alerts = {key: one for key, one in self.alerts.items() if one.rule in names}
+        self.findings.clear()
+        self._next_evaluation_ms.clear()
+
     def next_ms(self) -> int:
         """When something is due for evaluation next."""
         return min([self._next_breaker_ms, *self._next_evaluation_ms.values()])

@@ -106,6 +106,13 @@ class Engine:
         self._commands.append(WakeAt(self._next_wake_ms(now_ms)))
         return self._commands
 
+    def configure(self, settings: Settings, rules: RuleSet) -> None:
+        """Take over new settings and rules; state stays, orders keep the promise they were paid at."""
+        self.settings = settings
+        self.shard.configure(settings)
+        self.desk.settings = settings
+        self.control.configure(settings, rules)
+
     def refold(self, record: Record) -> None:
         """Take a logged record in again without deciding anything."""
         if isinstance(

@@ -69,6 +69,7 @@ class Loop:
         owner: str,
         traces: TraceSink | None = None,
         on_effects: Callable[[], None] = lambda: None,
+        on_turn: Callable[[Sequence[Command]], None] = lambda commands: None,
     ) -> None:
         self.engine = engine
         self.is_ready = False
@@ -80,6 +81,7 @@ class Loop:
         self._owner = owner
         self._traces = traces
         self._on_effects = on_effects
+        self._on_turn = on_turn
         self._lease: Lease | None = None
         self._known = KnownOrders()
         self._requests: deque[_Request] = deque()
@@ -210,6 +212,8 @@ class Loop:
         for command in commands:
             if isinstance(command, WakeAt):
                 self._wake_ms = command.at_ms
+        if entries or is_eventful:
+            self._on_turn(commands)
         is_save_due = now_ms - self._saved_ms >= SAVE_EVERY_MS
         if is_eventful or done or is_save_due:
             await self._commit(self._collect(done, commands))

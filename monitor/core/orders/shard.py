@@ -71,10 +71,16 @@ class Shard:
         self._evictions = Agenda()
         self._dirty: dict[str, None] = {}
         self._dormant: list[Order] = []
+        self.configure(settings)
+
+    def configure(self, settings: Settings) -> None:
+        """Take over new settings: known channels and sources, and their heartbeats."""
+        self.settings = settings
         for channel in settings.channels:
             self.channel_index(channel.name)
-        for source in settings.sources:
-            self.sources[source.name] = Source(source.name, 0, 0, heartbeat_ms=source.heartbeat_ms)
+        configured = {source.name: source.heartbeat_ms for source in settings.sources}
+        for name, heartbeat_ms in configured.items():
+            self.sources.setdefault(name, Source(name, 0, 0)).heartbeat_ms = heartbeat_ms
 
     # --- facts ------------------------------------------------------------------------------------
 
@@ -251,7 +257,9 @@ class Shard:
         latest_ms = max(order.timeline[-1].received_ms, order.breach_ms or 0)
         is_settled = order.facts.done_ms is not None and order.case is None
         keep_ms = self.settings.signal_window_ms if is_settled else DORMANT_MS
-        self._evictions.schedule(order.order_id, latest_ms + keep_ms)
+        # What is still to be judged stays: a promise may be longer than the memory.
+        judged_ms = 0 if due.next_ms is None else due.next_ms + MINUTE_MS
+        self._evictions.schedule(order.order_id, max(latest_ms + keep_ms, judged_ms))
 
     def _evict(self, now_ms: int) -> None:
         for order_id in self._evictions.take_due(now_ms):

@@ -1,0 +1,326 @@
+"""The composition root: the only place that names concrete adapters.
+
+    Monitor.start:  HTTP up ─► store ─► engine rebuilt ─► ready ─► outbox, traces, retention
+    Monitor.stop:   HTTP down ─► last turn and snapshot ─► outbox, traces ─► store closed
+
+The socket is open before the state is rebuilt, so probes and senders get an answer (503 with the
+reason) instead of silence; also while the store cannot be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from monitor.adapters.channels import Parts, build_channels
+from monitor.adapters.clock import SystemClock
+from monitor.adapters.goods_file import GoodsFile
+from monitor.adapters.http_client import HttpClient
+from monitor.adapters.ids import RandomIds
+from monitor.adapters.performer import OutsidePerformer
+from monitor.adapters.storage.sqlite import open_sqlite
+from monitor.adapters.telemetry.logs import fields
+from monitor.adapters.telemetry.metrics import MetricsCollector
+from monitor.adapters.telemetry.traces import OtlpTraceSink
+from monitor.adapters.vault import SealedVault
+from monitor.api.auth import Gate, ensure_admin_token, read_token_sha256
+from monitor.api.edge import Edge
+from monitor.api.server import make_app, make_runner
+from monitor.api.service import Readiness, StreamEvent
+from monitor.config.load import Loaded
+from monitor.config.reload import differences
+from monitor.core.engine import Engine
+from monitor.core.rules.parse import signals_in
+from monitor.core.views import fleet
+from monitor.model.commands import Command, Decide
+from monitor.model.errors import FencedError, StorageError
+from monitor.model.events import OrderEvent
+from monitor.model.records import AlertMoved, CaseMoved, Instruction, SwitchDecided
+from monitor.model.rules import Rule, RuleSet
+from monitor.model.settings import Settings, SourceSettings
+from monitor.ports import Clock, Store
+from monitor.runtime.housekeeping import Housekeeper
+from monitor.runtime.loop import Loop
+from monitor.runtime.outbox_worker import OutboxWorker
+from monitor.runtime.supervisor import Supervisor
+from monitor.web.page import page_routes
+
+log = logging.getLogger("monitor.app")
+
+RETRY_STORE_S = 5.0
+FACTS_EVERY_S = 2.0
+SIGNAL_EVERY_S = 1.0  # how often a stream says "numbers changed", at most
+OWNER = "embedded"  # the directory lock already guarantees that there is only one
+
+
+class Monitor:
+    """The whole service in one object; two of them can run in one process."""
+
+    def __init__(self, loaded: Loaded, rules: RuleSet, *, clock: Clock | None = None) -> None:
+        self.loaded = loaded
+        self.clock = clock or SystemClock()
+        self.supervisor = Supervisor()
+        self.engine = Engine(settings_for(loaded.settings, rules), rules)
+        self.store: Store | None = None
+        self.loop: Loop | None = None
+        self.trouble: str | None = "starting"
+        self.url = ""
+        self.token_path = Path()
+        self._data_dir = Path(loaded.endpoints.data_dir)
+        self._client = _client(loaded)
+        self._goods = GoodsFile(self._data_dir)
+        self._worker: OutboxWorker | None = None
+        self._traces: OtlpTraceSink | None = None
+        self._runner: web.AppRunner | None = None
+        self._listeners: list[Callable[[StreamEvent], None]] = []
+        self._facts: dict[str, str] = {}
+        self._signalled_s = 0.0
+        self._metrics = MetricsCollector(self.engine, self.clock, self)
+
+    # --- life -------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the socket and begin to rebuild the state; `wait_until_ready` for the rest."""
+        self.token_path = ensure_admin_token(self._data_dir, RandomIds().new_token)
+        listen = self.loaded.endpoints.listen
+        self._edge = Edge(self, self.clock, self._gate())
+        app = make_app(self._edge)
+        app.add_routes(page_routes(self))
+        self._runner = make_runner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, listen.host, listen.port)
+        await site.start()
+        port = self._runner.addresses[0][1]
+        host = f"[{listen.host}]" if ":" in listen.host else listen.host
+        self.url = f"http://{host}:{port}"
+        log.info("listening", extra=fields(url=self.url, admin_token=str(self.token_path)))
+        self.supervisor.spawn("boot", self._boot())
+
+    async def wait_until_ready(self) -> None:
+        """Return when the state is rebuilt; raise what made that impossible."""
+        while not (self.loop is not None and self.loop.is_ready):
+            if self.supervisor.failure is not None:
+                raise self.supervisor.failure
+            await asyncio.sleep(0.02)
+
+    async def stop(self) -> None:
+        """Stop in the order that loses nothing: no new work, last turn, then the rest."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self.loop is not None and self.supervisor.failure is None:
+            await self.loop.stop()
+        if self._traces is not None:
+            await self._traces.close()
+        await self.supervisor.stop()
+        await self._client.close()
+        await self._goods.close()
+        if self.store is not None:
+            await self.store.close()
+
+    async def _boot(self) -> None:
+        """Open the store and rebuild; a store in trouble is tried again, a taken one is not."""
+        while True:
+            try:
+                await self._open()
+            except FencedError:
+                raise
+            except StorageError as error:
+                self.trouble = str(error)
+                log.error("store_unusable", extra=fields(error=str(error), hint=error.hint))  # noqa: TRY400 - the message says all
+                await self._close_store()
+                await asyncio.sleep(RETRY_STORE_S)
+            else:
+                break
+        self.trouble = None
+        log.info("ready", extra=fields(orders=len(self.engine.shard.orders)))
+        await self._refresh_facts()
+
+    async def _open(self) -> None:
+        self.store = await open_sqlite(self._data_dir)
+        if self._needs_goods():
+            await self._goods.open()
+        endpoint = self.loaded.endpoints.telemetry.endpoint
+        if endpoint is not None and self.loaded.endpoints.telemetry.traces:
+            self._traces = OtlpTraceSink(self._client, self.clock, endpoint, self._data_dir)
+            self.supervisor.spawn("traces", self._traces.run())
+        loop = Loop(
+            self.store, self.clock, self.engine, owner=OWNER, traces=self._traces,
+            on_effects=self._nudge_worker, on_turn=self._publish,
+        )  # fmt: skip
+        await loop.start(self.supervisor)
+        self.loop = loop
+        self._worker = OutboxWorker(
+            self.store, loop, self._performer(), self.clock, self.supervisor
+        )
+        await self._worker.start()
+        keeper = Housekeeper(self.store, loop, self.clock, self.engine.settings)
+        self.supervisor.spawn("housekeeping", keeper.run())
+
+    async def _close_store(self) -> None:
+        if self.store is not None:
+            await self.store.close()
+            self.store = None
+
+    # --- Service: what the HTTP edge asks for -------------------------------------------------------
+
+    async def ingest(self, events: tuple[OrderEvent, ...]) -> tuple[str, ...]:
+        """Log and fold events; returns after they are synced."""
+        return await self._running().submit(events)
+
+    async def instruct(self, instruction: Instruction) -> str:
+        """Log and carry out a person's order; `accepted`."""
+        return (await self._running().submit((instruction,)))[0]
+
+    def sources(self) -> Mapping[str, SourceSettings]:
+        """Configured sources by name."""
+        return {source.name: source for source in self.engine.settings.sources}
+
+    def readiness(self) -> Readiness:
+        """Whether queries and ingest work, and the facts behind it."""
+        loop = self.loop
+        trouble = self.trouble or (loop.trouble if loop is not None else None)
+        facts = dict(self._facts)
+        if trouble is not None:
+            facts["trouble"] = trouble
+        facts["notes"] = "; ".join(self.notes())
+        is_ready = loop is not None and loop.is_ready and trouble is None
+        if is_ready:
+            facts["orders"] = str(len(self.engine.shard.orders))
+            facts["state_hash"] = self.engine.state_hash()
+        return Readiness(is_ready, facts)
+
+    def subscribe(self, listener: Callable[[StreamEvent], None]) -> Callable[[], None]:
+        """Call a listener with every stream event; returns how to stop that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def metrics(self) -> bytes:
+        """The exposition of `/metrics`."""
+        return self._metrics.render()
+
+    def now_ms(self) -> int:
+        """The clock's time."""
+        return self.clock.now_ms()
+
+    def notes(self) -> list[str]:
+        """What an operator must be told loudly."""
+        settings = self.engine.settings
+        notes = []
+        if not settings.default_receiver and not settings.webhooks:
+            notes.append("no receiver is configured: nobody would be told")
+        return notes
+
+    # --- reload -------------------------------------------------------------------------------------
+
+    async def reload(self, loaded: Loaded, rules: RuleSet) -> tuple[list[str], list[str]]:
+        """Take over a new configuration; returns (changed keys, keys that need a restart)."""
+        changed, restart = differences(self.loaded, loaded)
+        kept = msgspec.structs.replace(
+            loaded.endpoints,
+            listen=self.loaded.endpoints.listen,
+            data_dir=self.loaded.endpoints.data_dir,
+            telemetry=self.loaded.endpoints.telemetry,
+        )
+        settings = msgspec.structs.replace(loaded.settings, currency=self.loaded.settings.currency)
+        self.loaded = msgspec.structs.replace(loaded, settings=settings, endpoints=kept)
+        self.engine.configure(settings_for(settings, rules), rules)
+        old_client, self._client = self._client, _client(self.loaded)
+        if self._needs_goods():
+            await self._goods.open()
+        if self._worker is not None:
+            self._worker.performer = self._performer()
+        self._edge.gate = self._gate()
+        await old_client.close()
+        log.info("reloaded", extra=fields(changed=changed, needs_restart=restart))
+        return changed, restart
+
+    # --- RuntimeStats: what the metrics ask for -----------------------------------------------------
+
+    # --- parts --------------------------------------------------------------------------------------
+
+    def _running(self) -> Loop:
+        if self.loop is None or not self.loop.is_ready:
+            raise StorageError(f"not ready: {self.trouble or 'the state is being rebuilt'}")
+        return self.loop
+
+    def _gate(self) -> Gate:
+        endpoints = self.loaded.endpoints
+        return Gate(
+            endpoints.listen,
+            endpoints.keys,
+            read_token_sha256(self.token_path),
+            endpoints.allowed_hosts,
+        )
+
+    def _performer(self) -> OutsidePerformer:
+        endpoints = self.loaded.endpoints
+        vault = SealedVault(self._goods)
+        channels = build_channels(
+            self.engine.settings.channels,
+            endpoints.http_channels,
+            Parts(client=self._client, vault=vault, goods=self._goods),
+        )
+        return OutsidePerformer(self._client, endpoints, channels, vault, self.clock)
+
+    def _needs_goods(self) -> bool:
+        return any(one.kind in ("http", "stock") for one in self.loaded.settings.channels)
+
+    def _nudge_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.nudge()
+
+    async def _refresh_facts(self) -> None:
+        while self.store is not None:
+            try:
+                self._facts = await self.store.health()
+                if self.trouble is not None and self.loop is not None:
+                    self.trouble = self.loop.trouble
+            except StorageError as error:
+                self.trouble = str(error)
+            await asyncio.sleep(FACTS_EVERY_S)
+
+    def _publish(self, commands: Sequence[Command]) -> None:
+        """Tell open streams what a turn decided, and now and then that numbers moved."""
+        if not self._listeners:
+            return
+        for command in commands:
+            if isinstance(command, Decide):
+                kind = _STREAM_KINDS.get(type(command.decision))
+                if kind is not None:
+                    self._tell(StreamEvent(kind, msgspec.json.encode(command.decision)))
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._signalled_s >= SIGNAL_EVERY_S:
+            self._signalled_s = now_s
+            view = fleet.health(self.engine, None, 900_000, self.clock.now_ms())
+            self._tell(StreamEvent("signal", msgspec.json.encode({"health_index": view})))
+
+    def _tell(self, event: StreamEvent) -> None:
+        for listener in list(self._listeners):
+            listener(event)
+
+
+_STREAM_KINDS = {AlertMoved: "alert", SwitchDecided: "switch", CaseMoved: "takeover"}
+
+
+def settings_for(settings: Settings, rules: RuleSet) -> Settings:
+    """Keep judged orders in memory for as long as the longest window of the rules looks back."""
+    longest = max((_window_ms(rule) for rule in rules.rules), default=0)
+    return msgspec.structs.replace(
+        settings, signal_window_ms=max(settings.signal_window_ms, longest)
+    )
+
+
+def _window_ms(rule: Rule) -> int:
+    nodes = [rule.expr] if rule.resolve_when is None else [rule.expr, rule.resolve_when]
+    windows = [signal.window for node in nodes for signal in signals_in(node)]
+    return max((max(one.span_ms, one.max_ms) for one in windows if one is not None), default=0)
+
+
+def _client(loaded: Loaded) -> HttpClient:
+    endpoints = loaded.endpoints
+    return HttpClient(config_hosts=endpoints.config_hosts, allow_networks=endpoints.egress_allow)
