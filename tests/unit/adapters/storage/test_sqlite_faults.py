@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import apsw
 import pytest
@@ -17,7 +18,6 @@ from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.adapters.storage.sqlite_worker import JOBS_MAX
 from monitor.model.errors import StorageError
 from monitor.ports import Checkpoint, OutboxRow, Segment
-
 
 Open = Callable[[str], Awaitable[SqliteStore]]
 
@@ -52,8 +52,9 @@ class File(apsw.VFSFile):
         self._name = name.filename() if isinstance(name, apsw.URIFilename) else name
         super().__init__("unix", name, flags)
 
-    def excepthook(self, *_: object) -> None:
+    def excepthook(self, *_: object) -> bool:
         """Take the failures that SQLite has nobody to report to: they were asked for."""
+        return True
 
     def xWrite(self, chunk: Buffer, offset: int) -> None:  # noqa: N802 - SQLite's name
         self._disk.meet("write")
@@ -74,6 +75,13 @@ class Gate:
         connection = store._writer._connection
         assert connection is not None
         connection.set_commit_hook(self._wait)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """A test that fails must not leave the writer hanging."""
+        self.opened.set()
 
     def _wait(self) -> bool:
         self.reached.set()
@@ -125,13 +133,12 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 async def test_append_answers_only_after_its_commit(store: SqliteStore) -> None:
     """While the commit hangs there is no answer, and others do not see the segment."""
-    gate = Gate(store)
-    appending = asyncio.create_task(store.append(segment(b"x")))
-    assert await asyncio.to_thread(gate.reached.wait, 60)
-    await turn_the_loop()
-    assert not appending.done()
-    assert await bodies(store) == []
-    gate.opened.set()
+    with Gate(store) as gate:
+        appending = asyncio.create_task(store.append(segment(b"x")))
+        assert await asyncio.to_thread(gate.reached.wait, 60)
+        await turn_the_loop()
+        assert not appending.done()
+        assert await bodies(store) == []
     assert await appending == 1
     assert await bodies(store) == [b"x"]
 
@@ -142,26 +149,25 @@ async def test_claim_answers_only_after_its_mark_is_committed(store: SqliteStore
     assert lease is not None
     row = OutboxRow("k", "shop", b"", 0, is_repeatable=False)
     await store.commit(lease, Checkpoint(cursor=1, outbox=(row,)))
-    gate = Gate(store)
-    claiming = asyncio.create_task(store.claim(0, 1, 10))
-    assert await asyncio.to_thread(gate.reached.wait, 60)
-    await turn_the_loop()
-    assert not claiming.done()
-    gate.opened.set()
+    with Gate(store) as gate:
+        claiming = asyncio.create_task(store.claim(0, 1, 10))
+        assert await asyncio.to_thread(gate.reached.wait, 60)
+        await turn_the_loop()
+        assert not claiming.done()
     assert await claiming == [row]
 
 
 async def test_full_queue_refuses_and_reads_go_on(store: SqliteStore) -> None:
     """With so many writes waiting the next is refused; once the disk answers all are kept."""
-    gate = Gate(store)
-    waiting = [asyncio.create_task(store.append(segment(b"x"))) for _ in range(JOBS_MAX)]
-    assert await asyncio.to_thread(gate.reached.wait, 60)
-    await turn_the_loop()
-    with pytest.raises(StorageError) as refusal:
-        await store.append(segment(b"one too many"))
-    assert refusal.value.code == "storage_busy"
-    assert await store.depth() == {}
-    gate.opened.set()
+    with Gate(store) as gate:
+        waiting = [asyncio.create_task(store.append(segment(b"x"))) for _ in range(JOBS_MAX)]
+        assert await asyncio.to_thread(gate.reached.wait, 60)
+        await turn_the_loop()
+        async with asyncio.timeout(10):
+            with pytest.raises(StorageError) as refusal:
+                await store.append(segment(b"one too many"))
+            assert refusal.value.code == "storage_busy"
+            assert await store.depth() == {}
     assert await asyncio.gather(*waiting) == list(range(1, JOBS_MAX + 1))
 
 
