@@ -1,0 +1,89 @@
+"""The vault: what attempts obtained, sealed until the one hand-over, or locked away for ever."""
+
+from __future__ import annotations
+
+import apsw
+
+from monitor.adapters.goods_file import GoodsFile
+from monitor.adapters.goods_key import Sealer
+from monitor.model.errors import NotFoundError, StorageError
+
+
+class SealedVault:
+    """Keeps `channels.base.Vault` in `goods.db`; says nothing about goods but a keyed digest."""
+
+    def __init__(self, file: GoodsFile) -> None:
+        self._file = file
+
+    async def store(self, attempt_ref: str, goods: list[str]) -> str:
+        """Make the goods durable and return their digest; the same goods again change nothing.
+
+        Raises: StorageError; also if the attempt already has other goods (code `goods_differ`).
+        """
+        return await self._file.run(
+            lambda connection, sealer: store_goods(connection, sealer, attempt_ref, goods)
+        )
+
+    async def goods(self, attempt_ref: str) -> list[str]:
+        """Return the goods for the hand-over; units of the local pool count as sold from here on.
+
+        Raises: NotFoundError if there are none or they are locked away, StorageError.
+        """
+
+        def job(connection: apsw.Connection, sealer: Sealer) -> list[str] | None:
+            if is_closed(connection, attempt_ref):
+                return None
+            sealed = connection.execute(
+                "SELECT sealed FROM goods WHERE attempt_ref = ?", (attempt_ref,)
+            ).get
+            if sealed is None:
+                return None
+            # What has left us once may have been seen, whatever becomes of the hand-over.
+            connection.execute(
+                "UPDATE unit SET state = 'sold' WHERE attempt_ref = ? AND state = 'reserved'",
+                (attempt_ref,),
+            )
+            return sealer.open(attempt_ref, sealed)
+
+        found = await self._file.run(job)
+        if found is None:
+            raise NotFoundError(f"no goods to hand over for attempt {attempt_ref}")
+        return found
+
+    async def quarantine(self, attempt_ref: str) -> None:
+        """Lock the attempt's goods away, also those that arrive later; harmless to repeat."""
+        await self._file.run(lambda connection, _sealer: close_attempt(connection, attempt_ref))
+
+
+def store_goods(
+    connection: apsw.Connection, sealer: Sealer, attempt_ref: str, goods: list[str]
+) -> str:
+    """Seal the goods of an attempt inside a running transaction and return their digest."""
+    digest = sealer.digest(goods)
+    known = connection.execute("SELECT digest FROM goods WHERE attempt_ref = ?", (attempt_ref,)).get
+    if known is None:
+        connection.execute(
+            "INSERT INTO goods VALUES (?, ?, ?)",
+            (attempt_ref, digest, sealer.seal(attempt_ref, goods)),
+        )
+    elif known != digest:
+        raise StorageError(
+            f"attempt {attempt_ref} has goods already, and now others",
+            code="goods_differ",
+            hint="the channel answered one attempt twice with different goods; ask the supplier",
+        )
+    return digest
+
+
+def close_attempt(connection: apsw.Connection, attempt_ref: str) -> None:
+    """Bar an attempt from handing out anything, inside a running transaction."""
+    connection.execute("INSERT OR IGNORE INTO closed VALUES (?)", (attempt_ref,))
+    connection.execute(
+        "UPDATE unit SET state = 'quarantined' WHERE attempt_ref = ?", (attempt_ref,)
+    )
+
+
+def is_closed(connection: apsw.Connection, attempt_ref: str) -> bool:
+    """Whether the attempt may hand out nothing any more."""
+    row = connection.execute("SELECT 1 FROM closed WHERE attempt_ref = ?", (attempt_ref,)).get
+    return row is not None
