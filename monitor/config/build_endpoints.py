@@ -13,7 +13,7 @@ from monitor.config.schema import Document
 from monitor.config.schema_channels import Channel, Request
 from monitor.config.schema_outlets import DingTalk, PlainWebhook, Webhook
 from monitor.config.secret_files import SecretReader
-from monitor.config.values import host_port
+from monitor.config.values import host_port, split_url
 from monitor.config.yaml_lines import YamlPath
 from monitor.model.endpoints import (
     AnswerRule,
@@ -56,12 +56,18 @@ def build_endpoints(
         http_channels=builder.http_channels(),
         keys=builder.keys(),
         egress_allow=tuple(document.egress.allow),
-        allowed_hosts=tuple(document.allowed_hosts),
+        allowed_hosts=_allowed_hosts(document),
         telemetry=Telemetry(otlp.endpoint, traces=otlp.traces) if otlp else Telemetry(),
     )
     urls = [*builder.urls, *([otlp.endpoint] if otlp else [])]
     hosts = dict.fromkeys(host_port(url) for url in urls)
     return msgspec.structs.replace(endpoints, config_hosts=tuple(hosts))
+
+
+def _allowed_hosts(document: Document) -> tuple[str, ...]:
+    """The configured names, and the one in the links we hand out."""
+    own = (split_url(document.public_url).hostname,) if document.public_url else ()
+    return tuple(dict.fromkeys(host for host in (*document.allowed_hosts, *own) if host))
 
 
 class _Builder:

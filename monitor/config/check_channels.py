@@ -119,8 +119,6 @@ def _check_sign(sign: Sign, at: YamlPath, report: Report) -> None:
     if sign.secret is None and sign.secret_file is None and not report.lacks(at, "secret"):
         message = f"{report.name(at)} of kind {sign.kind} needs secret_file"
         report.error_missing(at, "secret_file", message)
-    if sign.kind == "hmac_sha256" and sign.header is None:
-        report.error_missing(at, "header", f"{report.name(at)} of kind {sign.kind} needs header")
     if sign.header is not None and sign.kind not in _SIGNS_WITH_HEADER:
         where = (*at, "header")
         report.error(where, f"{report.name(where)} has no meaning for kind {sign.kind}")

@@ -218,6 +218,7 @@ def test_public_url_of_all_addresses_is_one_that_can_be_opened(tmp_path: Path) -
     assert loaded.settings.public_url == "http://127.0.0.1:80"
     loaded = load_text(tmp_path, text + "public_url: https://monitor.example\n")
     assert loaded.settings.public_url == "https://monitor.example"
+    assert loaded.endpoints.allowed_hosts == ("monitor.example",)
 
 
 def test_references_are_replaced_inside_text_and_read_as_numbers(tmp_path: Path) -> None:

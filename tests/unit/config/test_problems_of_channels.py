@@ -173,12 +173,9 @@ CASES: list[tuple[str, tuple[str, ...], list[str]]] = [
         ["6:25 channels[1].errors.e.retry must be same, other or never; did you mean 'never'?"],
     ),
     (
-        "signature without secret and header",
+        "signature without secret",
         (SUBMIT, ANSWER, "sign: {kind: hmac_sha256}"),
-        [
-            "6:11 channels[1].sign of kind hmac_sha256 needs secret_file",
-            "6:11 channels[1].sign of kind hmac_sha256 needs header",
-        ],
+        ["6:11 channels[1].sign of kind hmac_sha256 needs secret_file"],
     ),
     (
         "secret without signature",

@@ -36,7 +36,7 @@ def test_same_file_differs_in_nothing(tmp_path: Path, before: Loaded) -> None:
         ("channels: [{name: auto}]", ["channels"], []),
         ("fallback: {mode: advise}", ["fallback"], []),
         ("retention: {events: 7d}", ["retention"], []),
-        ("public_url: http://m", ["public_url"], []),
+        ("public_url: http://m", ["public_url", "allowed_hosts"], []),
         ("allowed_hosts: [m]", ["allowed_hosts"], []),
         ("egress: {allow: [10.0.0.0/8]}", ["egress"], []),
         ("notify: {receivers: [{name: ops}], route: {receiver: ops}}", ["notify"], []),
