@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monitor.model.errors import StorageError
-from monitor.ports import Checkpoint, OutboxRow, Store
+from monitor.ports import AggregateRow, Checkpoint, OrderRow, OutboxRow, Store
 from tests.contracts.storage_contract import Bench, owned, segment
 
 
@@ -200,3 +200,26 @@ class StoreContract:
         with pytest.raises(StorageError) as refusal:
             await store.append(segment(b"refused"))
         assert (await store.health())["last_error"] == str(refusal.value)
+
+    async def test_crash_is_a_fork(self, bench: Bench, store: Store) -> None:
+        """What the crashed store does afterwards is unseen by its successor, and the reverse."""
+        lease = await owned(store)
+        first, second = effect("first"), effect("second")
+        await store.commit(lease, Checkpoint(cursor=1, outbox=(first,)))
+        revived = await bench.crash(store)
+        late = Checkpoint(
+            cursor=2,
+            decisions=segment(b"late"),
+            orders=(OrderRow("o1", 1, b""),),
+            outbox=(second,),
+            aggregates=(AggregateRow(0, "main", "s", {1: 1}, 1),),
+        )
+        await store.commit(lease, late)
+        await owned(store)
+        assert await claimed(store, 0) == ["first", "second"]
+        assert await revived.read(0) == []
+        assert await revived.closed_ids() == []
+        assert (await revived.merge(0)).never == 0
+        await revived.commit(lease, Checkpoint(cursor=3))
+        assert await claimed(revived, 0) == ["first"]
+        assert (await store.load()).cursor == 2
