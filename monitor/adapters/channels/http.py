@@ -14,12 +14,11 @@ An `idempotent` channel without `query` is asked by sending the submit again. Su
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
-from monitor.adapters.channels.base import Vault
 from monitor.adapters.http_client import HttpAnswer, HttpClient
 from monitor.adapters.signing import bearer, hmac_sha256_hex, md5_sorted, webhook_headers
 from monitor.adapters.supplier_answer import Finding, read_answer
@@ -32,10 +31,22 @@ from monitor.model.records import AttemptAnswered
 SIGN_FIELD = "sign"
 
 
+class Keeper(Protocol):
+    """The part of `channels.base.Vault` that takes goods in; a channel never takes them out."""
+
+    async def store(self, attempt_ref: str, goods: list[str]) -> str:
+        """Make the goods durable and return their digest; raises StorageError."""
+        ...
+
+    async def quarantine(self, attempt_ref: str) -> None:
+        """Lock the attempt's goods away for ever."""
+        ...
+
+
 class HttpSupplier:
     """Speaks with one supplier; keeps `DeliveryChannel`."""
 
-    def __init__(self, channel: HttpChannel, client: HttpClient, vault: Vault) -> None:
+    def __init__(self, channel: HttpChannel, client: HttpClient, vault: Keeper) -> None:
         self._channel = channel
         self._client = client
         self._vault = vault

@@ -198,6 +198,15 @@ def test_refused_hand_over_is_repeated_with_the_same_goods_when_a_person_says_so
     assert story.submitted_to() == ["asked"]
 
 
+def test_refused_hand_over_is_not_repeated_after_the_claim_ended() -> None:
+    """The shop is free to deliver itself by then: a person settles it."""
+    story = story_in("handing_over")
+    story.hand_over("refused")
+    story.now_ms = story.case.claim_expires_ms
+    assert story.person("not_delivered") == []
+    assert story.case.escalated_reason == "claim_expired"
+
+
 def test_delivery_reported_under_our_name_is_no_contradiction() -> None:
     """While handing over it is our own; for an escalated case it closes it."""
     story = story_in("handing_over")
