@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import apsw
 
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.goods_key import Sealer
-from monitor.model.errors import NotFoundError, StorageError
+from monitor.model.errors import NotFoundError, StorageError, Transient
 
 
 class SealedVault:
@@ -27,7 +30,8 @@ class SealedVault:
     async def goods(self, attempt_ref: str) -> list[str]:
         """Return the goods for the hand-over; units of the local pool count as sold from here on.
 
-        Raises: NotFoundError if there are none or they are locked away, StorageError.
+        Raises: NotFoundError if there are none or they are locked away, Transient while the file
+        cannot be read: the hand-over is repeated until it can.
         """
 
         def job(connection: apsw.Connection, sealer: Sealer) -> list[str] | None:
@@ -45,14 +49,28 @@ class SealedVault:
             )
             return sealer.open(attempt_ref, sealed)
 
-        found = await self._file.run(job)
+        with repeat_later():
+            found = await self._file.run(job)
         if found is None:
             raise NotFoundError(f"no goods to hand over for attempt {attempt_ref}")
         return found
 
     async def quarantine(self, attempt_ref: str) -> None:
-        """Lock the attempt's goods away, also those that arrive later; harmless to repeat."""
-        await self._file.run(lambda connection, _sealer: close_attempt(connection, attempt_ref))
+        """Lock the attempt's goods away, also those that arrive later; harmless to repeat.
+
+        Raises: Transient while the file cannot be written.
+        """
+        with repeat_later():
+            await self._file.run(lambda connection, _sealer: close_attempt(connection, attempt_ref))
+
+
+@contextmanager
+def repeat_later() -> Iterator[None]:
+    """Make a failing file a reason to repeat the effect: nothing has left us."""
+    try:
+        yield
+    except StorageError as error:
+        raise Transient(f"{error}; {error.hint}") from error
 
 
 def store_goods(

@@ -14,7 +14,7 @@ import msgspec
 
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.goods_key import Sealer
-from monitor.adapters.vault import close_attempt, is_closed, store_goods
+from monitor.adapters.vault import close_attempt, is_closed, repeat_later, store_goods
 from monitor.model.effects import Quarantine, Query, Submit
 from monitor.model.errors import StorageError
 from monitor.model.records import AttemptAnswered
@@ -72,10 +72,11 @@ class StockChannel:
         return _delivered(answer, goods, digest)
 
     async def quarantine(self, effect: Quarantine, now_ms: int) -> None:  # noqa: ARG002 - the port's
-        """Lock the attempt's units away for ever."""
-        await self._file.run(
-            lambda connection, _sealer: close_attempt(connection, effect.attempt_ref)
-        )
+        """Lock the attempt's units away for ever; raises Transient while the file cannot be written."""
+        with repeat_later():
+            await self._file.run(
+                lambda connection, _sealer: close_attempt(connection, effect.attempt_ref)
+            )
 
 
 async def import_units(file: GoodsFile, lines: Iterable[str], sku: str) -> ImportReport:

@@ -7,7 +7,7 @@ import pytest
 
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.vault import SealedVault
-from monitor.model.errors import NotFoundError, StorageError
+from monitor.model.errors import NotFoundError, StorageError, Transient
 
 
 async def filled(folder: Path) -> str:
@@ -21,7 +21,11 @@ async def filled(folder: Path) -> str:
 async def refusal(folder: Path) -> StorageError:
     file = GoodsFile(folder)
     with pytest.raises(StorageError) as caught:
+        await file.open()
+    with pytest.raises(Transient):
         await SealedVault(file).goods("att_1")
+    with pytest.raises(Transient):
+        await SealedVault(file).quarantine("att_1")
     await file.close()
     return caught.value
 
@@ -116,9 +120,9 @@ async def test_goods_moved_to_another_attempt_cannot_be_opened(tmp_path: Path) -
     await filled(tmp_path)
     file = GoodsFile(tmp_path)
     await file.run(lambda db, _: db.execute("UPDATE goods SET attempt_ref = 'att_9'"))
-    with pytest.raises(StorageError) as caught:
+    with pytest.raises(Transient) as caught:
         await SealedVault(file).goods("att_9")
-    assert caught.value.code == "goods_damaged"
+    assert "changed or moved" in str(caught.value)
     await file.close()
 
 
