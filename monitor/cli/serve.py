@@ -1,0 +1,89 @@
+"""Run the service.
+
+Without --config it starts on embedded defaults: http://127.0.0.1:8080, ./data, and it only watches
+and tells. SIGHUP reloads configuration and rules; a bad file keeps the old one. SIGTERM stops.
+
+examples:
+  delivery-monitor serve
+  delivery-monitor serve --config monitor.yaml --rules rules/
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+from pathlib import Path
+
+from monitor.adapters.telemetry.logs import configure, fields
+from monitor.app import Monitor
+from monitor.config.load import Loaded, load
+from monitor.config.rules_file import load_rules, load_shipped
+from monitor.model.errors import ConfigError, MonitorError
+from monitor.model.rules import RuleSet
+
+log = logging.getLogger("monitor.serve")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--config", type=Path, metavar="F", help="monitor.yaml")
+    parser.add_argument("--rules", type=Path, action="append", metavar="P", default=[],
+                        help="rule file or folder (default: the shipped rules)")  # fmt: skip
+    parser.add_argument("--data-dir", metavar="D", help="where the state is kept")
+    parser.add_argument("--listen", metavar="H:P", help="address, e.g. 127.0.0.1:8080")
+    parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING"])
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until told to stop; 0 on SIGTERM."""
+    configure(options.log_level)
+    return asyncio.run(_serve(options))
+
+
+def read(options: argparse.Namespace) -> tuple[Loaded, RuleSet]:
+    """Read configuration and rules as the options say."""
+    loaded = load(options.config, data_dir=options.data_dir, listen=options.listen)
+    rules = load_rules(options.rules) if options.rules else load_shipped()
+    return loaded, rules
+
+
+async def _serve(options: argparse.Namespace) -> int:
+    loaded, rules = read(options)
+    for warning in loaded.warnings:
+        log.warning("config_warning", extra=fields(problem=str(warning)))
+    monitor = Monitor(loaded, rules, reread=lambda: read(options))
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping.set)
+    loop.add_signal_handler(
+        signal.SIGHUP, lambda: monitor.supervisor.spawn("reload", _reload(monitor))
+    )
+    await monitor.start()
+    for note in monitor.notes():
+        log.warning("note", extra=fields(note=note))
+    await _until(stopping, monitor.supervisor.failed)
+    failure = monitor.supervisor.failure
+    await monitor.stop()
+    if failure is None:
+        return 0
+    if isinstance(failure, MonitorError):
+        raise failure
+    raise MonitorError("a part of the service failed; see the log", code="bug") from failure
+
+
+async def _reload(monitor: Monitor) -> None:
+    try:
+        await monitor.reload()
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("reload_refused", extra=fields(problem=str(problem)))  # noqa: TRY400
+
+
+async def _until(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]  # noqa: TID251 - ends here
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
