@@ -266,7 +266,12 @@ class Shard:
             if order_id in self._dirty:  # not stored yet; ask again in a while
                 self._evictions.schedule(order_id, now_ms + MINUTE_MS)
                 continue
-            order = self.orders.pop(order_id)
+            order = self.orders[order_id]
+            is_unjudged = order.is_open and order.breach_ms is None
+            if is_unjudged and self._held_until_ms(order, now_ms) is None:
+                self._evictions.schedule(order_id, now_ms + DAY_MS)  # until its source is back
+                continue
+            del self.orders[order_id]
             if order.facts.done_ms is None:
                 self._dormant.append(order)
             self._agenda.schedule(order_id, None)
