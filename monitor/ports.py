@@ -108,10 +108,12 @@ class Checkpoint(msgspec.Struct, frozen=True):
     """Everything one turn of the loop changes, written in one transaction.
 
     `cursor` is the position of the last `entries` segment folded. `decisions` follows it in the
-    log. `done` and `cancelled` are outbox keys. `snapshot` replaces the previous one.
+    log. `done` and `cancelled` are outbox keys. `snapshot` replaces the previous one and stands for
+    the log up to `position`, and for the decisions of this very checkpoint.
     """
 
     cursor: int
+    position: int = 0
     decisions: Segment | None = None
     orders: tuple[OrderRow, ...] = ()
     outbox: tuple[OutboxRow, ...] = ()

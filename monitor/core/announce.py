@@ -13,12 +13,12 @@ import msgspec
 
 from monitor.core.alerting import messages
 from monitor.core.alerting.messages import Message
-from monitor.core.alerting.template import format_value, render
+from monitor.core.alerting.template import alert_values, render
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.effects import CallWebhook, Effect, Notify, SwitchChannel
 from monitor.model.ids import derived_id
 from monitor.model.records import AlertMoved, SwitchAnswered, SwitchDecided
-from monitor.model.rules import SIGNALS, Rule
+from monitor.model.rules import Rule
 from monitor.model.settings import Settings
 from monitor.model.takeovers import TakeoverCase
 from monitor.model.times import format_rfc3339
@@ -70,13 +70,7 @@ def alert_payload(
 ) -> dict[str, Any]:
     """The `data` of `alert.firing` and `alert.resolved`."""
     found = alert.evidence
-    values: dict[str, str | float | int] = dict(alert.labels)
-    unit = SIGNALS.get(found.signal, "count")
-    if found.value is not None:
-        values["value"] = format_value(found.value, unit)
-    if found.limit is not None:
-        values["limit"] = format_value(found.limit, unit)
-    values |= {"count": found.k or 0, "total": found.n or 0, "alert": alert.rule}
+    values = alert_values(alert)
     annotations = {name: render(text, values) for name, text in rule.annotations}
     in_language = annotations.get("summary_zh") if language.startswith("zh") else None
     return {

@@ -74,7 +74,9 @@ class Control:
 
     def evaluate(self, view: View) -> Iterable[AlertMoved | SwitchDecided]:
         """Evaluate what is due; each yielded decision is applied before the next is made."""
-        reader = SignalReader(view.rows, view.channels, view.sources, view.now_ms)
+        reader = SignalReader(
+            view.rows, view.channels, view.sources, view.now_ms, self.settings.health_anchors
+        )
         for rule in self.rules.rules:
             if self._next_evaluation_ms.get(rule.alert, 0) > view.now_ms:
                 continue

@@ -124,15 +124,7 @@ class Quarantine(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k",
 
 
 Effect = (
-    Notify
-    | CallWebhook
-    | SwitchChannel
-    | Claim
-    | Submit
-    | Query
-    | HandOver
-    | Release
-    | Quarantine
+    Notify | CallWebhook | SwitchChannel | Claim | Submit | Query | HandOver | Release | Quarantine
 )
 
 # When an outcome is unknown (timeout, reset, 5xx, crash): repeat the effect, or report and ask?

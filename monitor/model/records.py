@@ -100,7 +100,9 @@ class EffectClosed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t
 # --- orders of people -----------------------------------------------------------------------------
 
 
-class SwitchOrdered(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="op_switch"):
+class SwitchOrdered(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="op_switch"
+):
     """A person sets the weights of a scope."""
 
     scope: str

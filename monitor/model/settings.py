@@ -112,5 +112,10 @@ class Settings(msgspec.Struct, frozen=True):
     slow_floor_ms: int = 30 * SECOND_MS
     slow_unlearned_ms: int = 60 * SECOND_MS
     breaker_every_ms: int = 5 * SECOND_MS
+    health_anchors: tuple[tuple[int, float], tuple[int, float], tuple[int, float]] = (
+        (MINUTE_MS, 0.0),
+        (5 * MINUTE_MS, 0.5),
+        (30 * MINUTE_MS, 1.0),
+    )
     evaluation_floor_ms: int = 0  # replay of years evaluates rules no more often than this
     public_url: str = "http://127.0.0.1:8080"

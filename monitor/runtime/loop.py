@@ -90,6 +90,7 @@ class Loop:
         self._changed = asyncio.Event()
         self._wake_ms = 0
         self._cursor = 0
+        self._position = 0
         self._unsaved: Checkpoint | None = None
         self._saved_ms = 0
         self._snapshot_ms = 0
@@ -106,7 +107,7 @@ class Loop:
         if self._lease is None:
             raise FencedError("the data directory is in use by another delivery-monitor")
         recovered = await recover(self._store, self.engine, self._known, now_ms)
-        self._cursor = recovered.cursor
+        self._cursor, self._position = recovered.cursor, recovered.position
         self._snapshot_ms = self._saved_ms = now_ms
         for position, entries in recovered.undecided:
             await self._known.bring_back(self._store, self.engine, entries, now_ms)
@@ -205,7 +206,7 @@ class Loop:
         now_ms = self._clock.now_ms()
         commands = self.engine.handle(Batch(entries) if entries else Tick(), now_ms)
         if position is not None:
-            self._cursor = position
+            self._cursor = self._position = position
         _answer(requests, commands)
         is_eventful = any(isinstance(one, (Decide, Perform, Cancel)) for one in commands)
         done = _closed_effects(entries)
@@ -246,6 +247,7 @@ class Loop:
             self._snapshot_ms = now_ms
         return Checkpoint(
             cursor=self._cursor,
+            position=self._position,
             decisions=_segment("decisions", decisions) if decisions else None,
             orders=rows,
             outbox=effects,
@@ -278,6 +280,7 @@ class Loop:
             return False
         self._unsaved = None
         self.trouble = None
+        self._position = position
         if chosen.snapshot is not None:
             self.snapshot_position = position
         if chosen.outbox:

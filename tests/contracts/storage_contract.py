@@ -169,7 +169,7 @@ class StateStoreContract:
             ),
         )
         revived = await bench.crash(store)
-        assert await revived.load() == Restart(b"state", folded, folded)
+        assert await revived.load() == Restart(b"state", end, folded)
         assert [each.segment.kind for each in await revived.read(0)] == ["entries", "decisions"]
         assert (await revived.read(folded))[0].position == end
         assert await revived.lookup(["o1"]) == {"o1": order}
@@ -186,6 +186,13 @@ class StateStoreContract:
         decided = await store.commit(lease, Checkpoint(cursor=first, decisions=segment(b"c")))
         assert decided > later
         assert [each.position for each in await store.read(later)] == [decided]
+
+    async def test_snapshot_stands_for_decisions_logged_before_it(self, store: Store) -> None:
+        """They would be taken in twice otherwise: they lie behind the cursor of their entries."""
+        lease = await owned(store)
+        decided = await store.commit(lease, Checkpoint(cursor=0, decisions=segment(b"c")))
+        await store.commit(lease, Checkpoint(cursor=0, position=decided, snapshot=b"all"))
+        assert await store.load() == Restart(b"all", decided, 0)
 
     async def test_snapshot_stays_at_its_cursor_while_the_cursor_moves(self, store: Store) -> None:
         """A checkpoint without a snapshot moves the cursor only; a new snapshot replaces the old."""
@@ -251,7 +258,8 @@ class StateStoreContract:
             assert await witness.depth() == {"chat": 1}
             assert (await witness.merge(0)).delivered == {}
         await store.commit(lease, second)
-        assert await store.load() == Restart(b"two", 2, 2)
+        decided = (await store.read(0))[-1].position
+        assert await store.load() == Restart(b"two", decided, 2)
         assert [row.key for row in await store.claim(0, 10, 1)] == ["k1"]
 
     async def test_older_epoch_is_fenced_and_writes_nothing(self, store: Store) -> None:

@@ -153,14 +153,15 @@ class MemoryStore:
             raise FencedError(
                 f"lease {lease.name!r} moved on to epoch {epoch}; ours is {lease.epoch}"
             )
+        position = max(checkpoint.cursor, checkpoint.position)
         if checkpoint.decisions is not None:
-            self._append(durable, checkpoint.decisions)
+            position = self._append(durable, checkpoint.decisions)
         durable.orders.update((row.order_id, row) for row in checkpoint.orders)
         self._queue(durable, checkpoint)
         durable.aggregates.update(
             ((row.hour_ms, row.channel, row.sku), row) for row in checkpoint.aggregates
         )
-        durable.restart = _moved(durable.restart, checkpoint)
+        durable.restart = _moved(durable.restart, checkpoint, position)
         return durable.head
 
     async def purge(self, closed_before_ms: int) -> int:
@@ -336,7 +337,7 @@ def _position(stored: StoredSegment) -> int:
     return stored.position
 
 
-def _moved(restart: Restart, checkpoint: Checkpoint) -> Restart:
+def _moved(restart: Restart, checkpoint: Checkpoint, position: int) -> Restart:
     if checkpoint.snapshot is None:
         return msgspec.structs.replace(restart, cursor=checkpoint.cursor)
-    return Restart(checkpoint.snapshot, checkpoint.cursor, checkpoint.cursor)
+    return Restart(checkpoint.snapshot, position, checkpoint.cursor)

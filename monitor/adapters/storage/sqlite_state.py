@@ -20,7 +20,7 @@ _BUCKETS = msgspec.msgpack.Decoder(dict[int, int])
 
 
 def load(connection: apsw.Connection) -> Restart:
-    """The snapshot, the cursor it was taken at and the newest cursor.
+    """The snapshot, the log position it stands for and the newest cursor.
 
     Raises: StorageError when the snapshot is damaged.
     """
@@ -82,8 +82,9 @@ def commit(connection: apsw.Connection, lease: Lease, checkpoint: Checkpoint) ->
         raise FencedError(
             f"lease {lease.name!r} moved on to epoch {epoch or 0}; ours is {lease.epoch}"
         )
+    position = max(checkpoint.cursor, checkpoint.position)
     if checkpoint.decisions is not None:
-        sqlite_log.append(connection, checkpoint.decisions)
+        position = sqlite_log.append(connection, checkpoint.decisions)
     connection.execute("UPDATE meta SET cursor = ?", (checkpoint.cursor,))
     connection.executemany(
         "INSERT INTO orders (order_id, closed_ms, body) VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
@@ -97,7 +98,7 @@ def commit(connection: apsw.Connection, lease: Lease, checkpoint: Checkpoint) ->
     if checkpoint.snapshot is not None:
         connection.execute(
             "REPLACE INTO snapshots (id, position, crc32, body) VALUES (1, ?, ?, ?)",
-            (checkpoint.cursor, zlib.crc32(checkpoint.snapshot), checkpoint.snapshot),
+            (position, zlib.crc32(checkpoint.snapshot), checkpoint.snapshot),
         )
     return sqlite_log.head(connection)
 

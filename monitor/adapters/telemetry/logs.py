@@ -19,7 +19,8 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 OURS = "monitor"
 TEXT_LEN_MAX = 2_000  # of one value; outside strings end up here
 
-_ATTRIBUTE = "monitor_fields"
+# Parts below the adapters write `extra={"fields": …}` themselves.
+_ATTRIBUTE = "fields"
 _RESERVED = ("time", "level", "logger", "event", "exception")
 # C0, DEL, C1 and the line separators: a value must not start a line or drive the terminal.
 _CONTROLS = {

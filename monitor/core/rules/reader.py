@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from monitor.core.rules.evaluate import Reading, matches
-from monitor.core.signals.health import HealthSums, health_from_sums
+from monitor.core.signals.health import ANCHORS, Anchors, HealthSums, health_from_sums
 from monitor.core.signals.observation import Observation
 from monitor.core.signals.scope import Counts, Scope
 from monitor.model.rules import QUANTILES, SOURCE_SIGNALS, Matcher, Window
@@ -38,8 +38,10 @@ class SignalReader:
         channels: Sequence[str],
         sources: Sequence[SourceView],
         now_ms: int,
+        anchors: Anchors = ANCHORS,
     ) -> None:
         self._rows = rows
+        self._anchors = anchors
         self._channels = channels
         self._sources = sources
         self.now_ms = now_ms
@@ -103,7 +105,7 @@ class SignalReader:
         if signal == "consecutive_late":
             streak = scope.consecutive(good=False)
             return _reading(float(streak), streak, is_empty_ok=True)
-        sums: HealthSums = scope.health(scope.since_ms(window or HEALTH_WINDOW))
+        sums: HealthSums = scope.health(scope.since_ms(window or HEALTH_WINDOW), self._anchors)
         index = health_from_sums(sums)
         return _reading(index.value, index.n)
 

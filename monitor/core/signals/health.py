@@ -16,11 +16,12 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from monitor.core.signals.arrays import FloatArray, IntArray, read_only
+from monitor.core.signals.arrays import FloatArray, IntArray
 from monitor.core.signals.evidence import wilson_interval
 
-ANCHORS: tuple[tuple[int, float], ...] = ((60_000, 0.0), (300_000, 0.5), (1_800_000, 1.0))
-"""(age in ms, loss)."""
+Anchors = tuple[tuple[int, float], tuple[int, float], tuple[int, float]]
+ANCHORS: Anchors = ((60_000, 0.0), (300_000, 0.5), (1_800_000, 1.0))
+"""(age in ms, loss): from the first on orders in flight weigh, the others border L2 and L3."""
 
 COMPONENTS = (
     "late_delivered_l1",
@@ -39,9 +40,6 @@ UNITS = 1_000_000_000
 
 State = Literal["ok", "low_data", "idle", "undecided"]
 
-_FIRST_MS, _L2_MS, _L3_MS = (age_ms for age_ms, _ in ANCHORS)
-_LOG_AGES: FloatArray = read_only(np.log(np.array([age for age, _ in ANCHORS], dtype=np.float64)))
-_LOSSES: FloatArray = read_only(np.array([loss for _, loss in ANCHORS], dtype=np.float64))
 _ENOUGH = 5
 
 
@@ -78,10 +76,11 @@ class HealthIndex(msgspec.Struct, frozen=True):
     band: tuple[float, float] | None
 
 
-def loss(age_ms: IntArray) -> FloatArray:
+def loss(age_ms: IntArray, anchors: Anchors = ANCHORS) -> FloatArray:
     """Loss in 0..1 of an order delivered at, or waiting since, each age; int64[n] → float64[n]."""
-    inside = np.clip(np.asarray(age_ms, dtype=np.float64), ANCHORS[0][0], ANCHORS[-1][0])
-    return np.interp(np.log(inside), _LOG_AGES, _LOSSES)
+    ages, losses = zip(*anchors, strict=True)
+    inside = np.clip(np.asarray(age_ms, dtype=np.float64), ages[0], ages[-1])
+    return np.interp(np.log(inside), np.log(ages), losses)
 
 
 def health_sums(
@@ -90,6 +89,7 @@ def health_sums(
     n_failed: int,
     n_refunded: int,
     n_cancelled: int,
+    anchors: Anchors = ANCHORS,
 ) -> HealthSums:
     """Losses of one shard or scope.
 
@@ -98,10 +98,10 @@ def health_sums(
     """
     delivered = np.asarray(delivered_delays_ms, dtype=np.int64)
     waiting = np.asarray(open_ages_ms, dtype=np.int64)
-    decided = waiting[waiting >= _FIRST_MS]
+    decided = waiting[waiting >= anchors[0][0]]
     failed, refunded, cancelled = (max(0, count) for count in (n_failed, n_refunded, n_cancelled))
-    late = _loss_by_tier(delivered)
-    pending = _loss_by_tier(decided)
+    late = _loss_by_tier(delivered, anchors)
+    pending = _loss_by_tier(decided, anchors)
     return HealthSums(
         late_delivered_l1=late[0],
         late_delivered_l2=late[1],
@@ -155,10 +155,10 @@ def health_index(
     )
 
 
-def _loss_by_tier(ages_ms: IntArray) -> tuple[int, int, int]:
+def _loss_by_tier(ages_ms: IntArray, anchors: Anchors) -> tuple[int, int, int]:
     """Loss in units of the orders below 5 min, up to 30 min, and above."""
-    units = np.rint(loss(ages_ms) * UNITS).astype(np.int64)
-    is_l1 = ages_ms < _L2_MS
-    is_l3 = ages_ms > _L3_MS
+    units = np.rint(loss(ages_ms, anchors) * UNITS).astype(np.int64)
+    is_l1 = ages_ms < anchors[1][0]
+    is_l3 = ages_ms > anchors[2][0]
     l1, l3 = int(units[is_l1].sum()), int(units[is_l3].sum())
     return l1, int(units.sum()) - l1 - l3, l3

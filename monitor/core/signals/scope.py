@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.core.signals.evidence import trimmed_mean_ms
-from monitor.core.signals.health import HealthSums, health_sums
+from monitor.core.signals.health import Anchors, HealthSums, health_sums
 from monitor.core.signals.observation import Bools, Ints, Kind, Observation
 from monitor.core.signals.survival import period
 from monitor.core.signals.curve import SurvivalCurve
@@ -108,7 +108,7 @@ class Scope:
         waiting = self.mask & rows.is_open & (waits > limit_ms)
         return _sum((ended & above) | waiting), _sum(ended | waiting)
 
-    def health(self, since_ms: int) -> HealthSums:
+    def health(self, since_ms: int, anchors: Anchors) -> HealthSums:
         """Loss sums of orders finished in the window and of all that wait, mergeable."""
         rows = self.rows
         ended = self.mask & ~rows.is_open & (rows.end_ms > since_ms) & (rows.end_ms <= self.now_ms)
@@ -119,6 +119,7 @@ class Scope:
             _sum(ended & (rows.kind == Kind.FAILED)),
             _sum(ended & (rows.kind == Kind.REFUNDED)),
             _sum(ended & (rows.kind == Kind.CANCELLED)),
+            anchors,
         )
 
     def open_ages_ms(self) -> Ints:

@@ -147,7 +147,9 @@ def scope_of(engine: Engine, channel: str | None, now_ms: int) -> Scope:
 
 def health(engine: Engine, channel: str | None, window_ms: int, now_ms: int) -> HealthIndex:
     """Delivery-health index of a scope with its components."""
-    return health_from_sums(scope_of(engine, channel, now_ms).health(now_ms - window_ms))
+    return health_from_sums(
+        scope_of(engine, channel, now_ms).health(now_ms - window_ms, engine.settings.health_anchors)
+    )
 
 
 def signals(engine: Engine, channel: str | None, window_ms: int, now_ms: int) -> SignalsView:
@@ -177,7 +179,7 @@ def signals(engine: Engine, channel: str | None, window_ms: int, now_ms: int) ->
         open_orders=len(ages),
         oldest_age_s=float(ages.max()) / SECOND_MS if len(ages) else None,
         throughput_per_s=scope.delivered_since(since_ms) / (window_ms / SECOND_MS),
-        health_index=health_from_sums(scope.health(since_ms)),
+        health_index=health_from_sums(scope.health(since_ms, engine.settings.health_anchors)),
     )
 
 
