@@ -25,6 +25,11 @@ _ATTRIBUTES = (
 )  # fmt: skip
 # Contract §2: paid's word counts before created's, created's before the rest.
 _SOURCE_RANK = {EventType.PAID.value: 0, EventType.CREATED.value: 1}
+_HANDLING = (
+    EventType.ATTEMPTED, EventType.ATTEMPT_FAILED, EventType.DELIVERED, EventType.VERIFIED,
+)  # fmt: skip
+
+_encoder = msgspec.json.Encoder()
 
 
 class Facts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -83,11 +88,17 @@ def canonical_key(event: OrderEvent) -> tuple[int, int, str, str]:
 
 
 def insert(timeline: tuple[OrderEvent, ...], event: OrderEvent) -> tuple[OrderEvent, ...] | None:
-    """Add an event to a timeline; None if it is a duplicate by (source, id)."""
+    """Add an event to a timeline; None if it is a duplicate by (source, id).
+
+    Of two events that differ under one id the canonically first stands, whoever arrives first.
+    """
     if not event.is_unique:
-        for known in timeline:
+        for index, known in enumerate(timeline):
             if known.event_id == event.event_id and known.source == event.source:
-                return None
+                if not _is_before(event, known):
+                    return None
+                timeline = timeline[:index] + timeline[index + 1 :]
+                break
     merged = sorted((*timeline, event), key=canonical_key)
     if len(merged) <= EVENTS_PER_TYPE_MAX:
         return tuple(merged)
@@ -110,7 +121,8 @@ def derive(timeline: tuple[OrderEvent, ...], promises: PromiseTable) -> Facts:
         first.get(EventType.CANCELLED.value), first.get(EventType.EXPIRED.value)
     )
     promise_ms = attributes.pop("promise_ms") or _promise_ms(promises, attributes)
-    sold_on = attributes.pop("channel")
+    named = attributes.pop("channel")
+    sold_on = _sold_on(timeline)
     return Facts(
         created_ms=first.get(EventType.CREATED.value),
         paid_ms=paid_ms,
@@ -125,7 +137,7 @@ def derive(timeline: tuple[OrderEvent, ...], promises: PromiseTable) -> Facts:
         refunded_ms=first.get(EventType.REFUNDED.value),
         promise_ms=promise_ms,
         source=_source(timeline),
-        channel=holder_at(timeline, sold_on, delivered_ms),
+        channel=holder_at(timeline, sold_on, delivered_ms) or named,
         sold_on=sold_on,
         contradictions=_contradictions(timeline, first, paid_ms, delivered_ms),
         **attributes,
@@ -147,6 +159,15 @@ def holder_at(
         if is_attempt and event.channel is not None:
             holder = event.channel
     return holder
+
+
+def _is_before(event: OrderEvent, known: OrderEvent) -> bool:
+    """Whether an event precedes another of the same id, by all that the shop said of it."""
+    key, known_key = canonical_key(event), canonical_key(known)
+    if key != known_key:
+        return key < known_key
+    same_arrival = msgspec.structs.replace(event, received_ms=known.received_ms)
+    return same_arrival != known and _encoder.encode(same_arrival) < _encoder.encode(known)
 
 
 def _earliest(*times: int | None) -> int | None:
@@ -189,6 +210,13 @@ def _attributes(timeline: tuple[OrderEvent, ...]) -> dict[str, Any]:
             if found[name] is None:
                 found[name] = getattr(event, name)
     return found
+
+
+def _sold_on(timeline: tuple[OrderEvent, ...]) -> str | None:
+    """The channel named before anybody tried to deliver, paid's word first."""
+    named = [event for event in timeline if event.channel and event.type not in _HANDLING]
+    ranked = sorted(named, key=lambda event: _SOURCE_RANK.get(event.type, 2))
+    return ranked[0].channel if ranked else None
 
 
 def _source(timeline: tuple[OrderEvent, ...]) -> str:
