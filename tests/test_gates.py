@@ -151,13 +151,36 @@ def test_skipped_test_fails_in_ci_only(tmp_path: Path, in_ci: str, outcome: str)
         "@pytest.mark.xfail\ndef test_expected():\n    assert False\n",
         encoding="utf-8",
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", os.devnull, "-p", "tests.conftest", tmp_path],
+    done = run_pytest(tmp_path, DELIVERY_MONITOR_CI=in_ci)
+    assert outcome in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("has_data", "outcome"), [(False, "1 skipped"), (True, "1 failed")])
+def test_skip_in_ci_is_forgiven_only_while_real_data_is_absent(
+    tmp_path: Path, has_data: bool, outcome: str
+) -> None:
+    """Data without a licence does not come with the product; no other skip hides behind it."""
+    if has_data:
+        (tmp_path / "shared" / "data").mkdir(parents=True)
+    (tmp_path / "test_planted.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.needs_shared_data\n"
+        "def test_of_real_data():\n    pytest.skip('no promtool')\n",
+        encoding="utf-8",
+    )
+    shared = str(tmp_path / "shared")
+    done = run_pytest(tmp_path, DELIVERY_MONITOR_CI="1", DELIVERY_MONITOR_SHARED=shared)
+    assert outcome in done.stdout, done.stdout + done.stderr
+
+
+def run_pytest(tests: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run planted tests under the project's conftest."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", os.devnull, "-p", "tests.conftest", tests],
         cwd=ROOT,
-        env={"DELIVERY_MONITOR_CI": in_ci, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert outcome in done.stdout, done.stdout + done.stderr

@@ -17,7 +17,7 @@ from monitor.core.orders.facts import holder_at
 from monitor.core.orders.lifecycle import Verdict, is_breach, verdict
 from monitor.core.orders.order import Order
 from monitor.core.orders.shard import CHANNELS_MAX, UNNAMED_CHANNEL
-from monitor.core.signals.health import health_index
+from monitor.core.signals.health import Anchors, health_from_sums, health_sums
 from monitor.core.signals.survival import NEVER_MS, cohort, mean_lower_bound_s
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.ids import OTHER
@@ -57,6 +57,7 @@ def build_report(replayed: Replayed, *, rejected: int = 0) -> dict[str, Any]:
     judged = [judge(orders[one], replayed, replayed.at_ms) for one in sorted(orders)]
     channels = sorted({one.channel for one in judged})
     rejected += replayed.untimed
+    anchors = replayed.settings.health_anchors
     return {
         "events": replayed.accepted + replayed.duplicates + rejected + replayed.later,
         "accepted": replayed.accepted,
@@ -67,10 +68,11 @@ def build_report(replayed: Replayed, *, rejected: int = 0) -> dict[str, Any]:
         "first_event_at": _time(replayed.first_ms),
         "last_event_at": _time(replayed.last_ms),
         "judged_at": _time(replayed.at_ms if judged else None),
-        **_summary(judged),
+        **_summary(judged, anchors),
         "breached": sum(one.is_breached for one in judged),
         "by_channel": {
-            name: _summary([one for one in judged if one.channel == name]) for name in channels
+            name: _summary([one for one in judged if one.channel == name], anchors)
+            for name in channels
         },
         "alerts": _alerts(replayed),
         "actions": list(_actions(replayed)),
@@ -104,12 +106,12 @@ def judge(order: Order, replayed: Replayed, at_ms: int) -> Judged:
     )
 
 
-def _summary(judged: Sequence[Judged]) -> dict[str, Any]:
+def _summary(judged: Sequence[Judged], anchors: Anchors) -> dict[str, Any]:
     counts = Counter(one.verdict for one in judged)
     return {
         "verdicts": {name: counts[name] for name in VERDICTS},
         "delay_s": _delays([one for one in judged if one.verdict != Verdict.UNPAID]),
-        "health_index": _health(judged, counts),
+        "health_index": _health(judged, counts, anchors),
     }
 
 
@@ -129,14 +131,17 @@ def _delays(paid: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def _health(judged: Sequence[Judged], counts: Counter[str]) -> dict[str, Any]:
+def _health(judged: Sequence[Judged], counts: Counter[str], anchors: Anchors) -> dict[str, Any]:
     waiting = (Verdict.LATE_PENDING, Verdict.UNDECIDED)
-    index = health_index(
-        np.array([one.age_ms for one in judged if one.is_delivered], np.int64),
-        np.array([one.age_ms for one in judged if one.verdict in waiting], np.int64),
-        counts[Verdict.FAILED],
-        counts[Verdict.REFUNDED],
-        counts[Verdict.CANCELLED],
+    index = health_from_sums(
+        health_sums(
+            np.array([one.age_ms for one in judged if one.is_delivered], np.int64),
+            np.array([one.age_ms for one in judged if one.verdict in waiting], np.int64),
+            counts[Verdict.FAILED],
+            counts[Verdict.REFUNDED],
+            counts[Verdict.CANCELLED],
+            anchors,
+        )
     )
     return {
         "value": _rounded(index.value),
