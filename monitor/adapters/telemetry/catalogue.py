@@ -1,0 +1,161 @@
+"""Every metric family of `/metrics`: name, type, labels, help. What is not here is not exposed.
+
+Dashboards and rules rest on these names (contract §7). Labels are bounded: channels and sources by
+200 each, everything else by the configuration. Ids of orders and people are never labels.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+WINDOWS_MS = {"5m": 300_000, "15m": 900_000, "1h": 3_600_000}
+HEALTH_WINDOW = "15m"
+QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
+# Upper age of each class in ms; the last one is open.
+AGES_MS = (("0-1m", 60_000), ("1m-3m", 180_000), ("3m-5m", 300_000), ("5m-30m", 1_800_000))
+OLDEST = "30m+"
+CHANNEL_STATES = ("closed", "open", "idle", "drained")
+
+
+class Family(msgspec.Struct, frozen=True):
+    """One metric family as declared; `kind` is counter, gauge, histogram or summary."""
+
+    name: str
+    kind: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+CATALOGUE: tuple[Family, ...] = (
+    Family(
+        "delivery_events_total",
+        "counter",
+        "Events taken in; outcome is accepted or duplicate.",
+        ("source", "type", "outcome"),
+    ),
+    Family(
+        "delivery_orders_total",
+        "counter",
+        "Orders by verdict when their wait ended, and as late_pending when their promise broke.",
+        ("channel", "verdict"),
+    ),
+    Family(
+        "delivery_delay_seconds",
+        "histogram",
+        "From payment to delivery, of delivered orders; stuck orders are not in it.",
+        ("channel",),
+    ),
+    Family(
+        "delivery_delay_window_seconds",
+        "gauge",
+        "Delay in the window with waiting orders counted; stat is p50, p90, p95, p99, mean or max. "
+        "A percentile that is not reached yet is its lower bound; NaN without orders.",
+        ("channel", "window", "stat"),
+    ),
+    Family(
+        "delivery_late_ratio",
+        "gauge",
+        "Share of the orders judged in the window that broke their promise; NaN without orders.",
+        ("channel", "window"),
+    ),
+    Family(
+        "delivery_health_index",
+        "gauge",
+        "Delivery health of the last 15 min, 0 to 100; scope is * or a channel; NaN when idle.",
+        ("scope",),
+    ),
+    Family(
+        "delivery_open_orders",
+        "gauge",
+        "Paid orders whose buyer still waits, by age.",
+        ("channel", "age"),
+    ),
+    Family(
+        "delivery_oldest_open_order_age_seconds",
+        "gauge",
+        "Age of the order that waits longest; 0 when none waits.",
+        ("channel",),
+    ),
+    Family(
+        "delivery_at_risk_orders",
+        "gauge",
+        "Orders still in time that will more likely than not break their promise.",
+        ("channel",),
+    ),
+    Family(
+        "delivery_channel_state",
+        "gauge",
+        "1 for the state the channel is in: closed (healthy), open (slow), idle, drained.",
+        ("channel", "state"),
+    ),
+    Family(
+        "delivery_channel_weight_ratio",
+        "gauge",
+        "Share of new orders that the route gives the channel.",
+        ("channel",),
+    ),
+    Family(
+        "delivery_switch_epoch",
+        "gauge",
+        "Epoch of the routing decision in force; grows by one with every switch.",
+        ("scope",),
+    ),
+    Family(
+        "delivery_takeovers_total",
+        "counter",
+        "Takeover cases that reached a state, by the channel tried last.",
+        ("channel", "outcome"),
+    ),
+    Family(
+        "delivery_ambiguous_open",
+        "gauge",
+        "Unresolved takeovers with an attempt that may or may not have been carried out.",
+    ),
+    Family(
+        "delivery_double_deliveries_total",
+        "counter",
+        "Orders delivered by the shop after our takeover had delivered them.",
+    ),
+    Family(
+        "delivery_notifications_total",
+        "counter",
+        "Messages and webhooks that reached their receiver (ok) or were given up (failed).",
+        ("receiver", "outcome"),
+    ),
+    Family(
+        "delivery_alerts",
+        "gauge",
+        "Alerts of a rule that are pending or firing.",
+        ("rule", "state"),
+    ),
+    Family(
+        "delivery_monitor_outbox_rows",
+        "gauge",
+        "Effects that wait to be carried out.",
+        ("sink",),
+    ),
+    Family(
+        "delivery_monitor_commit_seconds",
+        "summary",
+        "Duration of durable writes, sync included; quantiles are of the last 1,024.",
+    ),
+    Family(
+        "delivery_monitor_loop_lag_seconds",
+        "gauge",
+        "How late the service woke up from its latest wait.",
+    ),
+    Family(
+        "delivery_monitor_label_overflow_total",
+        "counter",
+        "Counts that went to label value other because there were too many values.",
+        ("label",),
+    ),
+    Family(
+        "delivery_monitor_build_info",
+        "gauge",
+        "1, with the version as a label.",
+        ("version",),
+    ),
+)
+
+FAMILIES = {family.name: family for family in CATALOGUE}
