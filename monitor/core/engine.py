@@ -20,7 +20,7 @@ from monitor.core import announce
 from monitor.core.announce import OrderView
 from monitor.core.control import Control, ControlSnapshot, View
 from monitor.core.failover.controller import RouteState
-from monitor.core.orders.lifecycle import verdict
+from monitor.core.orders.fingerprint import StateHasher
 from monitor.core.orders.order import Order
 from monitor.core.orders.shard import UNNAMED_CHANNEL, Shard, ShardSnapshot
 from monitor.core.rules.reader import SourceView
@@ -363,12 +363,9 @@ class Engine:
 
         The same for any order of arrival and any number of repetitions of the same events.
         """
-        judged_ms = self.latest_ms if at_ms is None else at_ms
-        hasher = hashlib.blake2b(digest_size=16)
+        hasher = StateHasher(self.latest_ms if at_ms is None else at_ms)
         for order_id in sorted(self.shard.orders):
-            facts = self.shard.orders[order_id].facts
-            line = (order_id, facts, verdict(facts, judged_ms))
-            hasher.update(msgspec.json.encode(line))
+            hasher.add(order_id, self.shard.orders[order_id].facts)
         return hasher.hexdigest()
 
     def engine_hash(self) -> str:

@@ -142,6 +142,13 @@ def order_details(engine: Engine, order: Order, now_ms: int) -> OrderDetails:
     )
 
 
+class OrderPage(msgspec.Struct, frozen=True):
+    """A part of a list; `last` is the place of its last order, None when nothing follows."""
+
+    lines: list[OrderLine]
+    last: tuple[int, str] | None
+
+
 def order_lines(
     engine: Engine,
     now_ms: int,
@@ -151,20 +158,49 @@ def order_lines(
     sku: str | None = None,
 ) -> list[OrderLine]:
     """Orders by state (open, late, at_risk, delivered, failed), the most urgent first."""
+    placed = _placed(engine, now_ms, wanted, channel, sku)
+    return [_line(engine, order, now_ms) for _, order in placed]
+
+
+def order_page(
+    engine: Engine,
+    now_ms: int,
+    *,
+    wanted: str,
+    channel: str | None,
+    sku: str | None,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> OrderPage:
+    """The first orders behind a place in the list of `order_lines`.
+
+    Places do not move with time or when orders before them leave, so no order is shown twice.
+    """
+    placed = _placed(engine, now_ms, wanted, channel, sku)
+    rest = [one for one in placed if after is None or one[0] > after]
+    chosen = rest[:limit]
+    lines = [_line(engine, order, now_ms) for _, order in chosen]
+    return OrderPage(lines, chosen[-1][0] if len(rest) > limit else None)
+
+
+def _placed(
+    engine: Engine, now_ms: int, wanted: str, channel: str | None, sku: str | None
+) -> list[tuple[tuple[int, str], Order]]:
+    """Orders with their place: waiting ones by deadline, others by payment, the latest first."""
     prospects = Prospects(engine, now_ms)
-    lines = []
+    is_urgency = wanted in ("open", "late", "at_risk")
+    found = []
     for order in engine.shard.orders.values():
         if channel is not None and engine.channel_of(order) != channel:
             continue
         if sku is not None and order.facts.sku != sku:
             continue
         if _is_wanted(order, wanted, prospects, now_ms):
-            lines.append(_line(engine, order, now_ms))
-    if wanted in ("open", "late", "at_risk"):
-        lines.sort(key=lambda line: (line.breach_in_s or 0.0, line.order_id))
-    else:
-        lines.sort(key=lambda line: (line.paid_at or "", line.order_id), reverse=True)
-    return lines
+            facts = order.facts
+            at_ms = (facts.deadline_ms or 0) if is_urgency else -(facts.paid_ms or 0)
+            found.append(((at_ms, order.order_id), order))
+    found.sort(key=lambda one: one[0])
+    return found
 
 
 class Prospects:
