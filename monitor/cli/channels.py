@@ -2,7 +2,7 @@
 
 Steering needs a token with scope operate: --key-file data/admin.token.
 
-examples:
+Examples:
   delivery-monitor channels
   delivery-monitor channels switch '*' --to B --reason "A is slow" --key-file data/admin.token
   delivery-monitor channels lock A --reason "maintenance" --key-file data/admin.token
@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import argparse
 from typing import Any
-from urllib.parse import quote
 
-from monitor.cli.client import add_client_arguments, call
+from monitor.cli.client import add_client_arguments, call, segment
 from monitor.cli.output import say, say_json, table
 from monitor.model.errors import InputError
 from monitor.model.times import format_duration
@@ -45,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
                 "dry_run": options.dry_run}  # fmt: skip
         answer = call(options, "POST", "/v1/switches", body)
     else:
-        path = f"/v1/channels/{quote(options.name, safe='')}/{options.action}"
+        path = f"/v1/channels/{segment(options.name)}/{options.action}"
         answer = call(options, "POST", path, {"reason": options.reason})
     if options.json:
         say_json(answer)
@@ -55,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    answer = call(options, "GET", "/v1/channels")
+    answer = call(options, "GET", "/v1/channels", has="channels")
     if options.json:
         say_json(answer)
         return 0

@@ -2,7 +2,7 @@
 
 Exit 0 when all is well, 2 with problems. Warnings do not change the exit code.
 
-examples:
+Examples:
   delivery-monitor check --config monitor.yaml
   delivery-monitor check --rules rules/
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.cli.output import say, say_json, warn
+from monitor.cli.output import line_of, say, say_json, warn
 from monitor.config.check_files import check_all
 
 
@@ -38,9 +38,9 @@ def run(options: argparse.Namespace) -> int:
         )
     else:
         for one in problems:
-            warn(str(one))
+            warn(line_of(one))
         for one in warnings:
-            warn(f"warning: {one}")
+            warn(f"warning: {line_of(one)}")
         if not problems:
             say("ok")
     return 2 if problems else 0

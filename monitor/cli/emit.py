@@ -3,7 +3,7 @@
 TYPE is a full name (`order.paid`) or its last word (`paid`, `created`, `attempted`, `delivered`,
 `failed`, `refunded`, `cancelled`, `heartbeat`).
 
-examples:
+Examples:
   delivery-monitor emit paid A1 --channel auto --sku steam-50 --amount-minor 5000
   delivery-monitor emit delivered A1
 """
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None:
             event[name] = value
-    answer = call(options, "POST", "/v1/events", event)
+    answer = call(options, "POST", "/v1/events", event, has="accepted")
     for warning in answer.get("warnings", []):
         warn(f"warning: {warning}")
     if options.json:

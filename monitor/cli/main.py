@@ -7,13 +7,21 @@ one line `error: what; what to do`, and problems in files are `file:line:col mes
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn
 
 from monitor import __version__
-from monitor.cli.output import fail
+from monitor.cli.output import fail, say, warn
 from monitor.model.errors import ConfigError, InputError, MonitorError
+from monitor.model.spelling import did_you_mean
 
 VERBS = {
     "serve": "run the service",
@@ -31,7 +39,7 @@ VERBS = {
     "stock": "import keys into the encrypted pool",
 }
 
-EPILOG = """examples:
+EXAMPLES = """examples:
   delivery-monitor demo                     # see it work, needs nothing
   delivery-monitor init && delivery-monitor serve --config monitor.yaml
   delivery-monitor emit paid A1 --channel auto
@@ -40,54 +48,116 @@ EPILOG = """examples:
 
 `delivery-monitor VERB --help` shows the options and examples of a verb."""
 
+INTERRUPTED = 128 + 2  # as a shell reports SIGINT
+PIPE_CLOSED = 128 + 13  # as a shell reports SIGPIPE
+
+_OS_HINTS = {
+    errno.EADDRINUSE: "stop the program that listens there, or choose another --listen",
+    errno.EADDRNOTAVAIL: "this machine does not have that address; choose another --listen",
+    errno.ENOSPC: "free disk space, then try again",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit code."""
+    """Run one verb and return its exit code; without arguments those of the process."""
+    if arguments is None:
+        sys.excepthook = _report_bug
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that is not UTF-8 shows \\u4e2d instead of ending the program.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser()
-    chosen = next((word for word in given if word in VERBS), None)
-    if chosen is None or given[0] != chosen:
-        options = parser.parse_args(given)  # prints help, version or what is wrong
-        del options
-        parser.print_help()
-        return 0 if not given else 2
-    module = importlib.import_module(f"monitor.cli.{chosen}")
-    verb = argparse.ArgumentParser(
-        prog=f"delivery-monitor {chosen}",
+    try:
+        return _dispatch(given)
+    except BrokenPipeError:
+        _discard_output()
+        return PIPE_CLOSED
+    except (ConfigError, InputError) as error:
+        return fail(error, as_json="--json" in given, code=2)
+    except MonitorError as error:
+        return fail(error, as_json="--json" in given, code=1)
+    except OSError as error:
+        return fail(_from_os(error), as_json="--json" in given, code=1)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and notices when nobody reads its help."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message, code="usage", hint=f"see {self.prog} --help")
+
+    def print_help(self, file: object = None) -> None:  # noqa: ARG002 - the signature of the base
+        say(self.format_help().rstrip())
+
+
+def _dispatch(given: list[str]) -> int:
+    match given:
+        case [] | ["-h" | "--help" | "help"]:
+            say(_help())
+            return 0
+        case ["-V" | "--version" | "version", *_]:
+            say(f"delivery-monitor {__version__}")
+            return 0
+        case ["help", verb]:
+            return _run(verb, ["--help"])
+        case [verb, *rest]:
+            return _run(verb, rest)
+    raise AssertionError(given)
+
+
+def _run(verb: str, rest: list[str]) -> int:
+    if verb not in VERBS:
+        hint = did_you_mean(verb, VERBS) or f"known are {', '.join(VERBS)}"
+        what = "option" if verb.startswith("-") else "verb"
+        raise InputError(f"unknown {what} {verb!r}", code="usage", hint=hint)
+    module = importlib.import_module(f"monitor.cli.{verb}")
+    parser = _Parser(
+        prog=f"delivery-monitor {verb}",
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    module.add_arguments(verb)
-    verb.add_argument("--json", action="store_true", help="print JSON, also for errors")
-    options = verb.parse_args(given[1:])
+    module.add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON, also for errors")
     try:
-        return int(module.run(options))
-    except ConfigError as error:
-        return fail(error, as_json=options.json, code=2)
-    except InputError as error:
-        return fail(error, as_json=options.json, code=2)
-    except MonitorError as error:
-        return fail(error, as_json=options.json, code=1)
-    except OSError as error:
-        return fail(_from_os(error), as_json=options.json, code=1)
-    except KeyboardInterrupt:
-        return 130
+        options = parser.parse_args(rest)
+    except SystemExit:  # --help was printed
+        return 0
+    return int(module.run(options))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _help() -> str:
     verbs = "\n".join(f"  {name:<10} {what}" for name, what in VERBS.items())
-    parser = argparse.ArgumentParser(
-        prog="delivery-monitor",
-        usage="delivery-monitor VERB [options]",
-        description=f"Watches paid orders until they are delivered.\n\nverbs:\n{verbs}",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    return (
+        "usage: delivery-monitor VERB [options]\n\n"
+        f"Watches paid orders until they are delivered.\n\nverbs:\n{verbs}\n\n{EXAMPLES}"
     )
-    parser.add_argument("--version", action="version", version=f"delivery-monitor {__version__}")
-    return parser
+
+
+def _discard_output() -> None:
+    """Let the interpreter flush into nothing at its end, instead of complaining."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _from_os(error: OSError) -> MonitorError:
     what = error.strerror or str(error)
     where = f" ({error.filename})" if error.filename else ""
-    return MonitorError(f"{what}{where}", code="os_error", hint="check the path and permissions")
+    hint = _OS_HINTS.get(error.errno or 0, "check the path and permissions")
+    return MonitorError(f"{what}{where}", code="os_error", hint=hint)
+
+
+def _report_bug(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Say where an error nobody expected happened, in one line."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = ""
+    if trace is not None:
+        place = f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    warn(f"error: {kind.__name__}{place}: {error}; this is a bug, please report it")

@@ -1,6 +1,6 @@
 """Show one order of a running service: where it stands, why, and when the goods will come.
 
-examples:
+Examples:
   delivery-monitor order A1
   delivery-monitor order A1 --json
 """
@@ -8,9 +8,8 @@ examples:
 from __future__ import annotations
 
 import argparse
-from urllib.parse import quote
 
-from monitor.cli.client import add_client_arguments, call
+from monitor.cli.client import add_client_arguments, call, segment
 from monitor.cli.output import say, say_json
 from monitor.model.times import format_duration
 
@@ -23,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print it; 1 if there is no such order."""
-    order = call(options, "GET", f"/v1/orders/{quote(options.id, safe='')}")
+    order = call(options, "GET", f"/v1/orders/{segment(options.id)}", has="timeline")
     if options.json:
         say_json(order)
         return 0

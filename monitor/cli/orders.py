@@ -1,6 +1,6 @@
 """List orders of a running service, the most urgent first.
 
-examples:
+Examples:
   delivery-monitor orders --state late
   delivery-monitor orders --state open --channel auto --json
 """
@@ -31,7 +31,9 @@ def run(options: argparse.Namespace) -> int:
     """Print the list."""
     query = {"state": options.state, "limit": options.limit}
     query |= {name: getattr(options, name) for name in ("channel", "sku") if getattr(options, name)}
-    answer = call(options, "GET", f"/v1/orders?{urlencode(query)}")
+    answer = call(
+        options, "GET", f"/v1/orders?{urlencode(query, errors='surrogateescape')}", has="orders"
+    )
     if options.json:
         say_json(answer)
         return 0

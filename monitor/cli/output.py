@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from typing import Any
 
 import msgspec
 
-from monitor.model.errors import ConfigError, MonitorError
+from monitor.model.errors import ConfigError, MonitorError, Problem
+
+_WIDE = ("W", "F")  # two columns of a terminal: Chinese, Japanese, Korean, most emoji
 
 
 def say(line: str) -> None:
     """Print one line to standard output at once."""
-    print(line, flush=True)  # noqa: T201 - this is what a command line tool does
+    print(line, flush=True)
 
 
 def warn(line: str) -> None:
     """Print one line to standard error at once."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - as above
+    print(line, file=sys.stderr, flush=True)
 
 
 def say_json(value: Any) -> None:
@@ -35,15 +38,31 @@ def fail(error: MonitorError, *, as_json: bool, code: int) -> int:
         say_json(body)
     elif isinstance(error, ConfigError):
         for problem in error.problems:
-            warn(str(problem))
+            warn(line_of(problem))
     else:
-        warn(f"error: {error}; {error.hint}" if error.hint else f"error: {error}")
+        text = " ".join(str(error).split())
+        warn(f"error: {text}; {error.hint}" if error.hint else f"error: {text}")
     return code
+
+
+def line_of(problem: Problem) -> str:
+    """A problem as one line; one of an option or a variable has no line and column to show."""
+    if problem.path.startswith("--") or problem.path.startswith("DELIVERY_MONITOR_"):
+        text = f"error: {problem.path}: {problem.message}"
+        return f"{text}; {problem.hint}" if problem.hint else text
+    return str(problem)
 
 
 def table(rows: list[list[str]], header: list[str]) -> None:
     """Print aligned columns; nothing but the header when there are no rows."""
-    widths = [max(len(row[index]) for row in [header, *rows]) for index in range(len(header))]
-    for row in [header, *rows]:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+    lines = [header, *rows]
+    widths = [max(_width(row[index]) for row in lines) for index in range(len(header))]
+    for row in lines:
+        cells = (
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+        )
         say("  ".join(cells).rstrip())
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(letter) in _WIDE else 1 for letter in text)

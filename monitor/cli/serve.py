@@ -3,7 +3,7 @@
 Without --config it starts on embedded defaults: http://127.0.0.1:8080, ./data, and it only watches
 and tells. SIGHUP reloads configuration and rules; a bad file keeps the old one. SIGTERM stops.
 
-examples:
+Examples:
   delivery-monitor serve
   delivery-monitor serve --config monitor.yaml --rules rules/
 """
