@@ -24,8 +24,9 @@ from monitor.adapters.http_client import HttpClient
 from monitor.adapters.ids import RandomIds
 from monitor.adapters.performer import OutsidePerformer
 from monitor.adapters.storage.sqlite import open_sqlite
+from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.adapters.telemetry.logs import fields
-from monitor.adapters.telemetry.metrics import MetricsCollector
+from monitor.adapters.telemetry.metrics import MetricsCollector, WriteTimes
 from monitor.adapters.telemetry.traces import OtlpTraceSink
 from monitor.adapters.vault import SealedVault
 from monitor.api.auth import Gate, ensure_admin_token, read_token_sha256
@@ -43,7 +44,7 @@ from monitor.model.events import OrderEvent
 from monitor.model.records import AlertMoved, CaseMoved, Instruction, SwitchDecided
 from monitor.model.rules import Rule, RuleSet
 from monitor.model.settings import Settings, SourceSettings
-from monitor.ports import Clock, Store
+from monitor.ports import Clock
 from monitor.runtime.housekeeping import Housekeeper
 from monitor.runtime.loop import Loop
 from monitor.runtime.outbox_worker import OutboxWorker
@@ -61,12 +62,20 @@ OWNER = "embedded"  # the directory lock already guarantees that there is only o
 class Monitor:
     """The whole service in one object; two of them can run in one process."""
 
-    def __init__(self, loaded: Loaded, rules: RuleSet, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        rules: RuleSet,
+        *,
+        clock: Clock | None = None,
+        reread: Callable[[], tuple[Loaded, RuleSet]] | None = None,
+    ) -> None:
         self.loaded = loaded
         self.clock = clock or SystemClock()
         self.supervisor = Supervisor()
+        self._reread = reread or (lambda: (loaded, rules))
         self.engine = Engine(settings_for(loaded.settings, rules), rules)
-        self.store: Store | None = None
+        self.store: SqliteStore | None = None
         self.loop: Loop | None = None
         self.trouble: str | None = "starting"
         self.url = ""
@@ -79,6 +88,7 @@ class Monitor:
         self._runner: web.AppRunner | None = None
         self._listeners: list[Callable[[StreamEvent], None]] = []
         self._facts: dict[str, str] = {}
+        self._outbox_rows: dict[str, int] = {}
         self._signalled_s = 0.0
         self._metrics = MetricsCollector(self.engine, self.clock, self)
 
@@ -90,7 +100,7 @@ class Monitor:
         listen = self.loaded.endpoints.listen
         self._edge = Edge(self, self.clock, self._gate())
         app = make_app(self._edge)
-        app.add_routes(page_routes(self))
+        app.add_routes(page_routes(_Page(self)))
         self._runner = make_runner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, listen.host, listen.port)
@@ -217,8 +227,12 @@ class Monitor:
 
     # --- reload -------------------------------------------------------------------------------------
 
-    async def reload(self, loaded: Loaded, rules: RuleSet) -> tuple[list[str], list[str]]:
-        """Take over a new configuration; returns (changed keys, keys that need a restart)."""
+    async def reload(self) -> tuple[list[str], list[str]]:
+        """Read the files again and take them over; returns (changed keys, those needing a restart).
+
+        Raises: ConfigError with every problem; then everything stays as it was.
+        """
+        loaded, rules = self._reread()
         changed, restart = differences(self.loaded, loaded)
         kept = msgspec.structs.replace(
             loaded.endpoints,
@@ -240,6 +254,21 @@ class Monitor:
         return changed, restart
 
     # --- RuntimeStats: what the metrics ask for -----------------------------------------------------
+
+    def outbox_rows(self) -> Mapping[str, int]:
+        """Rows waiting or under way by lane, as last seen."""
+        return self._outbox_rows
+
+    def write_times(self) -> WriteTimes | None:
+        """How long durable writes take."""
+        if self.store is None:
+            return None
+        times = self.store.commit_seconds
+        return WriteTimes(times.count, times.sum_s, times.quantile(0.5), times.quantile(0.99))
+
+    def loop_lag_s(self) -> float:
+        """How late the loop woke up last."""
+        return 0.0 if self.loop is None else self.loop.lag_s
 
     # --- parts --------------------------------------------------------------------------------------
 
@@ -278,6 +307,7 @@ class Monitor:
         while self.store is not None:
             try:
                 self._facts = await self.store.health()
+                self._outbox_rows = await self.store.depth()
                 if self.trouble is not None and self.loop is not None:
                     self.trouble = self.loop.trouble
             except StorageError as error:
@@ -302,6 +332,32 @@ class Monitor:
     def _tell(self, event: StreamEvent) -> None:
         for listener in list(self._listeners):
             listener(event)
+
+
+class _Page:
+    """What the page may see: no engine before its state is rebuilt."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+
+    @property
+    def engine(self) -> Engine | None:
+        loop = self._monitor.loop
+        return self._monitor.engine if loop is not None and loop.is_ready else None
+
+    @property
+    def language(self) -> str:
+        return self._monitor.engine.settings.language
+
+    @property
+    def timezone(self) -> str:
+        return self._monitor.engine.settings.timezone
+
+    def now_ms(self) -> int:
+        return self._monitor.now_ms()
+
+    def notes(self) -> list[str]:
+        return self._monitor.notes()
 
 
 _STREAM_KINDS = {AlertMoved: "alert", SwitchDecided: "switch", CaseMoved: "takeover"}

@@ -6,7 +6,9 @@ import msgspec
 from aiohttp import web
 
 from monitor.api.auth import Caller, Gate
-from monitor.api.service import Service
+from monitor.api.decisions import Decisions
+from monitor.api.idempotency import Answers
+from monitor.api.service import Service, StreamEvent
 from monitor.api.stream import StreamHub
 from monitor.ports import Clock
 
@@ -38,6 +40,13 @@ class Edge:
         self.gate = gate
         self.limits = limits or Limits()
         self.streams = StreamHub()
+        self.decisions = Decisions()
+        self.answers = Answers()
+
+    def publish(self, event: StreamEvent) -> None:
+        """Take a stream event of the service: for open streams and the list of decisions."""
+        self.decisions.take(event)
+        self.streams.publish(event)
 
 
 EDGE = web.AppKey("edge", Edge)

@@ -55,6 +55,7 @@ _STATUS_OF_CODE = {
     "too_many_events": 413,
     "unsupported_media_type": 415,
     "unsupported_encoding": 415,
+    "idempotency_key_reused": 422,
 }
 _CODE_OF_STATUS = {
     401: "unauthorized",

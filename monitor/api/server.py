@@ -71,13 +71,15 @@ def make_runner(app: web.Application) -> web.AppRunner:
 
 
 def guarded(route: Route) -> Handler:
-    """Let only callers with the route's scope through to its handler."""
+    """Let only callers with the route's scope through to its handler, and only when it can answer."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        gate = request.app[EDGE].gate
+        edge = request.app[EDGE]
         request[CALLER] = (
-            ANONYMOUS if route.scope is None else gate.admit(request.headers, route.scope)
+            ANONYMOUS if route.scope is None else edge.gate.admit(request.headers, route.scope)
         )
+        if not route.is_early:
+            edge.service.rebuilt()  # raises until there is something to tell
         return await route.handler(request)
 
     return handle
@@ -118,7 +120,7 @@ async def _secure(request: web.Request, response: web.StreamResponse) -> None:
 
 async def _feed_streams(app: web.Application) -> AsyncIterator[None]:
     edge = app[EDGE]
-    unsubscribe = edge.service.subscribe(edge.streams.publish)
+    unsubscribe = edge.service.subscribe(edge.publish)
     yield
     unsubscribe()
 

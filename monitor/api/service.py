@@ -7,8 +7,12 @@ from typing import Protocol
 
 import msgspec
 
+from monitor.core.engine import Engine
+from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
+from monitor.model.records import Instruction, SwitchAnswered
 from monitor.model.settings import SourceSettings
+from monitor.runtime.archive import StateHash
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -46,4 +50,50 @@ class Service(Protocol):
 
     def subscribe(self, listener: Callable[[StreamEvent], None]) -> Callable[[], None]:
         """Call the listener with every stream event from now on; returns how to stop that."""
+        ...
+
+    def rebuilt(self) -> Engine:
+        """The engine, to be read only; every question about orders starts here.
+
+        Raises: StorageError `not_ready` until its state is rebuilt.
+        """
+        ...
+
+    async def find_order(self, order_id: str) -> Order | None:
+        """The order by its id, in memory or in the store.
+
+        Raises: StorageError.
+        """
+        ...
+
+    async def state_hash(self, at_ms: int | None) -> StateHash:
+        """Hash of all orders' facts and verdicts at a time (default: the latest fact's time).
+
+        Raises: CapacityError while another one is being computed, StorageError.
+        """
+        ...
+
+    async def instruct(self, instruction: Instruction) -> str:
+        """Log and carry out a person's order; its decisions were published when this returns.
+
+        Raises: CapacityError, StorageError (nothing was done).
+        """
+        ...
+
+    async def acknowledge(self, answer: SwitchAnswered) -> None:
+        """Log and take in what the shop says to a switch.
+
+        Raises: CapacityError, StorageError (nothing was taken in).
+        """
+        ...
+
+    def metrics(self) -> bytes:
+        """The Prometheus text exposition."""
+        ...
+
+    async def reload(self) -> tuple[list[str], list[str]]:
+        """Read configuration and rules again: (keys that changed, keys that need a restart).
+
+        Raises: ConfigError with every problem; then everything stays as it was.
+        """
         ...

@@ -4,7 +4,7 @@ Starts the real service with its own data directory and free ports, a shop with 
 supplier that sometimes loses its answers, a key pool and a chat robot. One minute in a shop is one
 second here: the promise is 3 s instead of 3 min, and every other limit shrinks alike.
 
-examples:
+Examples:
   delivery-monitor demo
   delivery-monitor demo --seconds 30 --headless --json --seed 7
 """
@@ -212,6 +212,7 @@ class Demo:
         return msgspec.structs.replace(loaded, settings=settings), load_rules([rules])
 
     async def _fill_pool(self) -> None:
+        (self._folder / "data").mkdir(mode=0o700)
         goods = GoodsFile(self._folder / "data")
         await goods.open()
         keys = [derived_id("pool", str(self._options.seed), str(one)) for one in range(POOL_KEYS)]

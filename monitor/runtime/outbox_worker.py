@@ -51,6 +51,7 @@ from monitor.model.records import (
 )
 from monitor.model.times import HOUR_MS, MINUTE_MS, SECOND_MS
 from monitor.ports import Clock, OutboxRow, Performer, Store
+from monitor.runtime.digest import EVERY_MS, is_about_one_order, merge
 from monitor.runtime.supervisor import Supervisor
 
 log = logging.getLogger("monitor.outbox")
@@ -95,6 +96,7 @@ class OutboxWorker:
         self._in_hand: set[str] = set()
         self._lanes: dict[str, deque[OutboxRow]] = {}
         self._busy: dict[str, int] = {}
+        self._digest_opens_ms: dict[str, int] = {}
 
     def nudge(self) -> None:
         """New rows were committed."""
@@ -106,7 +108,7 @@ class OutboxWorker:
             if not row.is_repeatable:
                 effect = effect_decoder.decode(row.body)
                 error = UnknownOutcome("the service stopped while the request was under way")
-                await self._report(failure(effect, error, self._clock.now_ms()))
+                await self._report([failure(effect, error, self._clock.now_ms())])
         self._supervisor.spawn("outbox", self._run())
 
     async def _run(self) -> None:
@@ -148,41 +150,75 @@ class OutboxWorker:
     async def _work(self, lane: str) -> None:
         rows = self._lanes[lane]
         while rows:
-            row = rows.popleft()
-            await self._perform(row)
-            self._in_hand.discard(row.key)
+            taken = [(row, effect_decoder.decode(row.body)) for row in [rows.popleft()]]
+            if is_about_one_order(taken[0][1]):
+                taken += self._take_alike(rows)
+                opens_ms = self._digest_opens_ms.get(lane, 0)
+                if opens_ms > self._clock.now_ms():
+                    await self._postpone([row for row, _ in taken], opens_ms)
+                    continue
+                self._digest_opens_ms[lane] = self._clock.now_ms() + EVERY_MS
+            await self._perform(taken)
+            self._in_hand.difference_update(row.key for row, _ in taken)
         self._busy[lane] -= 1
 
-    async def _perform(self, row: OutboxRow) -> None:
-        effect = effect_decoder.decode(row.body)
+    def _take_alike(self, rows: deque[OutboxRow]) -> list[tuple[OutboxRow, Effect]]:
+        """Take the waiting messages about single orders out of a lane."""
+        waiting = [(row, effect_decoder.decode(row.body)) for row in rows]
+        alike = [(row, effect) for row, effect in waiting if is_about_one_order(effect)]
+        keys = {row.key for row, _ in alike}
+        others = [row for row in rows if row.key not in keys]
+        rows.clear()
+        rows.extend(others)
+        return alike
+
+    async def _perform(self, taken: Sequence[tuple[OutboxRow, Effect]]) -> None:
+        """Perform one effect, or several messages as one; every row gets its own answer."""
         now_ms = self._clock.now_ms()
-        if row.expires_ms is not None and now_ms > row.expires_ms:
-            await self._report(expired(effect, now_ms))
+        late = [(row, one) for row, one in taken if row.expires_ms and now_ms > row.expires_ms]
+        await self._report([expired(effect, now_ms) for _, effect in late])
+        due = [pair for pair in taken if pair not in late]
+        if not due:
             return
+        messages = [effect for _, effect in due if isinstance(effect, Notify)]
+        effect = merge(messages) if len(due) > 1 else due[0][1]
         try:
             answer = await self.performer.perform(effect)
         except EffectError as error:
-            now_ms = self._clock.now_ms()
-            if _is_worth_repeating(effect, error, row):
-                await self._retry(row, effect, error, now_ms)
-                return
-            answer = failure(effect, error, now_ms)
-        await self._report(answer)
+            await self._failed(due, error)
+            return
+        if len(due) == 1:
+            await self._report([answer])
+            return
+        at_ms = self._clock.now_ms()
+        await self._report([Notified(one.key, one.receiver, "ok", at_ms) for one in messages])
 
-    async def _retry(self, row: OutboxRow, effect: Effect, error: EffectError, now_ms: int) -> None:
-        due_ms = now_ms + delay_ms(effect, row.tries, row.key)
-        if isinstance(error, Transient) and error.retry_after_ms is not None:
-            due_ms = max(due_ms, now_ms + min(error.retry_after_ms, HOUR_MS))
-        fields = {"lane": row.lane, "tries": row.tries + 1, "error": str(error)}
-        log.warning("effect_postponed", extra={"fields": fields})
+    async def _failed(self, taken: Sequence[tuple[OutboxRow, Effect]], error: EffectError) -> None:
+        now_ms = self._clock.now_ms()
+        given_up = []
+        for row, effect in taken:
+            if not _is_worth_repeating(effect, error, row):
+                given_up.append(failure(effect, error, now_ms))
+                continue
+            due_ms = now_ms + delay_ms(effect, row.tries, row.key)
+            if isinstance(error, Transient) and error.retry_after_ms is not None:
+                due_ms = max(due_ms, now_ms + min(error.retry_after_ms, HOUR_MS))
+            fields = {"lane": row.lane, "tries": row.tries + 1, "error": str(error)}
+            log.warning("effect_postponed", extra={"fields": fields})
+            await self._postpone([row], due_ms)
+        await self._report(given_up)
+
+    async def _postpone(self, rows: Sequence[OutboxRow], due_ms: int) -> None:
         heapq.heappush(self._due, due_ms)
-        await self._store.retry(row.key, due_ms)
+        for row in rows:
+            await self._store.retry(row.key, due_ms)
+            self._in_hand.discard(row.key)
 
-    async def _report(self, answer: Answer) -> None:
-        """Hand the answer to the loop, however long the store is in trouble: it must not be lost."""
-        while True:
+    async def _report(self, answers: Sequence[Answer]) -> None:
+        """Hand answers to the loop, however long the store is in trouble: they must not be lost."""
+        while answers:
             try:
-                await self._loop.submit((answer,))
+                await self._loop.submit(tuple(answers))
             except (StorageError, CapacityError) as error:
                 log.error("answer_waits", extra={"fields": {"error": str(error)}})
                 await asyncio.sleep(1.0)

@@ -17,7 +17,7 @@ from monitor.sim.world import CURRENCY, PRICE_MINOR, RARE_SKU, SKU, Shop, ShopOr
 
 Emit = Callable[[list[dict[str, Any]]], Awaitable[None]]
 
-RARE_EVERY = 97  # one order in so many asks for what only a person can deliver
+RARE_EVERY = 17  # one order in so many asks for what only a person can deliver
 OWN_DELAY_MEDIAN_S = 0.35
 OWN_DELAY_SPREAD = 0.35
 RETRY_OWN_S = 0.5  # a hanging channel is asked again so often

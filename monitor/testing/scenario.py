@@ -154,6 +154,10 @@ class Scenario:
         """All effects of the story so far."""
         return [one.effect for _, one in self.commands if isinstance(one, Perform)]
 
+    def commands_like(self, line: str) -> list[tuple[int, Command]]:
+        """All commands whose line of the transcript is this, with their times."""
+        return [(at_ms, one) for at_ms, one in self.commands if line_of(one) == line]
+
     def transcript(self) -> str:
         """The whole story as lines with their times."""
         return "\n".join(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from monitor.core.views.fleet import SignalsView
+from monitor.core.views.fleet import SignalsView, SourceStatus
 from monitor.core.views.orders import OrderLine
 from monitor.model.times import SECOND_MS
 from monitor.web.phrases import Phrases, visible
@@ -22,9 +22,14 @@ class KeyNumber(msgspec.Struct, frozen=True):
 
 
 def key_numbers(
-    signals: SignalsView, lines: Sequence[OrderLine], late: int, window_ms: int, phrases: Phrases
+    signals: SignalsView,
+    lines: Sequence[OrderLine],
+    late: int,
+    sources: Sequence[SourceStatus],
+    window_ms: int,
+    phrases: Phrases,
 ) -> list[KeyNumber]:
-    """Late share, percentiles, longest wait and open orders; `lines` are all that wait."""
+    """Late share, percentiles, longest wait, open orders, sources; `lines` are all that wait."""
     window = phrases.duration(window_ms / SECOND_MS)
     return [
         _late(signals, window, phrases),
@@ -37,6 +42,7 @@ def key_numbers(
             phrases.words("open.more", n=late),
             "warn" if late else "plain",
         ),
+        _heard(sources, phrases),
     ]
 
 
@@ -48,7 +54,7 @@ def _late(signals: SignalsView, window: str, phrases: Phrases) -> KeyNumber:
     low, high = signals.delayed_ratio_interval
     return KeyNumber(
         words("late"),
-        words("late.of", k=signals.breached, n=signals.judged),
+        words("of", k=signals.breached, n=signals.judged),
         words(
             "late.more",
             share=phrases.percent(signals.delayed_ratio),
@@ -80,3 +86,17 @@ def _oldest(lines: Sequence[OrderLine], phrases: Phrases) -> KeyNumber:
     is_late = oldest.breach_in_s is not None and oldest.breach_in_s < 0
     tone = "warn" if is_late else "plain"
     return KeyNumber(words("oldest"), phrases.duration(oldest.age_s), detail, tone)
+
+
+def _heard(sources: Sequence[SourceStatus], phrases: Phrases) -> KeyNumber:
+    """How many of the sources speak, and when one spoke last; a silent one is said loudly."""
+    words = phrases.words
+    ages = [source.age_s for source in sources if source.age_s is not None]
+    if not ages:
+        return KeyNumber(words("heard"), words("none"), words("source.waiting"))
+    silent = sum(source.silent for source in sources)
+    detail = words("heard.last", ago=words("ago", age=phrases.duration(min(ages))))
+    if silent:
+        detail += words("heard.silent", n=silent)
+    heard = words("of", k=len(ages) - silent, n=len(sources))
+    return KeyNumber(words("heard"), heard, detail, "warn" if silent else "plain")

@@ -33,7 +33,8 @@ _TAKEOVER_TONES: dict[str, str] = {
     CaseState.ESCALATED: "bad",
     CaseState.UNKNOWN: "warn",
 }
-_ALERT_TONES = {"firing": "bad", "pending": "warn", "resolved": "good"}
+_SEVERITY_TONES = {"critical": "bad", "warning": "warn", "info": "info"}
+_ALERT_TONES = {"pending": "quiet", "resolved": "good"}
 _CHANNEL_WORDS = {"open": ("open.word", "bad"), "closed": ("closed", "good")}
 
 
@@ -211,7 +212,7 @@ def _channel_row(channel: ChannelView, phrases: Phrases) -> ChannelRow:
         state=Mark(words(f"channel.{key}"), tone),
         remarks=remarks,
         weight=channel.weight,
-        slow=words("late.of", k=speed.slow, n=speed.n) if speed.n else words("none"),
+        slow=words("of", k=speed.slow, n=speed.n) if speed.n else words("none"),
         slow_detail=words("channel.slow.limit", limit=limit)
         if speed.n
         else words("channel.slow.none"),
@@ -232,13 +233,14 @@ def _alert_row(view: AlertView, engine: Engine, phrases: Phrases) -> AlertRow:
     words = phrases.words
     labels = tuple(sorted(view.labels.items()))
     alert = engine.control.alerts.get(Alert(view.rule, labels, view.state, view.severity).key)
+    tone = _ALERT_TONES.get(view.state, _SEVERITY_TONES.get(view.severity, "warn"))
     began = {"pending": view.pending_at, "resolved": view.resolved_at}
     return AlertRow(
         rule=visible(view.rule),
         labels=" · ".join(f"{visible(name)}={visible(value)}" for name, value in labels),
         summary="" if alert is None else _summary(alert, engine, phrases),
         severity=words.code("severity", view.severity),
-        state=Mark(words(f"alert.{view.state}"), _ALERT_TONES[view.state]),
+        state=Mark(words(f"alert.{view.state}"), tone),
         since=_moment(began.get(view.state, view.firing_at), phrases),
         evidence=_evidence(view, phrases),
     )

@@ -94,7 +94,7 @@ TEXTS: Mapping[str, str] = {
     # --- key numbers ----------------------------------------------------------------------------
     "numbers": "Key numbers",
     "late": "Late orders",
-    "late.of": "{k} of {n}",
+    "of": "{k} of {n}",
     "late.more": "{share} broke the promise, last {window} (99 %: {low} to {high})",
     "late.none": "no order was judged in the last {window}",
     "p50": "Half are delivered within",
@@ -108,6 +108,9 @@ TEXTS: Mapping[str, str] = {
     "oldest.more": "order {order}",
     "open": "Waiting orders",
     "open.more": "{n} of them over their promise",
+    "heard": "Sources heard",
+    "heard.last": "last event {ago}",
+    "heard.silent": ", {n} silent",
     # --- sources --------------------------------------------------------------------------------
     "sources": "Sources",
     "source": "Source",

@@ -90,7 +90,7 @@ TEXTS: Mapping[str, str] = {
     # --- key numbers ----------------------------------------------------------------------------
     "numbers": "关键数字",
     "late": "超时订单",
-    "late.of": "{n} 单中 {k} 单",
+    "of": "{k} / {n}",
     "late.more": "最近 {window}有 {share} 未按承诺发货（99%：{low} 至 {high}）",
     "late.none": "最近 {window}没有可判定的订单",
     "p50": "半数订单发货用时不超过",
@@ -104,6 +104,9 @@ TEXTS: Mapping[str, str] = {
     "oldest.more": "订单 {order}",
     "open": "等待中的订单",
     "open.more": "其中 {n} 单已超过承诺时间",
+    "heard": "有消息的来源",
+    "heard.last": "最近事件在{ago}",
+    "heard.silent": "，{n} 个静默",
     # --- sources --------------------------------------------------------------------------------
     "sources": "来源",
     "source": "来源",
