@@ -68,9 +68,11 @@ def _run(test: RuleTest, file: RuleTestFile, engine: Engine) -> RuleTestResult:
             if message := story.contradiction(expected, now_ms):
                 when = f"at {format_duration(expected.at_ms)}: {message}"
                 found.append(Problem(file.path, expected.line, expected.column, when))
-    for counted in test.notifications:
-        if message := story.miscount(counted):
-            found.append(Problem(file.path, counted.line, counted.column, message))
+    found += [
+        Problem(file.path, counted.line, counted.column, message)
+        for counted in test.notifications
+        if (message := story.miscount(counted))
+    ]
     return RuleTestResult(test.name, not found, tuple(found))
 
 
@@ -233,7 +235,7 @@ def _said(finding: Finding | None) -> str:
         return "not evaluated"
     evidence = finding.evidence
     parts = [finding.reason]
-    if evidence.value is not None:
+    if evidence.value is not None and evidence.limit is not None:
         parts.append(f"{evidence.value:.4g} against {evidence.limit:.4g}")
     if evidence.k is not None:
         parts.append(f"{evidence.k} of {evidence.n}")

@@ -66,6 +66,14 @@ def tier_limits_ms(facts: Facts, settings: Settings) -> tuple[int, int, int]:
     return (first, round(tiers.l2_after_ms * stretch), round(tiers.l3_after_ms * stretch))
 
 
+def first_due_ms(facts: Facts, settings: Settings) -> int | None:
+    """When the first thing would happen to an order that is only waited for; None while unpaid."""
+    if facts.paid_ms is None or facts.deadline_ms is None:
+        return None
+    first_age_ms = min(*tier_limits_ms(facts, settings), settings.fallback.after_ms)
+    return min(facts.deadline_ms, facts.paid_ms + first_age_ms)
+
+
 def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | None) -> Due:
     """Judge one order at a time.
 

@@ -15,8 +15,8 @@ import msgspec
 from monitor.core.orders.agenda import Agenda
 from monitor.core.orders.facts import Facts, derive, holder_at, insert
 from monitor.core.orders.history import History, HourRow
-from monitor.core.orders.lifecycle import is_overdue, verdict
-from monitor.core.orders.order import Order, checks
+from monitor.core.orders.lifecycle import is_breach, is_overdue, verdict
+from monitor.core.orders.order import Order, checks, first_due_ms
 from monitor.core.orders.sources import Source
 from monitor.core.orders.table import OrderTable
 from monitor.core.orders.totals import Totals
@@ -29,7 +29,7 @@ from monitor.model.times import DAY_MS, MINUTE_MS
 
 CHANNELS_MAX = 200
 SOURCES_MAX = 200
-STUCK_RETRY_MS = MINUTE_MS  # a takeover that a limit forbade is looked at again after this
+RETRY_MS = MINUTE_MS  # a takeover that a limit forbade, or nothing came of, is looked at after this
 DORMANT_MS = 30 * DAY_MS  # an order nobody has spoken of for so long leaves memory, not the store
 UNNAMED_CHANNEL = "external"  # contract §2: what an order without any channel is counted for
 
@@ -69,6 +69,7 @@ class Shard:
         self._slots: dict[str, int] = {}
         self._agenda = Agenda()
         self._evictions = Agenda()
+        self._not_before: dict[str, int] = {}  # a takeover was looked at: not again before this
         self._dirty: dict[str, None] = {}
         self._dormant: list[Order] = []
         self.configure(settings)
@@ -81,6 +82,9 @@ class Shard:
         configured = {source.name: source.heartbeat_ms for source in settings.sources}
         for name, heartbeat_ms in configured.items():
             self.sources.setdefault(name, Source(name, 0, 0)).heartbeat_ms = heartbeat_ms
+        for order in self.orders.values():
+            if order.is_open:  # other limits may have it due already
+                self._agenda.schedule(order.order_id, 0)
 
     # --- facts ------------------------------------------------------------------------------------
 
@@ -153,7 +157,7 @@ class Shard:
             decisions.append(moved)
         for order_id in self._agenda.take_due(now_ms):
             order = self.orders[order_id]
-            due = checks(order, self.settings, now_ms, self._held_until_ms(order, now_ms))
+            due = checks(order, self.settings, now_ms, self._held_until_ms(order))
             if due.is_breached and order.facts.deadline_ms is not None:
                 at_ms = order.facts.deadline_ms
                 decisions.append(Breached(order_id, at_ms, self._holder(order, at_ms), now_ms))
@@ -161,10 +165,13 @@ class Shard:
             if due.tier > order.tier:
                 decisions.append(TierReached(order_id, due.tier, now_ms))
                 self.apply(decisions[-1])
+            is_woken = order.case is not None and (order.case.wake_ms or now_ms + 1) <= now_ms
             if due.is_stuck:
                 stuck.append(order)
-            if order.case is not None and (order.case.wake_ms or now_ms + 1) <= now_ms:
+            if is_woken:
                 woken.append(order)
+            if due.is_stuck or is_woken:
+                self._not_before[order_id] = now_ms + RETRY_MS
             self._update(order, now_ms)
         self._evict(now_ms)
         return Judgement(tuple(decisions), tuple(stuck), tuple(woken))
@@ -187,6 +194,7 @@ class Shard:
             case CaseMoved():
                 order = self.orders[decision.case.order_id]
                 order.case = decision.case
+                self._not_before.pop(order.order_id, None)
             case _:
                 assert_never(decision)
         at_ms = decision.at_ms if isinstance(decision, CaseMoved) else decision.decided_ms
@@ -208,18 +216,18 @@ class Shard:
         if not moved.is_silent:
             source.returned_ms = moved.at_ms
         for order in self.orders.values():
-            if order.facts.source == moved.source and order.is_open:
+            if order.facts.source == moved.source and _is_unjudged(order, moved.at_ms):
                 self._update(order, moved.at_ms)
 
-    def _held_until_ms(self, order: Order, now_ms: int) -> int | None:
+    def _held_until_ms(self, order: Order) -> int | None:
         """Until when nothing may start for an order; None while its source is silent."""
         source = self.sources.get(order.facts.source)
-        deadline_ms = order.facts.deadline_ms
-        if source is None or deadline_ms is None:
+        first_ms = first_due_ms(order.facts, self.settings)
+        if source is None or first_ms is None:
             return order.hold_until_ms
-        if source.is_silent and deadline_ms < now_ms:
+        if source.is_silent:
             return None
-        if source.returned_ms and deadline_ms <= source.returned_ms:
+        if source.returned_ms and first_ms <= source.returned_ms:
             return max(order.hold_until_ms, source.returned_ms + self.settings.backlog_hold_ms)
         return order.hold_until_ms
 
@@ -228,8 +236,10 @@ class Shard:
     def _update(self, order: Order, now_ms: int) -> None:
         """Bring row, deadline and store in line with an order that changed."""
         self._dirty[order.order_id] = None
-        held_until_ms = self._held_until_ms(order, now_ms)
-        self._put_row(order, held_until_ms is None or now_ms < held_until_ms)
+        held_until_ms = self._held_until_ms(order)
+        is_held = held_until_ms is None or now_ms < held_until_ms
+        # A breach is definite, and so is a delivery in time: only what is unjudged can be held.
+        self._put_row(order, is_held and order.breach_ms is None and _is_unjudged(order, now_ms))
         self._schedule(order, now_ms, held_until_ms)
 
     def _put_row(self, order: Order, is_held: bool) -> None:
@@ -249,12 +259,13 @@ class Shard:
         moments = [] if due.next_ms is None else [due.next_ms]
         if due.is_breached or due.tier > order.tier:
             moments.append(now_ms)
+        not_before_ms = self._not_before.get(order.order_id, 0)
         if due.is_stuck and self.settings.fallback.mode != "observe":
-            moments.append(now_ms + STUCK_RETRY_MS)
+            moments.append(max(now_ms, not_before_ms))
         if order.case is not None and order.case.wake_ms is not None:
-            moments.append(order.case.wake_ms)
+            moments.append(max(order.case.wake_ms, not_before_ms))
         self._agenda.schedule(order.order_id, min(moments) if moments else None)
-        latest_ms = max(order.timeline[-1].received_ms, order.breach_ms or 0)
+        latest_ms = max(*(event.received_ms for event in order.timeline), order.breach_ms or 0)
         is_settled = order.facts.done_ms is not None and order.case is None
         keep_ms = self.settings.signal_window_ms if is_settled else DORMANT_MS
         # What is still to be judged stays: a promise may be longer than the memory.
@@ -267,14 +278,15 @@ class Shard:
                 self._evictions.schedule(order_id, now_ms + MINUTE_MS)
                 continue
             order = self.orders[order_id]
-            is_unjudged = order.is_open and order.breach_ms is None
-            if is_unjudged and self._held_until_ms(order, now_ms) is None:
+            is_unjudged = order.breach_ms is None and _is_unjudged(order, now_ms)
+            if is_unjudged and self._held_until_ms(order) is None:
                 self._evictions.schedule(order_id, now_ms + DAY_MS)  # until its source is back
                 continue
             del self.orders[order_id]
             if order.facts.done_ms is None:
                 self._dormant.append(order)
             self._agenda.schedule(order_id, None)
+            self._not_before.pop(order_id, None)
             slot = self._slots.pop(order_id, None)
             if slot is not None:
                 self._table.remove(slot)
@@ -365,3 +377,8 @@ class Shard:
         self.totals = snapshot.totals
         self.hydrate(snapshot.orders, now_ms)
         self._dirty.clear()
+
+
+def _is_unjudged(order: Order, now_ms: int) -> bool:
+    """Whether time, or the return of its source, still has something to decide about an order."""
+    return order.is_open or (order.breach_ms is None and is_breach(order.facts, now_ms))

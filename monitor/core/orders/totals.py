@@ -38,7 +38,7 @@ class Totals(msgspec.Struct, gc=False):
     overflow: int = 0
 
     def count_event(self, source: str, kind: str, outcome: str) -> None:
-        """delivery_events_total"""
+        """delivery_events_total."""
         self._add(self.events, source, kind, outcome)
 
     def count_order(self, channel: str, verdict: str) -> None:
@@ -46,15 +46,15 @@ class Totals(msgspec.Struct, gc=False):
         self._add(self.orders, channel, verdict)
 
     def count_takeover(self, channel: str, outcome: str) -> None:
-        """delivery_takeovers_total"""
+        """delivery_takeovers_total."""
         self._add(self.takeovers, channel, outcome)
 
     def count_notification(self, receiver: str, outcome: str) -> None:
-        """delivery_notifications_total"""
+        """delivery_notifications_total."""
         self._add(self.notifications, receiver, outcome)
 
     def count_delay(self, channel: str, delay_ms: int) -> None:
-        """delivery_delay_seconds"""
+        """delivery_delay_seconds."""
         if channel not in self.delays:
             self.delays[channel] = DelayTotals([0] * (len(EDGES_MS) + 1))
         self.delays[channel].add(delay_ms)
