@@ -1,0 +1,159 @@
+"""What `doctor` says about the way in and out: listener, egress, sources, receivers, modes."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from monitor.adapters.clock import SystemClock
+from monitor.adapters.storage.directory import DATABASE_NAME
+from monitor.adapters.storage.sqlite_schema import connect_reader
+from monitor.api.auth import is_loopback
+from monitor.cli.finding import BAD, OK, WAITING, Finding
+from monitor.config.load import Loaded
+from monitor.model.times import format_duration
+
+SEGMENTS_MAX = 500  # of the log, the newest ones, in which sources are looked for
+SILENT = "NOBODY WOULD BE TOLD: no receiver is configured"
+
+
+class _Sent(msgspec.Struct):
+    """The part of a logged event that says who sent it and when."""
+
+    t: str = ""
+    source: str = ""
+    received_ms: int = 0
+
+
+def look_outside(loaded: Loaded) -> list[Finding]:
+    """Listener, egress, sources and receivers of a configuration."""
+    return [
+        _listener(loaded),
+        _egress(loaded),
+        *_sources(loaded),
+        *_receivers(loaded),
+        _modes(loaded),
+    ]
+
+
+def _listener(loaded: Loaded) -> Finding:
+    listen = loaded.endpoints.listen
+    place = f"{listen.host}:{listen.port}"
+    if is_loopback(listen.host):
+        need = "keys are needed" if loaded.endpoints.keys else "ingest and read need no key"
+        return Finding("listener", OK, f"{place}, this machine only; {need}")
+    if loaded.settings.public_url.startswith("https://"):
+        return Finding("listener", OK, f"{place} behind {loaded.settings.public_url}")
+    return Finding(
+        "listener", BAD, f"{place} can be reached by others, and keys travel without TLS",
+        "put a reverse proxy with TLS in front and name it as public_url: https://…, or listen "
+        "on 127.0.0.1",
+    )  # fmt: skip
+
+
+def _egress(loaded: Loaded) -> Finding:
+    endpoints = loaded.endpoints
+    parts = ["requests go to public addresses"]
+    if endpoints.config_hosts:
+        hosts = ", ".join(sorted(set(endpoints.config_hosts)))
+        parts.append(f"to hosts written in the configuration ({hosts})")
+    if endpoints.egress_allow:
+        parts.append(f"to egress.allow ({', '.join(endpoints.egress_allow)})")
+    found = f"{', '.join(parts)}; nowhere else"
+    networks = [ipaddress.ip_network(text, strict=False) for text in endpoints.egress_allow]
+    if any(network.prefixlen == 0 for network in networks):
+        advice = "name only networks of your own in egress.allow: this opens every address"
+        return Finding("egress", BAD, found, advice)
+    return Finding("egress", OK, found)
+
+
+def _sources(loaded: Loaded) -> list[Finding]:
+    """Each configured source: heard of, or waiting for its first event."""
+    heard = _heard(Path(loaded.endpoints.data_dir) / DATABASE_NAME)
+    if not loaded.settings.sources:
+        last = max(heard.values(), default=None)
+        found = "none configured; events of any source are taken"
+        if last is None:
+            return [Finding("sources", WAITING, f"{found}; none came yet", _first_event(""))]
+        return [Finding("sources", OK, f"{found}; the last came {_ago(last)}")]
+    findings: list[Finding] = []
+    for source in loaded.settings.sources:
+        if source.name in heard:
+            found = f"{source.name}: the last event came {_ago(heard[source.name])}"
+            findings.append(Finding("sources", OK, found))
+        else:
+            found = f"{source.name}: waits for its first event"
+            advice = _first_event(" --key-file F (the file named as its api_key_file)")
+            findings.append(Finding("sources", WAITING, found, advice))
+    return findings
+
+
+def _first_event(key: str) -> str:
+    return f"send one: delivery-monitor emit paid A1 --channel auto{key}"
+
+
+def _ago(at_ms: int) -> str:
+    return f"{format_duration(max(0, SystemClock().now_ms() - at_ms))} ago"
+
+
+def _heard(path: Path) -> dict[str, int]:
+    """Sources in the newest part of the log and when we last heard of each, read only.
+
+    A database that cannot be read tells nothing here; the check of the database says why.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return {}
+    try:
+        connection = connect_reader(path)
+        try:
+            rows = connection.execute(
+                "SELECT body FROM segments WHERE kind = 'entries' ORDER BY position DESC LIMIT ?",
+                (SEGMENTS_MAX,),
+            ).fetchall()
+        finally:
+            connection.close()
+    except apsw.Error:
+        return {}
+    decoder = msgspec.json.Decoder(_Sent)
+    heard: dict[str, int] = {}
+    for (body,) in rows:
+        assert isinstance(body, bytes)
+        for line in body.splitlines():
+            try:
+                sent = decoder.decode(line)
+            except msgspec.DecodeError:
+                continue
+            if sent.t == "e":
+                heard[sent.source] = max(heard.get(sent.source, 0), sent.received_ms)
+    return heard
+
+
+def _receivers(loaded: Loaded) -> list[Finding]:
+    settings = loaded.settings
+    findings: list[Finding] = []
+    for receiver in settings.receivers:
+        found = f"{receiver.name}: {', '.join(receiver.integrations)}"
+        advice = f"try it: delivery-monitor notify test {receiver.name}"
+        findings.append(Finding("receivers", OK, found, advice))
+    if settings.default_receiver is None:
+        advice = "add notify.receivers and notify.route to monitor.yaml (docs/configuration.md)"
+        if settings.webhooks:
+            found = f"no person would be told, only {len(settings.webhooks)} webhooks"
+        else:
+            found = SILENT
+        findings.insert(0, Finding("receivers", BAD, found, advice))
+    return findings
+
+
+def _modes(loaded: Loaded) -> Finding:
+    settings = loaded.settings
+    found = f"failover {settings.failover.mode}, fallback {settings.fallback.mode}"
+    if "enforce" not in (settings.failover.mode, settings.fallback.mode):
+        found += ": it watches and tells, and switches, spends and delivers nothing"
+    if settings.fallback.mode == "enforce" and not settings.fallback.has_shop:
+        return Finding("modes", BAD, f"{found}, but no shop is configured: it only advises",
+                       "add shop.claim_url and shop.deliver_url to monitor.yaml")  # fmt: skip
+    return Finding("modes", OK, found)
