@@ -36,15 +36,17 @@ from monitor.api.service import Readiness, StreamEvent
 from monitor.config.load import Loaded
 from monitor.config.reload import differences
 from monitor.core.engine import Engine
-from monitor.core.rules.parse import signals_in
+from monitor.core.orders.order import Order
+from monitor.core.rules.lookback import settings_for
 from monitor.core.views import fleet
 from monitor.model.commands import Command, Decide
 from monitor.model.errors import FencedError, StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import AlertMoved, CaseMoved, Instruction, SwitchDecided
-from monitor.model.rules import Rule, RuleSet
-from monitor.model.settings import Settings, SourceSettings
+from monitor.model.records import AlertMoved, CaseMoved, Instruction, SwitchAnswered, SwitchDecided
+from monitor.model.rules import RuleSet
+from monitor.model.settings import SourceSettings
 from monitor.ports import Clock
+from monitor.runtime.archive import Archive, StateHash
 from monitor.runtime.housekeeping import Housekeeper
 from monitor.runtime.loop import Loop
 from monitor.runtime.outbox_worker import OutboxWorker
@@ -84,6 +86,7 @@ class Monitor:
         self._client = _client(loaded)
         self._goods = GoodsFile(self._data_dir)
         self._worker: OutboxWorker | None = None
+        self._archive: Archive | None = None
         self._traces: OtlpTraceSink | None = None
         self._runner: web.AppRunner | None = None
         self._listeners: list[Callable[[StreamEvent], None]] = []
@@ -164,6 +167,7 @@ class Monitor:
         )  # fmt: skip
         await loop.start(self.supervisor)
         self.loop = loop
+        self._archive = Archive(self.store, self.engine)
         self._worker = OutboxWorker(
             self.store, loop, self._performer(), self.clock, self.supervisor
         )
@@ -186,6 +190,23 @@ class Monitor:
         """Log and carry out a person's order; `accepted`."""
         return (await self._running().submit((instruction,)))[0]
 
+    async def acknowledge(self, answer: SwitchAnswered) -> None:
+        """Log and take in what the shop says to a switch."""
+        await self._running().submit((answer,))
+
+    def rebuilt(self) -> Engine:
+        """The engine for questions; StorageError `not_ready` until its state is rebuilt."""
+        self._running()
+        return self.engine
+
+    async def find_order(self, order_id: str) -> Order | None:
+        """The order by its id, in memory or in the store."""
+        return await self._all_orders().find(order_id)
+
+    async def state_hash(self, at_ms: int | None) -> StateHash:
+        """Hash of all orders, also of those that left memory."""
+        return await self._all_orders().state_hash(at_ms)
+
     def sources(self) -> Mapping[str, SourceSettings]:
         """Configured sources by name."""
         return {source.name: source for source in self.engine.settings.sources}
@@ -201,7 +222,6 @@ class Monitor:
         is_ready = loop is not None and loop.is_ready and trouble is None
         if is_ready:
             facts["orders"] = str(len(self.engine.shard.orders))
-            facts["state_hash"] = self.engine.state_hash()
         return Readiness(is_ready, facts)
 
     def subscribe(self, listener: Callable[[StreamEvent], None]) -> Callable[[], None]:
@@ -274,8 +294,17 @@ class Monitor:
 
     def _running(self) -> Loop:
         if self.loop is None or not self.loop.is_ready:
-            raise StorageError(f"not ready: {self.trouble or 'the state is being rebuilt'}")
+            raise StorageError(
+                f"not ready: {self.trouble or 'the state is being rebuilt'}",
+                code="not_ready",
+                hint="try again in a moment; /readyz?verbose tells more",
+            )
         return self.loop
+
+    def _all_orders(self) -> Archive:
+        self._running()
+        assert self._archive is not None, "the loop is started after the archive is there"
+        return self._archive
 
     def _gate(self) -> Gate:
         endpoints = self.loaded.endpoints
@@ -361,20 +390,6 @@ class _Page:
 
 
 _STREAM_KINDS = {AlertMoved: "alert", SwitchDecided: "switch", CaseMoved: "takeover"}
-
-
-def settings_for(settings: Settings, rules: RuleSet) -> Settings:
-    """Keep judged orders in memory for as long as the longest window of the rules looks back."""
-    longest = max((_window_ms(rule) for rule in rules.rules), default=0)
-    return msgspec.structs.replace(
-        settings, signal_window_ms=max(settings.signal_window_ms, longest)
-    )
-
-
-def _window_ms(rule: Rule) -> int:
-    nodes = [rule.expr] if rule.resolve_when is None else [rule.expr, rule.resolve_when]
-    windows = [signal.window for node in nodes for signal in signals_in(node)]
-    return max((max(one.span_ms, one.max_ms) for one in windows if one is not None), default=0)
 
 
 def _client(loaded: Loaded) -> HttpClient:
