@@ -23,7 +23,7 @@ CURSOR_MAX = 2_000  # an order id of 128 characters, escaped and encoded, fits
 T = TypeVar("T")
 Place = tuple[int, str]
 
-_DECODER = msgspec.json.Decoder(Place)
+_DECODER: msgspec.json.Decoder[Place] = msgspec.json.Decoder(Place)
 
 
 def limit_of(request: web.Request) -> int:
@@ -39,10 +39,8 @@ def place_of(request: web.Request) -> Place | None:
     cursor = request.query.get("cursor") or None
     if cursor is None:
         return None
+    padded = cursor[:CURSOR_MAX] + "=" * (-len(cursor) % 4)
     try:
-        if len(cursor) > CURSOR_MAX:
-            raise ValueError
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         return _DECODER.decode(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise wrong("cursor", "must be the `next` of an earlier answer") from None

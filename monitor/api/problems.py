@@ -207,9 +207,11 @@ def _log(request: web.Request, error: Exception) -> None:
     _logger.error(
         "http_request_failed",
         extra={
-            "method": request.method,
-            "route": getattr(request.match_info.route.resource, "canonical", ""),
-            "error": type(error).__name__,
-            "raised_at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+            "fields": {
+                "method": request.method,
+                "route": getattr(request.match_info.route.resource, "canonical", ""),
+                "error": type(error).__name__,
+                "raised_at": [f"{one.filename}:{one.lineno} {one.name}" for one in frames],
+            }
         },
     )

@@ -104,7 +104,7 @@ def _protocol_logger() -> logging.Logger:
 def _discreet(record: logging.LogRecord) -> bool:
     """Keep only the type of the error: the quoted line may be the one with the token."""
     error = record.exc_info[0] if record.exc_info else None
-    record.error = error.__name__ if error else ""
+    record.fields = {"error": error.__name__ if error else ""}
     record.msg, record.args = "http_request_malformed", ()
     record.exc_info = record.exc_text = None
     return True

@@ -40,9 +40,16 @@ from monitor.model.rule_tests import (
 )
 from monitor.model.rules import RuleSet
 from monitor.model.spelling import did_you_mean
-from monitor.model.times import DAY_MS, MINUTE_MS, from_datetime, parse_rfc3339
+from monitor.model.times import (
+    DAY_MS,
+    MINUTE_MS,
+    from_datetime,
+    parse_duration,
+    parse_rfc3339,
+)
 
 EVENTS_MAX = 100_000  # of one test
+_NEVER = -1  # `delay: never`, told from no delay at all
 TIME_MAX_MS = 400 * DAY_MS
 EVENT_TYPES = tuple(kind.value for kind in EventType)
 VERDICTS = (
@@ -59,6 +66,18 @@ def _start(value: object) -> datetime:
     if moment is None or moment.tzinfo is None:
         raise ValueError("must be a time with a zone such as 2026-01-05T10:00:00+08:00")
     return moment
+
+
+def _delay(value: object) -> int:
+    if value == "never":
+        return _NEVER
+    try:
+        delay_ms = parse_duration(value) if isinstance(value, str) else None
+    except ValueError:
+        delay_ms = None
+    if delay_ms is None or delay_ms > TIME_MAX_MS:
+        raise ValueError("must be a duration such as 8s or 3m, or never")
+    return delay_ms
 
 
 Span = Annotated[Duration, Field(ge=0, le=TIME_MAX_MS)]
@@ -85,7 +104,7 @@ class _OrderLine(StrictModel):
     order: Name | None = None
     channel: Name | None = None
     source: Name = "shop"
-    delay: Literal["never"] | Span | None = None
+    delay: Annotated[int, BeforeValidator(_delay)] | None = None
     type: Annotated[str, _known(EVENT_TYPES)] | None = None
     meaning: Literal["paid", "waiting", "expired", "refunded", "unknown"] | None = None
     promise: Span | None = None
@@ -239,7 +258,7 @@ def _line(line: _OrderLine) -> OrderLine:
         source=line.source,
         channel=line.channel,
         order_id=line.order,
-        delay_ms=line.delay if isinstance(line.delay, int) else None,
+        delay_ms=None if line.delay == _NEVER else line.delay,
         type=line.type,
         meaning=line.meaning,
         promise_ms=line.promise,

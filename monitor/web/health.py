@@ -62,13 +62,12 @@ def _tone(value: float) -> str:
 
 def _parts(index: HealthIndex, phrases: Phrases) -> list[HealthPart]:
     assert index.value is not None
-    names = (KEPT, *COMPONENTS)
-    points = (index.value, *(index.components[name] for name in COMPONENTS))
-    tenths = adding_up([10 * point for point in points], 1_000)
-    parts, start = [], 0.0
-    for name, tenth, point in zip(names, tenths, points, strict=True):
-        if name == KEPT or point > 0.0:
+    kept = round(10 * index.value)  # as everybody rounds it; the losses share the rest
+    lost = adding_up([10 * index.components[name] for name in COMPONENTS], 1_000 - kept)
+    parts, start = [], 0
+    for name, tenths in zip((KEPT, *COMPONENTS), (kept, *lost), strict=True):
+        if name == KEPT or index.components[name] > 0.0:
             label = phrases.words(f"health.{name}")
-            parts.append(HealthPart(name, label, f"{tenth / 10:.1f}", start, tenth / 10))
-        start = round(start + tenth / 10, 1)
+            parts.append(HealthPart(name, label, f"{tenths / 10:.1f}", start / 10, tenths / 10))
+        start += tenths
     return parts

@@ -26,8 +26,9 @@ def key_numbers(
     lines: Sequence[OrderLine],
     late: int,
     sources: Sequence[SourceStatus],
-    window_ms: int,
     phrases: Phrases,
+    *,
+    window_ms: int,
 ) -> list[KeyNumber]:
     """Late share, percentiles, longest wait, open orders, sources; `lines` are all that wait."""
     window = phrases.duration(window_ms / SECOND_MS)

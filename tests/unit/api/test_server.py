@@ -51,8 +51,8 @@ async def test_unexpected_error_is_a_500_that_tells_nothing(
     (record,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert record.getMessage() == "http_request_failed"
     assert record.__dict__["error"] == "KeyError"
-    assert record.__dict__["route"] == "/v1/fail"
-    assert "test_server.py" in record.__dict__["raised_at"][-1]
+    assert record.__dict__["fields"]["route"] == "/v1/fail"
+    assert "test_server.py" in record.__dict__["fields"]["raised_at"][-1]
     assert "KEY-1234" not in body + str(record.__dict__)
 
 
