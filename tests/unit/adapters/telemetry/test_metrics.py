@@ -264,6 +264,15 @@ def test_orders_of_a_silent_source_are_not_at_risk() -> None:
     assert (before, order_gauges(engine, T0 + 500 * S).channels["auto"].at_risk) == (3, 0)
 
 
+def test_first_orders_ever_are_not_at_risk() -> None:
+    """While nobody ever waited longer, nothing is known that could call an order at risk."""
+    events = [event(EventType.PAID, 0, f"o{number}", channel="auto") for number in range(5)]
+    engine = engine_of(*events, now_s=100)
+    prospects = Prospects(engine, T0 + 100 * S)
+    assert not any(prospects.is_at_risk(order) for order in engine.shard.orders.values())
+    assert order_gauges(engine, T0 + 100 * S).channels["auto"].at_risk == 0
+
+
 def test_restart_is_no_counter_reset() -> None:
     """A restored engine goes on counting where the old one stopped."""
     before = exposed(told(), 200)
