@@ -36,8 +36,8 @@ WATCHED = 'channel=~"$channel"'
 IN_15M = 'window="15m"'
 
 
-def headlines() -> list[Panel]:
-    """Is anything wrong right now?"""
+def wellbeing() -> list[Panel]:
+    """The left half of the headline: is anything wrong right now?"""
     return [
         headline(
             "Delivery health",
@@ -71,6 +71,12 @@ def headlines() -> list[Panel]:
             (180, ORANGE),
             (300, RED),
         ).with_target(query(f"max(delivery_oldest_open_order_age_seconds{{{WATCHED}}})", "oldest")),
+    ]
+
+
+def extent() -> list[Panel]:
+    """The right half of the headline: how much of the shop is concerned?"""
+    return [
         headline(
             "Open orders and at risk",
             "Paid orders that are not delivered yet, and how many of those still in time will more "
@@ -341,7 +347,8 @@ def now() -> models.Dashboard:
     for variable in variables():
         board = board.with_variable(variable)
     panels: list[Panel] = [
-        *headlines(),
+        *wellbeing(),
+        *extent(),
         *lateness(),
         channel_states(),
         channel_table(),

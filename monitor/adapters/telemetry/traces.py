@@ -73,7 +73,7 @@ class OtlpTraceSink:
         linger_ms: int = LINGER_MS,
         backoff_ms: int = SECOND_MS,
     ) -> None:
-        self._client = client
+        self.client = client  # replaced when the configuration is reloaded
         self._clock = clock
         self._url = endpoint.rstrip("/") + "/v1/traces"
         self._queue = TraceQueue(data_dir, rows_max=rows_max, age_ms_max=age_ms_max)
@@ -181,7 +181,7 @@ class OtlpTraceSink:
         """POST one request: (sent, again or refused; spans the collector left out)."""
         try:
             async with asyncio.timeout(None) as self._post:
-                answer = await self._client.request(
+                answer = await self.client.request(
                     "POST",
                     self._url,
                     headers={"Content-Type": "application/x-protobuf"},
