@@ -49,11 +49,25 @@ class FailoverWebhook:
         said = read_json(answer.body, SwitchAnswer)
         if said is None:
             raise Transient("the failover webhook said 2xx without status and epoch")
-        if said.status != "applied" or said.applied_epoch == effect.epoch:
-            return _answered(effect, said.status, said.applied_epoch, now_ms)
-        if said.applied_epoch is not None and said.applied_epoch > effect.epoch:
-            return _answered(effect, "stale", said.applied_epoch, now_ms)
-        raise Transient("the failover webhook has not applied this epoch yet")
+        return understood(effect, said.status, said.applied_epoch, now_ms)
+
+
+def understood(
+    effect: SwitchChannel, status: str, applied_epoch: int | None, now_ms: int
+) -> SwitchAnswered:
+    """What the receiver's words mean for this switch.
+
+    A repeat whose first answer got lost is `stale` to the receiver, but with our own epoch: applied.
+
+    Raises: Transient if the receiver says `applied` and names an older epoch, or none.
+    """
+    if applied_epoch == effect.epoch and status == "stale":
+        return _answered(effect, "applied", applied_epoch, now_ms)
+    if status != "applied" or applied_epoch == effect.epoch:
+        return _answered(effect, status, applied_epoch, now_ms)
+    if applied_epoch is not None and applied_epoch > effect.epoch:
+        return _answered(effect, "stale", applied_epoch, now_ms)
+    raise Transient("the failover webhook has not applied this epoch yet")
 
 
 def _answered(

@@ -44,6 +44,8 @@ async def failover(server: Loopback) -> AsyncIterator[FailoverWebhook]:
     [
         (b'{"status":"applied","applied_epoch":42}', "applied", 42),
         (b'{"status":"stale","applied_epoch":43}', "stale", 43),
+        # What a receiver says to a repeat when its first answer got lost.
+        (b'{"status":"stale","applied_epoch":42}', "applied", 42),
         (b'{"status":"applied","applied_epoch":43}', "stale", 43),
         (b'{"status":"refused","applied_epoch":41}', "refused", 41),
         (b'{"status":"refused"}', "refused", None),
