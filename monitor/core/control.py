@@ -19,7 +19,7 @@ from monitor.core.rules.reader import SignalReader, SourceView
 from monitor.core.signals.observation import Observation
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.records import AlertMoved, SwitchDecided
-from monitor.model.rules import Rule, RuleSet
+from monitor.model.rules import SOURCE_SIGNALS, Rule, RuleSet
 from monitor.model.settings import Settings
 
 ALERTS_MAX = 2_000  # alert instances kept; a resolved one makes room for a new one
@@ -55,12 +55,10 @@ class Control:
         self._next_breaker_ms = 0
 
     def configure(self, settings: Settings, rules: RuleSet) -> None:
-        """Take over new settings and rules; alerts of rules that are gone are forgotten."""
+        """Take over new settings and rules; alerts of rules that are gone end at the next look."""
         self.settings = settings
         self.controller.settings = settings
         self.rules = rules
-        names = {rule.alert for rule in rules.rules}
-        self.alerts = {key: one for key, one in self.alerts.items() if one.rule in names}
         self.findings.clear()
         self._next_evaluation_ms.clear()
 
@@ -87,6 +85,9 @@ class Control:
                 if moved is not None:
                     self.apply(moved)
                     yield moved
+        for moved in self._end_orphans(view.now_ms):
+            self.apply(moved)
+            yield moved
         if self._next_breaker_ms <= view.now_ms:
             every_ms = max(self.settings.breaker_every_ms, self.settings.evaluation_floor_ms)
             self._next_breaker_ms = _next_multiple(view.now_ms, every_ms)
@@ -138,6 +139,8 @@ class Control:
     ) -> AlertMoved | None:
         confidence, min_count = rule.confidence, rule.min_count
         finding = evaluate(rule.expr, reader, labels, confidence=confidence, min_count=min_count)
+        if _rests_on_silence(finding, reader, labels):
+            finding = Finding("no_data", "source_silent", finding.evidence)
         resolve = None
         if rule.resolve_when is not None:
             resolve = evaluate(
@@ -155,6 +158,21 @@ class Control:
         if moved is known or (moved.state == previous == AlertState.INACTIVE):
             return None
         return AlertMoved(self._mark_notified(moved, rule, previous), previous, reader.now_ms)
+
+    def _end_orphans(self, now_ms: int) -> list[AlertMoved]:
+        """Alerts whose rule is gone: they end with that reason instead of firing for ever."""
+        names = {rule.alert for rule in self.rules.rules}
+        return [
+            AlertMoved(
+                msgspec.structs.replace(
+                    alert, state=AlertState.INACTIVE, reason="rule_deleted", resolved_ms=now_ms
+                ),
+                alert.state,
+                now_ms,
+            )
+            for alert in self.alerts.values()
+            if alert.rule not in names and alert.state != AlertState.INACTIVE
+        ]
 
     def _mark_notified(self, alert: Alert, rule: Rule, previous: str) -> Alert:
         """A firing message will be queued with this very decision; it obliges a resolved one."""
@@ -211,6 +229,12 @@ class Control:
 
 def _asks(rule: Rule, action: str) -> bool:
     return any(one.type == action for one in rule.actions)
+
+
+def _rests_on_silence(finding: Finding, reader: SignalReader, labels: dict[str, str]) -> bool:
+    """Whether a condition is only false because a silent source's late orders are left out."""
+    is_about_orders = finding.evidence.signal not in SOURCE_SIGNALS
+    return finding.outcome == "false" and is_about_orders and reader.is_unconfirmed(labels)
 
 
 def _next_multiple(now_ms: int, every_ms: int) -> int:

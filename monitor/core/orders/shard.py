@@ -25,12 +25,14 @@ from monitor.model.events import EventType, OrderEvent
 from monitor.model.ids import OTHER, hash64
 from monitor.model.records import Breached, CaseMoved, SourceMoved, TierReached
 from monitor.model.settings import Settings
+from monitor.model.takeovers import CaseState
 from monitor.model.times import DAY_MS, MINUTE_MS
 
 CHANNELS_MAX = 200
 SOURCES_MAX = 200
 RETRY_MS = MINUTE_MS  # a takeover that a limit forbade, or nothing came of, is looked at after this
 DORMANT_MS = 30 * DAY_MS  # an order nobody has spoken of for so long leaves memory, not the store
+CASE_ENDS = (CaseState.DELIVERED, CaseState.VOIDED)
 UNNAMED_CHANNEL = "external"  # contract §2: what an order without any channel is counted for
 
 ShardDecision = Breached | TierReached | SourceMoved | CaseMoved
@@ -47,11 +49,15 @@ class ShardSnapshot(msgspec.Struct, frozen=True):
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """What time has brought: decisions already applied, orders to take over, cases to look at."""
+    """What time has brought: decisions already applied, orders to take over, cases to look at.
+
+    `left` are orders that are no longer in memory.
+    """
 
     decisions: tuple[ShardDecision, ...]
     stuck: tuple[Order, ...]
     woken: tuple[Order, ...]
+    left: tuple[Order, ...]
 
 
 class Shard:
@@ -173,8 +179,8 @@ class Shard:
             if due.is_stuck or is_woken:
                 self._not_before[order_id] = now_ms + RETRY_MS
             self._update(order, now_ms)
-        self._evict(now_ms)
-        return Judgement(tuple(decisions), tuple(stuck), tuple(woken))
+        left = self._evict(now_ms)
+        return Judgement(tuple(decisions), tuple(stuck), tuple(woken), tuple(left))
 
     def apply(self, decision: ShardDecision) -> None:
         """Make a decision true; live and in recovery alike."""
@@ -216,7 +222,8 @@ class Shard:
         if not moved.is_silent:
             source.returned_ms = moved.at_ms
         for order in self.orders.values():
-            if order.facts.source == moved.source and _is_unjudged(order, moved.at_ms):
+            is_affected = order.is_open or _is_unjudged(order, moved.at_ms)
+            if order.facts.source == moved.source and is_affected:
                 self._update(order, moved.at_ms)
 
     def _held_until_ms(self, order: Order) -> int | None:
@@ -239,10 +246,16 @@ class Shard:
         held_until_ms = self._held_until_ms(order)
         is_held = held_until_ms is None or now_ms < held_until_ms
         # A breach is definite, and so is a delivery in time: only what is unjudged can be held.
-        self._put_row(order, is_held and order.breach_ms is None and _is_unjudged(order, now_ms))
+        is_unjudged = order.breach_ms is None and _is_unjudged(order, now_ms)
+        self._put_row(
+            order,
+            is_held=is_held and is_unjudged,
+            # Its breach stands, but whether the buyer still waits is not known.
+            is_unconfirmed=is_held and order.is_open and order.breach_ms is not None,
+        )
         self._schedule(order, now_ms, held_until_ms)
 
-    def _put_row(self, order: Order, is_held: bool) -> None:
+    def _put_row(self, order: Order, *, is_held: bool, is_unconfirmed: bool) -> None:
         if order.facts.paid_ms is None:
             return
         self._slots[order.order_id] = self._table.put(
@@ -252,6 +265,7 @@ class Shard:
             channel=self.channel_index(self._channel_name(order)),
             breach_ms=order.breach_ms,
             is_held=is_held,
+            is_unconfirmed=is_unconfirmed,
         )
 
     def _schedule(self, order: Order, now_ms: int, held_until_ms: int | None) -> None:
@@ -272,24 +286,36 @@ class Shard:
         judged_ms = 0 if due.next_ms is None else due.next_ms + MINUTE_MS
         self._evictions.schedule(order.order_id, max(latest_ms + keep_ms, judged_ms))
 
-    def _evict(self, now_ms: int) -> None:
+    def _evict(self, now_ms: int) -> list[Order]:
+        left = []
         for order_id in self._evictions.take_due(now_ms):
+            order = self.orders[order_id]
             if order_id in self._dirty:  # not stored yet; ask again in a while
                 self._evictions.schedule(order_id, now_ms + MINUTE_MS)
-                continue
-            order = self.orders[order_id]
-            is_unjudged = order.breach_ms is None and _is_unjudged(order, now_ms)
-            if is_unjudged and self._held_until_ms(order) is None:
-                self._evictions.schedule(order_id, now_ms + DAY_MS)  # until its source is back
-                continue
-            del self.orders[order_id]
-            if order.facts.done_ms is None:
-                self._dormant.append(order)
-            self._agenda.schedule(order_id, None)
-            self._not_before.pop(order_id, None)
-            slot = self._slots.pop(order_id, None)
-            if slot is not None:
-                self._table.remove(slot)
+            elif self._is_awaited(order, now_ms):
+                self._evictions.schedule(order_id, now_ms + DAY_MS)
+            else:
+                self._forget(order)
+                left.append(order)
+        return left
+
+    def _is_awaited(self, order: Order, now_ms: int) -> bool:
+        """Whether the return of its source, or a person with its case, still needs the order."""
+        is_held = self._held_until_ms(order) is None
+        is_unjudged = order.breach_ms is None and _is_unjudged(order, now_ms)
+        return (is_held and is_unjudged) or (
+            order.case is not None and order.case.state not in CASE_ENDS
+        )
+
+    def _forget(self, order: Order) -> None:
+        del self.orders[order.order_id]
+        if order.facts.done_ms is None:
+            self._dormant.append(order)
+        self._agenda.schedule(order.order_id, None)
+        self._not_before.pop(order.order_id, None)
+        slot = self._slots.pop(order.order_id, None)
+        if slot is not None:
+            self._table.remove(slot)
 
     # --- channels ---------------------------------------------------------------------------------
 

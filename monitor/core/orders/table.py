@@ -27,6 +27,7 @@ class OrderTable:
         self._kind = np.zeros(0, np.int8)
         self._channel = np.zeros(0, np.int16)
         self._held = np.zeros(0, np.bool_)
+        self._unconfirmed = np.zeros(0, np.bool_)
         self._used = np.zeros(0, np.bool_)
         self._free: list[int] = []
         self._observation: Observation | None = None
@@ -43,6 +44,7 @@ class OrderTable:
         channel: int,
         breach_ms: int | None,
         is_held: bool,
+        is_unconfirmed: bool = False,
     ) -> int:
         """Write one paid order and return its slot; `key` is the order's stable 63-bit hash."""
         assert facts.paid_ms is not None and facts.deadline_ms is not None
@@ -60,6 +62,7 @@ class OrderTable:
         self._kind[slot] = kind
         self._channel[slot] = channel
         self._held[slot] = is_held
+        self._unconfirmed[slot] = is_unconfirmed
         self._observation = None
         return slot
 
@@ -78,6 +81,7 @@ class OrderTable:
                 kind=self._kind[rows],
                 channel=self._channel[rows],
                 is_held=self._held[rows],
+                is_unconfirmed=self._unconfirmed[rows],
             )
         return self._observation
 
@@ -90,6 +94,7 @@ class OrderTable:
             self._kind = np.concatenate([self._kind, np.zeros(grown, np.int8)])
             self._channel = np.concatenate([self._channel, np.zeros(grown, np.int16)])
             self._held = np.concatenate([self._held, np.zeros(grown, np.bool_)])
+            self._unconfirmed = np.concatenate([self._unconfirmed, np.zeros(grown, np.bool_)])
             self._used = np.concatenate([self._used, np.zeros(grown, np.bool_)])
             self._free = list(range(start + grown - 1, start - 1, -1))
         slot = self._free.pop()

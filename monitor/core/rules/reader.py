@@ -46,6 +46,7 @@ class SignalReader:
         self._sources = sources
         self.now_ms = now_ms
         self._scopes: dict[tuple[str, ...], Scope] = {}
+        self._unconfirmed: dict[tuple[str, ...], bool] = {}
         self._counts: dict[tuple[tuple[str, ...], int], Counts] = {}
 
     def read(
@@ -67,8 +68,15 @@ class SignalReader:
             return self._read_windowed(signal, window, names, scope)
         return self._read_now(signal, window, scope)
 
+    def is_unconfirmed(self, labels: Mapping[str, str]) -> bool:
+        """Whether late orders of the alert's scope are left out because their source is silent."""
+        names, _ = self._scope((), labels)
+        return self._unconfirmed[names]
+
     def good_streak(self, labels: Mapping[str, str]) -> int:
         """Consecutive good orders of the alert's scope; 20 of them resolve a ratio rule."""
+        if self.is_unconfirmed(labels):
+            return 0
         return self._scope((), labels)[1].consecutive(good=True)
 
     def _read_windowed(
@@ -149,8 +157,10 @@ class SignalReader:
         if names not in self._scopes:
             wanted = np.array([name in names for name in self._channels] or [False])
             mask = wanted[self._rows.channel] if len(self._rows.channel) else np.zeros(0, np.bool_)
-            # A held order is overdue but not judged: no rule may rest on it (contract §2).
-            self._scopes[names] = Scope(self._rows, mask & ~self._rows.is_held, self.now_ms)
+            # No rule may rest on what a silent source or a backlog says nothing of (contract §2).
+            is_unknown = self._rows.is_held | self._rows.is_unconfirmed
+            self._scopes[names] = Scope(self._rows, mask & ~is_unknown, self.now_ms)
+            self._unconfirmed[names] = bool((mask & self._rows.is_unconfirmed).any())
         return names, self._scopes[names]
 
     def _counts_of(self, names: tuple[str, ...], scope: Scope, since_ms: int) -> Counts:

@@ -32,7 +32,8 @@ class Observation(msgspec.Struct, frozen=True, eq=False):
 
     Shapes: int64[n] UTC ms, 0 where not (yet) so; `kind` int8[n] of `Kind`; `channel` int16[n]
     index into the shard-independent channel list; `is_held` bool[n]: overdue, but the breach is
-    not judged yet (backlog or silent source). `judged_ms` is the first of delivery, closing and
+    not judged yet (backlog or silent source); `is_unconfirmed` bool[n]: breached and open, but its
+    source is silent, so that nobody knows whether it still waits. `judged_ms` is the first of delivery, closing and
     breach.
     """
 
@@ -44,6 +45,7 @@ class Observation(msgspec.Struct, frozen=True, eq=False):
     kind: npt.NDArray[np.int8]
     channel: npt.NDArray[np.int16]
     is_held: Bools
+    is_unconfirmed: Bools
     judged_ms: Ints
 
     @classmethod
@@ -58,12 +60,15 @@ class Observation(msgspec.Struct, frozen=True, eq=False):
         kind: npt.NDArray[np.int8],
         channel: npt.NDArray[np.int16],
         is_held: Bools,
+        is_unconfirmed: Bools | None = None,
     ) -> Observation:
         """Sort rows into the canonical order and derive `judged_ms`."""
         judged = np.where(breach_ms > 0, breach_ms, end_ms)
         both = (breach_ms > 0) & (end_ms > 0)
         judged = np.where(both, np.minimum(breach_ms, end_ms), judged)
         order = np.lexsort((key, judged))
+        if is_unconfirmed is None:
+            is_unconfirmed = np.zeros(len(key), np.bool_)
         return cls(
             paid_ms=paid_ms[order],
             deadline_ms=deadline_ms[order],
@@ -73,6 +78,7 @@ class Observation(msgspec.Struct, frozen=True, eq=False):
             kind=kind[order],
             channel=channel[order],
             is_held=is_held[order],
+            is_unconfirmed=is_unconfirmed[order],
             judged_ms=judged[order],
         )
 
@@ -113,6 +119,7 @@ class Observation(msgspec.Struct, frozen=True, eq=False):
             kind=self.kind,
             channel=self.channel,
             is_held=self.is_held,
+            is_unconfirmed=self.is_unconfirmed,
         )
 
 
@@ -127,4 +134,5 @@ def merge(observations: Sequence[Observation]) -> Observation:
         kind=np.concatenate([one.kind for one in observations]),
         channel=np.concatenate([one.channel for one in observations]),
         is_held=np.concatenate([one.is_held for one in observations]),
+        is_unconfirmed=np.concatenate([one.is_unconfirmed for one in observations]),
     )
