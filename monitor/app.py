@@ -269,6 +269,8 @@ class Monitor:
         if self._worker is not None:
             self._worker.performer = self._performer()
         self._edge.gate = self._gate()
+        if self._traces is not None:
+            self._traces.client = self._client
         await old_client.close()
         log.info("reloaded", extra=fields(changed=changed, needs_restart=restart))
         return changed, restart
@@ -337,6 +339,8 @@ class Monitor:
             try:
                 self._facts = await self.store.health()
                 self._outbox_rows = await self.store.depth()
+                if self._traces is not None:
+                    self._outbox_rows["traces"] = self._traces.counts.waiting
                 if self.trouble is not None and self.loop is not None:
                     self.trouble = self.loop.trouble
             except StorageError as error:

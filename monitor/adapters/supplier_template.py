@@ -33,19 +33,17 @@ class FilledRequest(msgspec.Struct, frozen=True):
 
 
 def values_of(effect: Submit | Query) -> dict[str, Value]:
-    """The values an effect has for templates; a query does not know the amount of money."""
-    values: dict[str, Value] = {
+    """The values an effect has for templates; a query repeats those of its submit."""
+    return {
         "attempt_ref": effect.attempt_ref,
         "order_id": effect.order_id,
         "sku": effect.sku,
         "quantity": effect.quantity,
+        "amount_minor": effect.amount_minor,
+        "currency": effect.currency,
+        "region": effect.region,
+        "max_cost_minor": effect.max_cost_minor,
     }
-    if isinstance(effect, Submit):
-        values["amount_minor"] = effect.amount_minor
-        values["currency"] = effect.currency
-        values["region"] = effect.region
-        values["max_cost_minor"] = effect.max_cost_minor
-    return values
 
 
 def fill(template: HttpRequest, values: dict[str, Value]) -> FilledRequest:

@@ -5,7 +5,6 @@ Nothing here takes the lock of a running service or writes to a file of its.
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import os
 import shutil
@@ -16,7 +15,7 @@ from pathlib import Path
 import apsw
 
 from monitor.adapters.clock import SystemClock
-from monitor.adapters.storage.directory import DATABASE_NAME, LOCK_NAME
+from monitor.adapters.storage.directory import DATABASE_NAME
 from monitor.adapters.storage.sqlite_errors import storage_errors
 from monitor.adapters.storage.sqlite_schema import (
     MIGRATIONS,
@@ -24,6 +23,7 @@ from monitor.adapters.storage.sqlite_schema import (
     connect_reader,
     refuse_old_sqlite,
 )
+from monitor.cli.directory import owner_of
 from monitor.cli.finding import BAD, OK, WAITING, Finding
 from monitor.model.endpoints import Listen
 from monitor.model.errors import StorageError
@@ -175,35 +175,18 @@ def _clock(data_dir: Path) -> Finding:
 
 def _service(data_dir: Path, listen: Listen) -> Finding:
     """Whether a service uses the directory, and whether it is ready."""
-    owner = _owner(data_dir)
+    owner = owner_of(data_dir)
     if owner is None:
         return Finding("service", OK, "not running on this data directory")
     try:
         status, text = _ask_ready(listen)
     except (OSError, http.client.HTTPException) as error:
-        return Finding("service", BAD, f"runs as process {owner}, no answer ({error})",
+        return Finding("service", BAD, f"runs as process {owner}, no answer on {listen.host}:{listen.port} ({error})",
                        "see its log; it may listen on another address")  # fmt: skip
     if status == http.client.OK:
         return Finding("service", OK, f"runs as process {owner}, ready")
     return Finding("service", BAD, f"runs as process {owner}, not ready: {text}",
                    "see /readyz?verbose and its log")  # fmt: skip
-
-
-def _owner(data_dir: Path) -> str | None:
-    """Process that holds the directory's lock; a shared lock asks without getting in the way."""
-    try:
-        descriptor = os.open(data_dir / LOCK_NAME, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return None
 
 
 def _ask_ready(listen: Listen) -> tuple[int, str]:

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from monitor.adapters.telemetry.logs import configure, fields
 from monitor.app import Monitor
+from monitor.cli.directory import owner_of
 from monitor.config.load import Loaded, load
 from monitor.config.rules_file import load_rules, load_shipped
-from monitor.model.errors import ConfigError, MonitorError
+from monitor.model.errors import ConfigError, FencedError, MonitorError
 from monitor.model.rules import RuleSet
 
 log = logging.getLogger("monitor.serve")
@@ -51,6 +52,7 @@ def read(options: argparse.Namespace) -> tuple[Loaded, RuleSet]:
 
 async def _serve(options: argparse.Namespace) -> int:
     loaded, rules = read(options)
+    _refuse_second(Path(loaded.endpoints.data_dir))
     for warning in loaded.warnings:
         log.warning("config_warning", extra=fields(problem=str(warning)))
     monitor = Monitor(loaded, rules, reread=lambda: read(options))
@@ -74,12 +76,24 @@ async def _serve(options: argparse.Namespace) -> int:
     raise MonitorError("a part of the service failed; see the log", code="bug") from failure
 
 
+def _refuse_second(data_dir: Path) -> None:
+    """Say so before anything is opened; the lock itself is taken with the store."""
+    if (owner := owner_of(data_dir)) is not None:
+        raise FencedError(
+            f"data directory {data_dir} is in use by process {owner}",
+            hint="stop the other delivery-monitor, or give this one its own --data-dir",
+        )
+
+
 async def _reload(monitor: Monitor) -> None:
+    """Take over the files as they are now; whatever is wrong with them, the service goes on."""
     try:
         await monitor.reload()
     except ConfigError as error:
         for problem in error.problems:
             log.error("reload_refused", extra=fields(problem=str(problem)))  # noqa: TRY400
+    except (MonitorError, OSError) as error:
+        log.error("reload_refused", extra=fields(problem=str(error)))  # noqa: TRY400
 
 
 async def _until(*events: asyncio.Event) -> None:

@@ -16,6 +16,7 @@ TEMPLATE_NAMES = (
     "sku",
     "quantity",
     "amount_minor",
+    "max_cost_minor",
     "currency",
     "region",
 )

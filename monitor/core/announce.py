@@ -35,8 +35,11 @@ class OrderView(msgspec.Struct, frozen=True):
     sku: str | None
 
 
-def announce_alert(settings: Settings, rule: Rule, moved: AlertMoved) -> list[Effect]:
-    """Firing and resolved messages; a resolved one only after a firing one."""
+def announce_alert(settings: Settings, rule: Rule | None, moved: AlertMoved) -> list[Effect]:
+    """Firing and resolved messages; a resolved one only after a firing one.
+
+    `rule` is None when it was deleted while its alert fired.
+    """
     alert = moved.alert
     was_firing = moved.previous == AlertState.FIRING
     if alert.state == AlertState.FIRING and not was_firing and alert.notified_ms is not None:
@@ -48,7 +51,7 @@ def announce_alert(settings: Settings, rule: Rule, moved: AlertMoved) -> list[Ef
     payload = alert_payload(alert, rule, moved.at_ms, status, settings.language)
     message = messages.alert_message(
         settings.language, alert, payload["summary"], status, moved.at_ms,
-        asks_review=any(action.type == "manual_review" for action in rule.actions),
+        asks_review=any(action.type == "manual_review" for action in (rule.actions if rule else ())),
     )  # fmt: skip
     cause = (alert.key, str(alert.firing_ms))
     firing_id = derived_id("alert", *cause, "firing")
@@ -66,12 +69,12 @@ def announce_alert(settings: Settings, rule: Rule, moved: AlertMoved) -> list[Ef
 
 
 def alert_payload(
-    alert: Alert, rule: Rule, at_ms: int, status: str, language: str
+    alert: Alert, rule: Rule | None, at_ms: int, status: str, language: str
 ) -> dict[str, Any]:
     """The `data` of `alert.firing` and `alert.resolved`."""
     found = alert.evidence
     values = alert_values(alert)
-    annotations = {name: render(text, values) for name, text in rule.annotations}
+    annotations = {name: render(text, values) for name, text in (rule.annotations if rule else ())}
     in_language = annotations.get("summary_zh") if language.startswith("zh") else None
     return {
         "rule": alert.rule,
@@ -86,8 +89,8 @@ def alert_payload(
         "pending_at": _time(alert.pending_ms),
         "firing_at": _time(alert.firing_ms),
         "resolved_at": format_rfc3339(at_ms) if status == "resolved" else None,
-        "runbook_url": rule.runbook_url,
-        "expr": rule.expr_text,
+        "runbook_url": rule.runbook_url if rule else None,
+        "expr": rule.expr_text if rule else None,
     }
 
 

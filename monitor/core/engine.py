@@ -199,6 +199,9 @@ class Engine:
         for order in judgement.woken:
             if order.case is not None:
                 self._take(self.desk.wake(order.case, now_ms), now_ms)
+        for order in judgement.left:
+            if order.case is not None:
+                self.desk.forget(order.case.takeover_id)
 
     def _evaluate(self, now_ms: int) -> None:
         if not self.control.is_due(now_ms):
@@ -278,7 +281,7 @@ class Engine:
 
     def _announce_alert(self, moved: AlertMoved) -> None:
         rule = self.control.rule(moved.alert.rule)
-        if rule is not None and rule.mode != "shadow":
+        if rule is None or rule.mode != "shadow":
             self._perform(announce.announce_alert(self.settings, rule, moved))
 
     def _announce_switch(self, decided: SwitchDecided) -> None:

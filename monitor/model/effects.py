@@ -89,6 +89,10 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag=
     sku: str | None
     quantity: int
     supplier_ref: str | None
+    amount_minor: int | None = None
+    currency: str | None = None
+    region: str | None = None
+    max_cost_minor: int | None = None
 
 
 class HandOver(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="hand_over"):

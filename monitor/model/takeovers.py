@@ -60,6 +60,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     goods_count: int = 0
     goods_digest: str | None = None
     cost_minor: int | None = None
+    max_cost_minor: int | None = None
 
 
 class TakeoverCase(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -51,6 +51,7 @@ class Outcome(msgspec.Struct):
     switch_acked_at: str | None = None
     takeovers: Takeovers = msgspec.field(default_factory=Takeovers)
     double_deliveries: int = 0
+    bought_twice: int = 0
     lost_orders: int = 0
     recovered_at: str | None = None
     orders: int = 0
@@ -72,19 +73,24 @@ class Outcome(msgspec.Struct):
         wrong = [what for what, happened in steps.items() if not happened]
         if self.double_deliveries:
             wrong.append(f"{self.double_deliveries} orders were delivered twice")
+        if self.bought_twice:
+            wrong.append(f"{self.bought_twice} keys were bought a second time")
         if self.lost_orders:
             wrong.append(f"{self.lost_orders} orders were lost")
         return wrong
 
 
 class Story:
-    """Looks at the world again and again (`look`) and keeps what it saw."""
+    """Looks at the world again and again (`look`) and keeps what it saw.
+
+    `engine` is the one that runs now: a restarted service has another.
+    """
 
     def __init__(
         self, engine: Engine, shop: Shop, supplier: Supplier, chat: Chat, say: Callable[[str], None]
     ) -> None:
         self.outcome = Outcome()
-        self._engine = engine
+        self.engine = engine
         self._shop = shop
         self._supplier = supplier
         self._chat = chat
@@ -98,7 +104,7 @@ class Story:
         """The given channel stops delivering now."""
         self._outage_ms = now_ms
         self._failed = channel
-        self._baseline = delivery_curve(self._engine, channel, None, now_ms)
+        self._baseline = delivery_curve(self.engine, channel, None, now_ms)
         self.outcome.outage_at = format_rfc3339(now_ms)
         self.outcome.health_index.before = self._health(now_ms)
         self._say(f"OUTAGE    channel {channel} takes orders and delivers nothing any more")
@@ -118,9 +124,10 @@ class Story:
         outcome = self.outcome
         outcome.orders, outcome.events = orders, events
         outcome.double_deliveries = self._shop.double_deliveries()
+        outcome.bought_twice = self._supplier.bought_twice()
         handed = {
             case.order_id
-            for case in self._engine.desk.cases.values()
+            for case in self.engine.desk.cases.values()
             if case.state == CaseState.ESCALATED
         }
         waiting = [one for one in self._shop.waiting() if one.order_id not in handed]
@@ -142,7 +149,7 @@ class Story:
     def _look_at_alerts(self, now_ms: int) -> None:
         firing = [
             alert
-            for alert in self._engine.control.alerts.values()
+            for alert in self.engine.control.alerts.values()
             if alert.firing_ms is not None and alert.firing_ms >= (self._outage_ms or 0)
         ]
         if firing and self.outcome.alert_fired_at is None:
@@ -170,8 +177,8 @@ class Story:
 
     def _expected_and_observed(self, now_ms: int) -> tuple[float, int]:
         """Deliveries that the time before the outage promises for the orders since, and the real ones."""
-        rows = self._engine.shard.observe()
-        index = self._engine.shard.channels.index(self._failed)
+        rows = self.engine.shard.observe()
+        index = self.engine.shard.channels.index(self._failed)
         chosen = (rows.channel == index) & (rows.paid_ms >= (self._outage_ms or 0))
         ages_s = (now_ms - rows.paid_ms[chosen]) / 1000.0
         baseline = self._baseline
@@ -181,15 +188,15 @@ class Story:
 
     def _delivered_only(self, now_ms: int) -> tuple[int, int]:
         """(late, all) of the delivered orders of the failed channel: what ordinary monitors see."""
-        rows = self._engine.shard.observe()
-        index = self._engine.shard.channels.index(self._failed)
+        rows = self.engine.shard.observe()
+        index = self.engine.shard.channels.index(self._failed)
         delivered = (rows.channel == index) & (rows.kind == Kind.DELIVERED)
         delivered &= rows.end_ms > now_ms - HEALTH_WINDOW_MS
         late = delivered & (rows.end_ms > rows.deadline_ms)
         return int(np.count_nonzero(late)), int(np.count_nonzero(delivered))
 
     def _look_at_switch(self) -> None:
-        route = self._engine.route
+        route = self.engine.route
         if not route.epoch:
             return
         outcome = self.outcome
@@ -204,7 +211,7 @@ class Story:
             self._say(f"APPLIED   the shop acknowledged epoch {route.epoch} after {took_ms} ms")
 
     def _look_at_takeovers(self) -> None:
-        cases = list(self._engine.desk.cases.values())
+        cases = list(self.engine.desk.cases.values())
         counts = self.outcome.takeovers
         counts.started = len(cases)
         counts.delivered = sum(case.state == CaseState.DELIVERED for case in cases)
@@ -228,7 +235,7 @@ class Story:
             return
         handed = {
             case.order_id
-            for case in self._engine.desk.cases.values()
+            for case in self.engine.desk.cases.values()
             if case.state == CaseState.ESCALATED
         }
         stuck = [
@@ -251,7 +258,7 @@ class Story:
             self.outcome.detected_at = stamp
 
     def _health(self, now_ms: int) -> float | None:
-        index = fleet.health(self._engine, None, HEALTH_WINDOW_MS, now_ms)
+        index = fleet.health(self.engine, None, HEALTH_WINDOW_MS, now_ms)
         return None if index.value is None else round(index.value, 1)
 
     def _once(self, key: str, line: str) -> None:

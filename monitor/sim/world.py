@@ -131,10 +131,13 @@ class Shop:
 
 
 class Supplier:
-    """A supplier's API: idempotent look-up by our reference, answers sometimes lost."""
+    """A supplier's API: sells whenever it is asked to, can be asked by our reference afterwards.
+
+    Two sales under one reference are two keys to pay for: only the buyer can prevent that.
+    """
 
     def __init__(self, chance: random.Random, lost_share: float = 0.15) -> None:
-        self.sold: dict[str, str] = {}
+        self.sold: dict[str, list[str]] = {}
         self._chance = chance
         self._lost_share = lost_share
         self.lost_answers = 0
@@ -143,7 +146,8 @@ class Supplier:
         """Sell a key; None means that the sale happened but the answer got lost."""
         if sku != SKU:
             return {"status": "rejected", "code": "out_of_stock"}
-        self.sold.setdefault(reference, derived_id("sup", reference))
+        keys = self.sold.setdefault(reference, [])
+        keys.append(derived_id("sup", reference, str(len(keys))))
         if self._chance.random() < self._lost_share:
             self.lost_answers += 1
             return None
@@ -151,10 +155,14 @@ class Supplier:
 
     def look_up(self, reference: str) -> dict[str, Any]:
         """What became of a reference."""
-        key = self.sold.get(reference)
-        if key is None:
+        keys = self.sold.get(reference)
+        if keys is None:
             return {"status": "not_found"}
-        return {"status": "delivered", "id": f"s-{reference}", "keys": [key]}
+        return {"status": "delivered", "id": f"s-{reference}", "keys": keys[:1]}
+
+    def bought_twice(self) -> int:
+        """References under which more than one key was sold."""
+        return sum(len(keys) > 1 for keys in self.sold.values())
 
 
 class Chat:

@@ -15,6 +15,7 @@ import msgspec
 from monitor.core.orders.agenda import Agenda
 from monitor.core.orders.facts import Facts, derive, holder_at, insert
 from monitor.core.orders.history import History, HourRow
+from monitor.core.orders.judgement import Judgement, ShardDecision
 from monitor.core.orders.lifecycle import is_breach, is_overdue, verdict
 from monitor.core.orders.order import Order, checks, first_due_ms
 from monitor.core.orders.sources import Source
@@ -35,8 +36,6 @@ DORMANT_MS = 30 * DAY_MS  # an order nobody has spoken of for so long leaves mem
 CASE_ENDS = (CaseState.DELIVERED, CaseState.VOIDED)
 UNNAMED_CHANNEL = "external"  # contract §2: what an order without any channel is counted for
 
-ShardDecision = Breached | TierReached | SourceMoved | CaseMoved
-
 
 class ShardSnapshot(msgspec.Struct, frozen=True):
     """Everything `restore` needs, as plain data in a fixed order."""
@@ -46,18 +45,6 @@ class ShardSnapshot(msgspec.Struct, frozen=True):
     channels: list[str]
     hours: list[HourRow]
     totals: Totals
-
-
-class Judgement(msgspec.Struct, frozen=True):
-    """What time has brought: decisions already applied, orders to take over, cases to look at.
-
-    `left` are orders that are no longer in memory.
-    """
-
-    decisions: tuple[ShardDecision, ...]
-    stuck: tuple[Order, ...]
-    woken: tuple[Order, ...]
-    left: tuple[Order, ...]
 
 
 class Shard:

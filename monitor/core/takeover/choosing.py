@@ -101,9 +101,10 @@ def _submit(case: TakeoverCase, channel: ChannelSettings, settings: Settings, no
         state=AttemptState.SUBMITTING,
         submitted_ms=now_ms,
         settle_until_ms=now_ms + settle_of(channel),
+        max_cost_minor=max_cost(case.amount_minor, channel, settings),
     )
     case = msgspec.structs.replace(case, attempts=(*case.attempts, attempt))
-    effect = _submit_effect(case, attempt, max_cost(case.amount_minor, channel, settings))
+    effect = _submit_effect(case, attempt)
     if channel.kind == "manual":
         return Step(escalated(case, "manual_queue", now_ms), (effect,))
     # Only a lost answer makes the machine wake here: every submit is answered, a crash included.
@@ -112,7 +113,7 @@ def _submit(case: TakeoverCase, channel: ChannelSettings, settings: Settings, no
     return Step(case, (effect,))
 
 
-def _submit_effect(case: TakeoverCase, attempt: Attempt, max_cost_minor: int | None) -> Submit:
+def _submit_effect(case: TakeoverCase, attempt: Attempt) -> Submit:
     return Submit(
         key=submit_key(attempt.ref),
         takeover_id=case.takeover_id,
@@ -125,5 +126,5 @@ def _submit_effect(case: TakeoverCase, attempt: Attempt, max_cost_minor: int | N
         amount_minor=case.amount_minor,
         currency=case.currency,
         region=case.region,
-        max_cost_minor=max_cost_minor,
+        max_cost_minor=attempt.max_cost_minor,
     )

@@ -92,6 +92,10 @@ def ask(case: TakeoverCase, attempt: Attempt) -> Query:
         sku=case.sku,
         quantity=case.quantity,
         supplier_ref=attempt.supplier_ref,
+        amount_minor=case.amount_minor,
+        currency=case.currency,
+        region=case.region,
+        max_cost_minor=attempt.max_cost_minor,
     )
 
 

@@ -1,0 +1,93 @@
+"""Takeover cases: what the fallback executor did, and a person's word where it had to stop."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from aiohttp import web
+
+from monitor.api.edge import CALLER, EDGE
+from monitor.api.json_body import answer, read_json
+from monitor.api.pages import cursor_of, limit_of, place_of
+from monitor.api.routing import said
+from monitor.core.engine import Engine
+from monitor.core.takeover import machine
+from monitor.core.views.orders import takeover_view
+from monitor.model.errors import InputError, NotFoundError
+from monitor.model.records import CaseResolved
+from monitor.model.takeovers import TakeoverCase
+
+NOTE_MAX = 1_000
+
+
+class ResolutionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of a resolution; `not_delivered` says that an open attempt brought nothing."""
+
+    resolution: Literal["delivered", "refunded", "alternative", "not_delivered"]
+    note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX)] = ""
+
+
+async def get_takeovers(request: web.Request) -> web.StreamResponse:
+    """List cases, the latest first; raises InputError."""
+    engine = request.app[EDGE].service.rebuilt()
+    limit, after = limit_of(request), place_of(request)
+    placed = sorted(((-case.opened_ms, case.takeover_id), case) for case in _cases(engine))
+    rest = [one for one in placed if after is None or one[0] > after]
+    views = [takeover_view(case) for _, case in rest[:limit]]
+    last = rest[limit - 1][0] if len(rest) > limit else None
+    return answer({"takeovers": views, "next": cursor_of(last)})
+
+
+async def get_takeover(request: web.Request) -> web.StreamResponse:
+    """Tell everything about one case; raises NotFoundError."""
+    engine = request.app[EDGE].service.rebuilt()
+    return answer(takeover_view(_case(engine, request.match_info["id"])))
+
+
+async def post_resolution(request: web.Request) -> web.StreamResponse:
+    """Close a case by hand, or let the machine go on where it had to stop.
+
+    Raises: NotFoundError, InputError `conflict` where a person's word cannot be taken.
+    """
+    edge = request.app[EDGE]
+    engine, now_ms = edge.service.rebuilt(), edge.clock.now_ms()
+    case = _case(engine, request.match_info["id"])
+    asked = await read_json(request, ResolutionRequest)
+    order = CaseResolved(
+        case.takeover_id, asked.resolution, request[CALLER].name, now_ms, said(asked.note)
+    )
+    _check_takes(engine, case, order, now_ms)
+    await edge.service.instruct(order)
+    after = _case(engine, case.takeover_id)
+    if after is case:
+        raise _conflict(case, "it is waiting for an answer")
+    return answer(takeover_view(after))
+
+
+def _check_takes(engine: Engine, case: TakeoverCase, order: CaseResolved, now_ms: int) -> None:
+    """Try the order on the pure machine first: what changes nothing must not look like success."""
+    if not machine.may_person_decide(case):
+        final = case.resolution is not None
+        raise _conflict(case, "it is closed" if final else "it is waiting for an answer")
+    if machine.on_person(case, order, engine.settings, now_ms).case is case:
+        raise _conflict(case, f"'{order.resolution}' cannot be taken there")
+
+
+def _conflict(case: TakeoverCase, why: str) -> InputError:
+    return InputError(
+        f"takeover {case.takeover_id} is in state {case.state}: {why}",
+        code="conflict",
+        hint="see GET /v1/takeovers/{id}",
+    )
+
+
+def _case(engine: Engine, takeover_id: str) -> TakeoverCase:
+    case = engine.desk.cases.get(takeover_id)
+    if case is None:
+        raise NotFoundError("there is no such takeover", hint="see GET /v1/takeovers")
+    return case
+
+
+def _cases(engine: Engine) -> list[TakeoverCase]:
+    return list(engine.desk.cases.values())
