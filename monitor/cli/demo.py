@@ -70,7 +70,7 @@ class Demo:
         self._folder = folder
         self._clock = SystemClock()
         self._shop, self._chat = Shop(), Chat()
-        self._supplier = Supplier(random.Random(f"supplier {options.seed}"))
+        self._supplier = Supplier(random.Random(f"supplier {options.seed}"))  # noqa: S311 - repeatable
         self._world = Loopback(self._shop, self._supplier, self._chat, self._clock)
         self._started_ms = self._clock.now_ms()
 
@@ -92,7 +92,7 @@ class Demo:
             async with session.post(f"{monitor.url}/v1/events", json=events) as answer:
                 answer.raise_for_status()
 
-        chance = random.Random(f"buyers {self._options.seed}")
+        chance = random.Random(f"buyers {self._options.seed}")  # noqa: S311 - repeatable
         traffic = Traffic(self._shop, self._clock, chance, emit, orders_per_s=ORDERS_PER_S)
         story = Story(monitor.engine, self._shop, self._supplier, self._chat, self._narrate)
         if not self._options.headless:

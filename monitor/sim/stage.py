@@ -159,8 +159,9 @@ class Play:
         """Wait until everything stuck is delivered or handed over; bounded."""
         loop = asyncio.get_running_loop()
         end = loop.time() + RESCUE_WITHIN_S
-        while loop.time() < end and (self.story.outcome.recovered_at is None or self._has_young()):
+        while loop.time() < end and self._is_unsettled():  # noqa: ASYNC110 - the world has no events
             await asyncio.sleep(LOOK_EVERY_S)
 
-    def _has_young(self) -> bool:
-        return any(order.channel != FAILING for order in self._shop.waiting())
+    def _is_unsettled(self) -> bool:
+        has_young = any(order.channel != FAILING for order in self._shop.waiting())
+        return has_young or self.story.outcome.recovered_at is None
