@@ -47,7 +47,7 @@ VERDICTS: tuple[tuple[Callable[[Facts, int], bool], Verdict], ...] = (
     (lambda facts, at_ms: facts.failed_ms is not None, Verdict.FAILED),
     (lambda facts, at_ms: facts.refunded_ms is not None, Verdict.REFUNDED),
     (lambda facts, at_ms: facts.cancelled_ms is not None, Verdict.CANCELLED),
-    (lambda facts, at_ms: is_overdue(facts, at_ms), Verdict.LATE_PENDING),
+    (lambda facts, at_ms: is_overdue(facts, at_ms), Verdict.LATE_PENDING),  # noqa: PLW0108 - below
     (lambda facts, at_ms: True, Verdict.UNDECIDED),
 )
 

@@ -47,7 +47,8 @@ class OrderTable:
         is_unconfirmed: bool = False,
     ) -> int:
         """Write one paid order and return its slot; `key` is the order's stable 63-bit hash."""
-        assert facts.paid_ms is not None and facts.deadline_ms is not None
+        assert facts.paid_ms is not None
+        assert facts.deadline_ms is not None
         if slot is None:
             slot = self._take_slot()
         kind, end_ms = _ending(facts)
