@@ -1,21 +1,31 @@
-"""A real server on a free loopback port, in front of a small service that keeps events in memory."""
+"""A real server on a free loopback port, in front of a small service with a real engine."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
+import msgspec
 from aiohttp import ClientSession, web
+from yarl import URL
 
 from monitor.api.auth import Gate, token_sha256
 from monitor.api.edge import Edge, Limits
 from monitor.api.routes import ROUTES, Route
 from monitor.api.server import make_app, make_runner
 from monitor.api.service import Readiness, StreamEvent
+from monitor.core.engine import Engine, Entry
+from monitor.core.orders.order import Order
+from monitor.model.commands import Batch, Decide, Tick
 from monitor.model.endpoints import IngestKey, Listen
-from monitor.model.errors import MonitorError
+from monitor.model.errors import MonitorError, StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.settings import SourceSettings
+from monitor.model.records import Instruction, SwitchAnswered, SwitchDecided
+from monitor.model.rules import RuleSet
+from monitor.model.settings import ChannelSettings, Settings, SourceSettings
 from monitor.model.times import UnixMs
+from monitor.runtime.archive import StateHash
 from tests.unit.api.samples import RECEIVED_MS, SOURCES
 
 ADMIN_TOKEN = "dm_admin"
@@ -23,22 +33,91 @@ SHOP_TOKEN = "dm_shop"
 KEYS = (IngestKey("shop", token_sha256(SHOP_TOKEN)),)
 
 
+SETTINGS = Settings(
+    channels=(
+        ChannelSettings("auto"),
+        ChannelSettings("B"),
+        ChannelSettings("staff", kind="manual"),
+    )
+)
+
+
 class FixedClock:
-    """A clock that stands at the arrival time of the samples."""
+    """A clock that stands at the arrival time of the samples until somebody moves it."""
+
+    def __init__(self) -> None:
+        self.at_ms = RECEIVED_MS
 
     def now_ms(self) -> UnixMs:
-        return UnixMs(RECEIVED_MS)
+        return UnixMs(self.at_ms)
 
 
 class MemoryService:
-    """Keeps events by (order, source, id); `trouble` is raised instead, `refused` ids are refused."""
+    """A real engine without loop and store.
 
-    def __init__(self) -> None:
+    Ingest keeps events by (order, source, id); `trouble` is raised instead, `refused` ids are
+    refused. `stored` are orders that left memory.
+    """
+
+    def __init__(self, settings: Settings = SETTINGS, rules: RuleSet | None = None) -> None:
+        self.engine = Engine(settings, rules or RuleSet())
+        self.clock = FixedClock()
+        self.stored: dict[str, Order] = {}
+        self.given: list[Entry] = []
         self.events: list[OrderEvent] = []
         self.listeners: list[Callable[[StreamEvent], None]] = []
         self.trouble: MonitorError | None = None
         self.refused: tuple[str, ...] = ()
         self.is_ready = True
+        self.before_answer: Callable[[], Awaitable[None]] | None = None
+
+    def take(self, *entries: Entry) -> None:
+        """Hand entries to the engine and publish its switches, as the loop would."""
+        self.given += entries
+        given = Batch(entries) if entries else Tick()
+        for command in self.engine.handle(given, self.clock.now_ms()):
+            if isinstance(command, Decide) and isinstance(command.decision, SwitchDecided):
+                body = msgspec.json.encode(command.decision)
+                for listener in self.listeners:
+                    listener(StreamEvent("switch", body))
+
+    def wait(self, duration_ms: int) -> None:
+        """Let time pass."""
+        self.clock.at_ms += duration_ms
+        self.take()
+
+    def rebuilt(self) -> Engine:
+        if not self.is_ready:
+            raise StorageError("not ready: the state is being rebuilt", code="not_ready")
+        return self.engine
+
+    async def find_order(self, order_id: str) -> Order | None:
+        return self.engine.shard.orders.get(order_id) or self.stored.get(order_id)
+
+    async def state_hash(self, at_ms: int | None) -> StateHash:
+        judged_ms = self.engine.latest_ms if at_ms is None else at_ms
+        return StateHash(
+            self.engine.state_hash(judged_ms), judged_ms, len(self.engine.shard.orders)
+        )
+
+    async def instruct(self, instruction: Instruction) -> str:
+        if self.trouble is not None:
+            raise self.trouble
+        if self.before_answer is not None:
+            await self.before_answer()
+        self.take(instruction)
+        return "accepted"
+
+    async def acknowledge(self, answer: SwitchAnswered) -> None:
+        self.take(answer)
+
+    def metrics(self) -> bytes:
+        return b"# TYPE delivery_monitor_up gauge\ndelivery_monitor_up 1\n"
+
+    async def reload(self) -> tuple[list[str], list[str]]:
+        if self.trouble is not None:
+            raise self.trouble
+        return ["promise"], ["listen"]
 
     async def ingest(self, events: tuple[OrderEvent, ...]) -> tuple[str, ...]:
         if self.trouble is not None:
@@ -52,6 +131,7 @@ class MemoryService:
         if key in [(known.order_id, known.source, known.event_id) for known in self.events]:
             return "duplicate"
         self.events.append(event)
+        self.take(event)
         return "accepted"
 
     def sources(self) -> Mapping[str, SourceSettings]:
@@ -96,11 +176,12 @@ async def serving(
     limits: Limits | None = None,
     allowed_hosts: tuple[str, ...] = (),
     routes: tuple[Route, ...] = ROUTES,
+    service: MemoryService | None = None,
 ) -> AsyncIterator[Server]:
     """Serve on 127.0.0.1 with the gate of a listener on `listen`."""
-    service = MemoryService()
+    service = service or MemoryService()
     gate = Gate(Listen(listen), keys, token_sha256(ADMIN_TOKEN), allowed_hosts)
-    edge = Edge(service, FixedClock(), gate, limits)
+    edge = Edge(service, service.clock, gate, limits)
     runner = make_runner(make_app(edge, routes))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -109,6 +190,38 @@ async def serving(
         yield server
     finally:
         await server.stop()
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """Status, headers and JSON body of an answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+async def ask(
+    server: Server,
+    path: str,
+    body: object = None,
+    *,
+    method: str = "",
+    token: str | None = ADMIN_TOKEN,
+    headers: Mapping[str, str] | None = None,
+) -> Answered:
+    """One request with the operator's token: POST where there is a body, else GET."""
+    async with (
+        client(server, token) as session,
+        session.request(
+            method or ("GET" if body is None else "POST"),
+            URL(server.url + path, encoded=True),
+            json=body,
+            headers=headers,
+        ) as answer,
+    ):
+        raw = await answer.read()
+        is_json = "json" in answer.content_type
+        return Answered(answer.status, answer.headers, json.loads(raw) if is_json else raw)
 
 
 @asynccontextmanager

@@ -50,7 +50,7 @@ async def test_unexpected_error_is_a_500_that_tells_nothing(
         assert (answer.status, answer.content_type) == (500, "application/problem+json")
     (record,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert record.getMessage() == "http_request_failed"
-    assert record.__dict__["error"] == "KeyError"
+    assert record.__dict__["fields"]["error"] == "KeyError"
     assert record.__dict__["fields"]["route"] == "/v1/fail"
     assert "test_server.py" in record.__dict__["fields"]["raised_at"][-1]
     assert "KEY-1234" not in body + str(record.__dict__)
@@ -194,7 +194,7 @@ async def test_malformed_request_leaves_no_header_in_the_log(
         assert raw.split()[1] == b"400"
     (record,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert record.getMessage() == "http_request_malformed"
-    assert record.__dict__["error"] == "BadHttpMessage"
+    assert record.__dict__["fields"] == {"error": "BadHttpMessage"}
     assert "dm_token" not in caplog.text + str(record.__dict__)
 
 
