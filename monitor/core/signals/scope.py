@@ -9,12 +9,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from monitor.core.signals.curve import SurvivalCurve
 from monitor.core.signals.evidence import trimmed_mean_ms
 from monitor.core.signals.health import Anchors, HealthSums, health_sums
 from monitor.core.signals.observation import Bools, Ints, Kind, Observation
 from monitor.core.signals.survival import period
-from monitor.core.signals.curve import SurvivalCurve
 from monitor.model.rules import Window
+from monitor.model.times import HOUR_MS
+
+REACH_MAX_MS = 6 * HOUR_MS  # how far `[10m:20]` looks back when it names no limit
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -55,8 +58,8 @@ class Scope:
         if not window.min_orders:
             return start_ms
         adaptive = min(start_ms, self._nth_latest_ms(window.min_orders))
-        longest = window.max_ms or window.span_ms
-        return max(adaptive, self.now_ms - max(longest, window.span_ms))
+        longest_ms = window.max_ms or REACH_MAX_MS
+        return max(adaptive, self.now_ms - max(longest_ms, window.span_ms))
 
     def judged_since(self, since_ms: int) -> Bools:
         """Orders judged in (since, now]."""
@@ -150,9 +153,11 @@ class Scope:
         never = ~rows.is_open & (rows.kind != Kind.DELIVERED)
         # Closed without delivery is not censoring: such an order stays at risk to the end.
         until = np.where(never, self.now_ms, until)
+        # By clock skew a delivery can precede its payment: it took no time, but it was one.
+        until = np.maximum(until, rows.paid_ms)
         started = np.maximum(rows.paid_ms, since_ms)
         present = self.mask & (until >= started) & (rows.paid_ms <= self.now_ms)
-        present &= ~never | (rows.end_ms > since_ms)
+        present &= rows.is_open | (rows.end_ms > since_ms)
         delivered = (rows.kind == Kind.DELIVERED) & (rows.end_ms <= self.now_ms)
         entry = (started - rows.paid_ms)[present]
         leave = np.maximum(until - rows.paid_ms, 0)[present]
