@@ -12,7 +12,7 @@ from monitor.core.views import fleet
 from monitor.core.views.fleet import AlertView, ChannelView, SignalsView, SourceStatus
 from monitor.core.views.orders import OrderLine, order_lines
 from monitor.model.alerts import AlertState
-from monitor.model.times import MINUTE_MS
+from monitor.model.times import MINUTE_MS, SECOND_MS
 from monitor.web.health import HealthCard, health_card
 from monitor.web.numbers import KeyNumber, key_numbers
 from monitor.web.phrases import Moment, Phrases, visible
@@ -105,6 +105,7 @@ def now_page(engine: Engine, phrases: Phrases, notes: Sequence[str]) -> Now:
             facts.sources,
             phrases,
             window_ms=WINDOW_MS,
+            promise_s=engine.settings.promise.default_ms / SECOND_MS,
         ),
         alerts=alerts,
         alerts_total=alerts_total,
@@ -206,7 +207,7 @@ def _own_notes(facts: Facts, phrases: Phrases) -> list[str]:
     notes = []
     if totals.double_deliveries:
         notes.append(words("note.double", n=totals.double_deliveries))
-    if not any(receiver.integrations for receiver in settings.receivers):
+    if not settings.default_receiver and not settings.webhooks:
         notes.append(words("note.no_receiver"))
     notes += [
         words("note.silent", name=visible(source.name), age=phrases.duration(source.age_s or 0))

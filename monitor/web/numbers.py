@@ -29,13 +29,17 @@ def key_numbers(
     phrases: Phrases,
     *,
     window_ms: int,
+    promise_s: float,
 ) -> list[KeyNumber]:
-    """Late share, percentiles, longest wait, open orders, sources; `lines` are all that wait."""
+    """Late share, percentiles, longest wait, open orders, sources; `lines` are all that wait.
+
+    A percentile beyond `promise_s`, the usual promise, is worth a look.
+    """
     window = phrases.duration(window_ms / SECOND_MS)
     return [
         _late(signals, window, phrases),
-        _percentile(signals, "p50", window, phrases),
-        _percentile(signals, "p95", window, phrases),
+        _percentile(signals, "p50", window, promise_s, phrases),
+        _percentile(signals, "p95", window, promise_s, phrases),
         _oldest(lines, phrases),
         KeyNumber(
             phrases.words("open"),
@@ -67,15 +71,19 @@ def _late(signals: SignalsView, window: str, phrases: Phrases) -> KeyNumber:
     )
 
 
-def _percentile(signals: SignalsView, name: str, window: str, phrases: Phrases) -> KeyNumber:
+def _percentile(
+    signals: SignalsView, name: str, window: str, promise_s: float, phrases: Phrases
+) -> KeyNumber:
     words = phrases.words
     if signals.n_events + signals.n_censored == 0:
         return KeyNumber(words(name), words("none"), words("delay.none", window=window))
     found = signals.delay_s[name]
+    tone = "warn" if found.lower_bound > promise_s else "plain"
     if found.value is None:
         bound = words("at_least", value=phrases.duration(found.lower_bound))
-        return KeyNumber(words(name), bound, words("delay.unreached"), "warn")
-    return KeyNumber(words(name), phrases.delay(found.value), words("delay.more", window=window))
+        return KeyNumber(words(name), bound, words("delay.unreached"), tone)
+    detail = words("delay.more", window=window)
+    return KeyNumber(words(name), phrases.delay(found.value), detail, tone)
 
 
 def _oldest(lines: Sequence[OrderLine], phrases: Phrases) -> KeyNumber:

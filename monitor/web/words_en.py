@@ -100,7 +100,7 @@ TEXTS: Mapping[str, str] = {
     "p50": "Half are delivered within",
     "p95": "95 % are delivered within",
     "delay.more": "last {window}, waiting orders count",
-    "delay.unreached": "not reached: too many still wait; at least this long",
+    "delay.unreached": "not reached yet: orders still wait; at least this long",
     "delay.none": "no order in the last {window}",
     "at_least": "≥ {value}",
     "oldest": "Longest wait now",

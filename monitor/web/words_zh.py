@@ -96,7 +96,7 @@ TEXTS: Mapping[str, str] = {
     "p50": "半数订单发货用时不超过",
     "p95": "95% 的订单发货用时不超过",
     "delay.more": "最近 {window}，含正在等待的订单",
-    "delay.unreached": "尚未达到：太多订单仍在等待，至少这么久",
+    "delay.unreached": "尚未达到：仍有订单在等待，至少这么久",
     "delay.none": "最近 {window}没有订单",
     "at_least": "≥ {value}",
     "oldest": "当前最长等待",

@@ -55,6 +55,7 @@ def test_healthy_shop_says_so_with_its_numbers() -> None:
     assert now.headline.title == "Delivery Monitor"
     assert numbers(now)["Late orders"][0] == "0 of 20"
     assert numbers(now)["Longest wait now"] == ("12s", "order A20")
+    assert [number.tone for number in now.numbers] == ["plain"] * 6  # nothing asks for a look
     assert numbers(now)["Waiting orders"] == ("1", "0 of them over their promise")
     (row,) = now.orders
     assert (row.order_id, row.age, row.promise, row.due.word) == ("A20", "12s", "3m", "2m 48s left")
@@ -74,7 +75,8 @@ def test_outage_is_said_worst_first_and_sorted_by_time_to_breach() -> None:
         "33m late", "4m late", "3m late", "2m late", "1m late", "0s left", "1m left", "2m left",
     ]  # fmt: skip
     assert [row.tier for row in now.orders[:5]] == ["L3", "L2", "L2", "L1", "L1"]
-    assert numbers(now)["95 % are delivered within"][0].startswith("≥ ")
+    p95 = now.numbers[2]
+    assert (p95.value[:2], p95.tone) == ("≥ ", "warn")
     assert (now.channels[0].name, now.channels[0].state.word) == ("auto", "Slow: breaker open")
     assert now.alerts[0].rule == "DelayedOver2Percent"
     assert now.alerts[0].summary == "3 of 15 orders on auto are late"
@@ -111,7 +113,7 @@ def test_silent_source_makes_overdue_orders_unconfirmed_and_is_said_loudly() -> 
 
 def test_missing_receiver_is_said_loudly() -> None:
     """An alert that reaches nobody is worth a warning before it fires."""
-    engine = quiet_shop(msgspec.structs.replace(SETTINGS, receivers=()))
+    engine = quiet_shop(msgspec.structs.replace(SETTINGS, receivers=(), default_receiver=None))
     assert look(engine).notes == ["No receiver is configured: nobody would be told about an alert."]
 
 
