@@ -16,7 +16,8 @@ from monitor.api.problems import Handler
 class Route(NamedTuple):
     """One line of the table; `scope` None is open to everybody who passes the Host check.
 
-    `is_early`: answers also before the state is rebuilt; all others are 503 until then.
+    `is_early`: answers also before the state is rebuilt; all others are 503 until then. Ids and
+    names match `[^/]+`, because aiohttp's own pattern leaves out braces.
     """
 
     method: str
@@ -29,7 +30,7 @@ class Route(NamedTuple):
 ROUTES = (
     Route("POST", "/v1/events", INGEST, post_events, is_early=True),
     Route("GET", "/v1/orders", READ, orders.get_orders),
-    Route("GET", "/v1/orders/{id}", READ, orders.get_order),
+    Route("GET", "/v1/orders/{id:[^/]+}", READ, orders.get_order),
     Route("GET", "/v1/quote", READ, orders.get_quote),
     Route("GET", "/v1/health-index", READ, fleet.get_health_index),
     Route("GET", "/v1/signals", READ, fleet.get_signals),
@@ -38,16 +39,16 @@ ROUTES = (
     Route("GET", "/v1/sources", READ, fleet.get_sources),
     Route("GET", "/v1/state-hash", READ, fleet.get_state_hash),
     Route("GET", "/v1/channels", READ, fleet.get_channels),
-    Route("POST", "/v1/channels/{name}/drain", OPERATE, once(steering.post_drain)),
-    Route("POST", "/v1/channels/{name}/lock", OPERATE, once(steering.post_lock)),
-    Route("POST", "/v1/channels/{name}/unlock", OPERATE, once(steering.post_unlock)),
+    Route("POST", "/v1/channels/{name:[^/]+}/drain", OPERATE, once(steering.post_drain)),
+    Route("POST", "/v1/channels/{name:[^/]+}/lock", OPERATE, once(steering.post_lock)),
+    Route("POST", "/v1/channels/{name:[^/]+}/unlock", OPERATE, once(steering.post_unlock)),
     Route("GET", "/v1/route", READ, routing.get_route),
     Route("GET", "/v1/switches", READ, routing.get_switches),
     Route("POST", "/v1/switches", OPERATE, once(routing.post_switch)),
     Route("POST", "/v1/switches/{decision_id}/ack", INGEST, once(routing.post_ack)),
     Route("GET", "/v1/takeovers", READ, takeovers.get_takeovers),
-    Route("GET", "/v1/takeovers/{id}", READ, takeovers.get_takeover),
-    Route("POST", "/v1/takeovers/{id}/resolution", OPERATE, once(takeovers.post_resolution)),
+    Route("GET", "/v1/takeovers/{id:[^/]+}", READ, takeovers.get_takeover),
+    Route("POST", "/v1/takeovers/{id:[^/]+}/resolution", OPERATE, once(takeovers.post_resolution)),
     Route("GET", "/v1/stream", READ, get_stream),
     # Open like the probes, as every scraper expects; no label holds an order, a buyer or a payment.
     Route("GET", "/metrics", None, get_metrics, is_early=True),
