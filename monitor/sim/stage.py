@@ -133,14 +133,16 @@ class Play:
         self._handed_over = handed_over
         self._seconds = seconds
 
-    async def perform(self) -> Outcome:
-        """Run the timeline and close the books."""
+    async def perform(self, until_quiet: Coroutine[Any, Any, None] | None = None) -> Outcome:
+        """Run the timeline, wait for whatever else is to be waited for, and close the books."""
         before_s = self._seconds * OUTAGE_AFTER_SHARE
         await self._watch(self._traffic.sell(before_s))
         self._shop.broken.add(FAILING)
         self.story.outage(FAILING, self._clock.now_ms())
         await self._watch(self._traffic.sell(self._seconds - before_s))
         await self._watch(self._settle())
+        if until_quiet is not None:
+            await self._watch(until_quiet)
         await self._traffic.drain()
         return self.story.finish(self._clock.now_ms(), len(self._shop.orders), self._traffic.events)
 
