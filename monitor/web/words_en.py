@@ -25,8 +25,8 @@ TEXTS: Mapping[str, str] = {
     "zone": "Times are in {zone}.",
     # --- headline -------------------------------------------------------------------------------
     "headline.starting": "Starting: the state is being rebuilt",
-    "headline.starting.more": "Events are taken in already. This page fills itself as soon as "
-    "every stored order is back in memory.",
+    "headline.starting.more": "This page fills itself as soon as every stored order is back in "
+    "memory.",
     "headline.empty": "Waiting for the first event",
     "headline.empty.more": "Tell it about a payment and it starts to watch. Try it with:",
     "headline.good": "Buyers are getting their goods in time",

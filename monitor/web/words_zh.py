@@ -25,7 +25,7 @@ TEXTS: Mapping[str, str] = {
     "zone": "时间按 {zone} 时区显示。",
     # --- headline -------------------------------------------------------------------------------
     "headline.starting": "正在启动：重建状态中",
-    "headline.starting.more": "事件已可以接收。所有订单恢复后，本页会自动显示数据。",
+    "headline.starting.more": "所有订单恢复后，本页会自动显示数据。",
     "headline.empty": "等待第一条事件",
     "headline.empty.more": "告诉它一笔付款，它就开始监控。试一试：",
     "headline.good": "买家都在按时收到商品",
