@@ -11,15 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from monitor.core.alerting.state import step
+from monitor.core.alerting.state import rests_on_ratio, step
 from monitor.core.failover.breaker import ChannelSpeed, channel_speed, slow_threshold_ms
 from monitor.core.failover.controller import Controller, RouteState
 from monitor.core.rules.evaluate import Finding, evaluate
+from monitor.core.rules.parse import signals_in
 from monitor.core.rules.reader import SignalReader, SourceView
 from monitor.core.signals.observation import Observation
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.records import AlertMoved, SwitchDecided
-from monitor.model.rules import SOURCE_SIGNALS, Rule, RuleSet
+from monitor.model.rules import RATIOS, SOURCE_SIGNALS, Rule, RuleSet
 from monitor.model.settings import Settings
 
 ALERTS_MAX = 2_000  # alert instances kept; a resolved one makes room for a new one
@@ -64,11 +65,12 @@ class Control:
 
     def next_ms(self) -> int:
         """When something is due for evaluation next."""
-        return min([self._next_breaker_ms, *self._next_evaluation_ms.values()])
+        planned = [self._next_evaluation_ms.get(rule.alert, 0) for rule in self.rules.rules]
+        return min([self._next_breaker_ms, *planned])
 
     def is_due(self, now_ms: int) -> bool:
         """Whether `evaluate` would do anything now."""
-        return len(self._next_evaluation_ms) < len(self.rules.rules) or self.next_ms() <= now_ms
+        return self.next_ms() <= now_ms
 
     def evaluate(self, view: View) -> Iterable[AlertMoved | SwitchDecided]:
         """Evaluate what is due; each yielded decision is applied before the next is made."""
@@ -152,7 +154,7 @@ class Control:
         self.findings[key] = finding
         moved = step(
             known, finding, resolve, rule, dict(all_labels), reader.now_ms,
-            good_streak=reader.good_streak(labels),
+            good_streak=_good_streak(rule, reader, labels) if rests_on_ratio(rule.expr) else 0,
         )  # fmt: skip
         previous = AlertState.INACTIVE if known is None else known.state
         if moved is known or (moved.state == previous == AlertState.INACTIVE):
@@ -229,6 +231,12 @@ class Control:
 
 def _asks(rule: Rule, action: str) -> bool:
     return any(one.type == action for one in rule.actions)
+
+
+def _good_streak(rule: Rule, reader: SignalReader, labels: dict[str, str]) -> int:
+    """The shortest streak of good orders over the scopes of the rule's ratios."""
+    ratios = [signal for signal in signals_in(rule.expr) if signal.name in RATIOS]
+    return min((reader.good_streak(labels, ratio.matchers) for ratio in ratios), default=0)
 
 
 def _rests_on_silence(finding: Finding, reader: SignalReader, labels: dict[str, str]) -> bool:

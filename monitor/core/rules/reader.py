@@ -46,6 +46,7 @@ class SignalReader:
         self._sources = sources
         self.now_ms = now_ms
         self._scopes: dict[tuple[str, ...], Scope] = {}
+        self._names: dict[tuple[tuple[Matcher, ...], str | None], tuple[str, ...]] = {}
         self._unconfirmed: dict[tuple[str, ...], bool] = {}
         self._counts: dict[tuple[tuple[str, ...], int], Counts] = {}
 
@@ -73,11 +74,11 @@ class SignalReader:
         names, _ = self._scope((), labels)
         return self._unconfirmed[names]
 
-    def good_streak(self, labels: Mapping[str, str]) -> int:
+    def good_streak(self, labels: Mapping[str, str], matchers: tuple[Matcher, ...] = ()) -> int:
         """Consecutive good orders of the alert's scope; 20 of them resolve a ratio rule."""
         if self.is_unconfirmed(labels):
             return 0
-        return self._scope((), labels)[1].consecutive(good=True)
+        return self._scope(matchers, labels)[1].consecutive(good=True)
 
     def _read_windowed(
         self, signal: str, window: Window, names: tuple[str, ...], scope: Scope
@@ -149,11 +150,14 @@ class SignalReader:
     def _scope(
         self, matchers: tuple[Matcher, ...], labels: Mapping[str, str]
     ) -> tuple[tuple[str, ...], Scope]:
-        names = tuple(
-            name
-            for name in self._channels
-            if labels.get("channel") in (None, name) and matches(matchers, {"channel": name})
-        )
+        asked = (matchers, labels.get("channel"))
+        if asked not in self._names:
+            self._names[asked] = tuple(
+                name
+                for name in self._channels
+                if asked[1] in (None, name) and matches(matchers, {"channel": name})
+            )
+        names = self._names[asked]
         if names not in self._scopes:
             wanted = np.array([name in names for name in self._channels] or [False])
             mask = wanted[self._rows.channel] if len(self._rows.channel) else np.zeros(0, np.bool_)

@@ -1,47 +1,15 @@
 """Signals of one scope, compared with counting by hand over a list of orders."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.orders.facts import Facts
-from monitor.core.orders.table import OrderTable
-from monitor.core.signals.observation import Observation
 from monitor.core.signals.scope import Scope
 from monitor.model.rules import Window
-
-NOW_MS = 1_000_000
-
-
-class Row(NamedTuple):
-    """One paid order: what became of it, and when it was judged late if it was."""
-
-    paid_ms: int
-    promise_ms: int = 180_000
-    ending: str = ""
-    end_ms: int = 0
-    breach_ms: int | None = None
-    channel: int = 0
-
-    @property
-    def judged_ms(self) -> int:
-        return min([at for at in (self.end_ms, self.breach_ms) if at], default=0)
-
-    def wait_ms(self) -> int:
-        return max(0, (self.end_ms or NOW_MS) - self.paid_ms)
-
-
-def rows_of(orders: list[Row]) -> Observation:
-    table = OrderTable()
-    for key, order in enumerate(orders):
-        ends = {f"{order.ending}_ms": order.end_ms} if order.ending else {}
-        facts = Facts(paid_ms=order.paid_ms, promise_ms=order.promise_ms, **ends)
-        table.put(None, facts, key=key, channel=order.channel, breach_ms=order.breach_ms,
-                  is_held=False)  # fmt: skip
-    return table.observe()
+from tests.unit.core.signals.rows import NOW_MS, Row, rows_of
 
 
 def scope_of(orders: list[Row], channel: int | None = None) -> Scope:

@@ -1,0 +1,38 @@
+"""Orders written down as rows, and the observation that control would see of them."""
+
+from typing import NamedTuple
+
+from monitor.core.orders.facts import Facts
+from monitor.core.orders.table import OrderTable
+from monitor.core.signals.observation import Observation
+
+NOW_MS = 1_000_000
+
+
+class Row(NamedTuple):
+    """One paid order: what became of it, and when it was judged late if it was."""
+
+    paid_ms: int
+    promise_ms: int = 180_000
+    ending: str = ""
+    end_ms: int = 0
+    breach_ms: int | None = None
+    channel: int = 0
+    is_held: bool = False
+
+    @property
+    def judged_ms(self) -> int:
+        return min([at for at in (self.end_ms, self.breach_ms) if at], default=0)
+
+    def wait_ms(self) -> int:
+        return max(0, (self.end_ms or NOW_MS) - self.paid_ms)
+
+
+def rows_of(orders: list[Row]) -> Observation:
+    table = OrderTable()
+    for key, order in enumerate(orders):
+        ends = {f"{order.ending}_ms": order.end_ms} if order.ending else {}
+        facts = Facts(paid_ms=order.paid_ms, promise_ms=order.promise_ms, **ends)
+        table.put(None, facts, key=key, channel=order.channel, breach_ms=order.breach_ms,
+                  is_held=order.is_held)  # fmt: skip
+    return table.observe()
