@@ -117,10 +117,9 @@ def test_means_equal_lifelines_and_pandas(case: Case) -> None:
     assert delays["mean_lower_bound"] == pytest.approx(case.truth.mean_lower_bound_s(), rel=1e-6)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_shuffled_copy_with_a_third_doubled_gives_the_same_state(case: Case, seed: int) -> None:
+def test_shuffled_copy_with_a_third_doubled_gives_the_same_state(case: Case) -> None:
     """Facts and verdicts do not depend on the order of lines, nor on repetitions."""
-    chance = random.Random(seed)
+    chance = random.Random(7)
     doubled = chance.sample(case.lines, len(case.lines) * 3 // 10)
     lines = chance.sample(case.lines + doubled, len(case.lines) + len(doubled))
     found = case.replay(lines, RuleSet())
