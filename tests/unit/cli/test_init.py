@@ -86,18 +86,12 @@ def test_questions_are_asked_again_until_the_answer_is_good(tmp_path: Path) -> N
     assert "Time zone of the shop" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (b"en\n", "the input ended before the question 'timezone' was answered"),
-        (b"en\n\xff\xfe\n", "the answer is not UTF-8"),
-    ],
-)
-def test_half_an_interview_writes_nothing(tmp_path: Path, given: bytes, message: str) -> None:
-    """Input that ends early or cannot be read is one line, and no file."""
+@pytest.mark.parametrize("given", [b"", b"en\n", b"en\n\xff\xfe\n"])
+def test_half_an_interview_writes_nothing(tmp_path: Path, given: bytes) -> None:
+    """Input that ends early or cannot be read is one line after the questions, and no file."""
     done = run(tmp_path, "init", given=given)
     assert done.returncode == 2
-    assert message in done.stderr
+    assert "error: the " in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -24,7 +24,7 @@ def imported(
     return code, json.loads(shown.out)
 
 
-def counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+def counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> object:
     assert main(["stock", "list", "--data-dir", str(folder / "d"), "--json"]) == 0
     return json.loads(capsys.readouterr().out)["stock"]
 
