@@ -57,21 +57,23 @@ async def post_resolution(request: web.Request) -> web.StreamResponse:
     order = CaseResolved(
         case.takeover_id, asked.resolution, request[CALLER].name, now_ms, said(asked.note)
     )
-    _check_takes(engine, case, order, now_ms)
+    expected = _try(engine, case, order, now_ms)
     await edge.service.instruct(order)
     after = _case(engine, case.takeover_id)
-    if after is case:
-        raise _conflict(case, "it is waiting for an answer")
+    if (after.state, after.resolution) != (expected.state, expected.resolution):
+        raise _conflict(after, "it moved on while your word was under way")
     return answer(takeover_view(after))
 
 
-def _check_takes(engine: Engine, case: TakeoverCase, order: CaseResolved, now_ms: int) -> None:
+def _try(engine: Engine, case: TakeoverCase, order: CaseResolved, now_ms: int) -> TakeoverCase:
     """Try the order on the pure machine first: what changes nothing must not look like success."""
     if not machine.may_person_decide(case):
         final = case.resolution is not None
         raise _conflict(case, "it is closed" if final else "it is waiting for an answer")
-    if machine.on_person(case, order, engine.settings, now_ms).case is case:
+    tried = machine.on_person(case, order, engine.settings, now_ms).case
+    if tried is case:
         raise _conflict(case, f"'{order.resolution}' cannot be taken there")
+    return tried
 
 
 def _conflict(case: TakeoverCase, why: str) -> InputError:

@@ -1,0 +1,145 @@
+"""Takeover cases over HTTP, and a person's word on them."""
+
+import msgspec
+import pytest
+
+from monitor.model.records import CaseResolved
+from monitor.model.times import MINUTE_MS
+from tests.unit.api.serving import SETTINGS, MemoryService, ask, serving
+from tests.unit.api.test_orders import event
+
+ORDERS = ("o1", "o2", "o3")
+
+
+def stuck(*, mode: str = "advise", has_shop: bool = False) -> MemoryService:
+    """Three orders waited for six minutes, a minute apart, so each has a case."""
+    fallback = msgspec.structs.replace(SETTINGS.fallback, mode=mode, has_shop=has_shop)
+    service = MemoryService(msgspec.structs.replace(SETTINGS, fallback=fallback))
+    for number, order_id in enumerate(ORDERS):
+        service.take(event("order.paid", order_id, -60 * number, amount_minor=100))
+        service.wait(MINUTE_MS)
+    for _ in range(6):
+        service.wait(MINUTE_MS)
+    return service
+
+
+def case_of(service: MemoryService, order_id: str) -> str:
+    """The id of an order's case."""
+    case = service.engine.shard.orders[order_id].case
+    assert case is not None
+    return case.takeover_id
+
+
+async def test_cases_are_listed_latest_first_page_by_page() -> None:
+    """Each once; `next` ends with null."""
+    async with serving(service=stuck()) as server:
+        whole = (await ask(server, "/v1/takeovers", token=None)).body
+        assert [one["order_id"] for one in whole["takeovers"]] == ["o3", "o2", "o1"]
+        assert whole["next"] is None
+        first = (await ask(server, "/v1/takeovers?limit=2")).body
+        rest = (await ask(server, f"/v1/takeovers?limit=2&cursor={first['next']}")).body
+        assert [one["order_id"] for one in first["takeovers"] + rest["takeovers"]] == [
+            "o3", "o2", "o1",
+        ]  # fmt: skip
+        assert rest["next"] is None
+
+
+async def test_one_case_is_told_with_its_order() -> None:
+    """The order's own page names the same case."""
+    service = stuck()
+    takeover_id = case_of(service, "o1")
+    async with serving(service=service) as server:
+        case = (await ask(server, f"/v1/takeovers/{takeover_id}", token=None)).body
+        assert (case["id"], case["order_id"], case["state"]) == (takeover_id, "o1", "advised")
+        assert (await ask(server, "/v1/orders/o1")).body["takeover"] == case
+        assert (await ask(server, "/v1/takeovers/nobody")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("resolution", "state", "result"),
+    [
+        ("delivered", "delivered", "closed_by_person"),
+        ("refunded", "voided", "refunded"),
+        ("alternative", "delivered", "alternative"),
+    ],
+)
+async def test_person_closes_a_case_once(resolution: str, state: str, result: str) -> None:
+    """The first word counts; the second is a conflict and leaves no line in the log."""
+    service = stuck()
+    takeover_id = case_of(service, "o1")
+    path = f"/v1/takeovers/{takeover_id}/resolution"
+    async with serving(service=service) as server:
+        found = await ask(server, path, {"resolution": resolution, "note": "by\tmail"})
+        assert (found.status, found.body["state"]) == (200, state)
+        assert found.body["resolution"] == result
+        given = service.given[-1]
+        expected = CaseResolved(takeover_id, resolution, "admin", service.clock.at_ms, "by mail")
+        assert given == expected
+        again = await ask(server, path, {"resolution": "refunded"})
+        assert (again.status, again.body["code"]) == (409, "conflict")
+        assert service.given[-1] is given
+
+
+async def test_case_that_waits_for_an_answer_takes_no_word() -> None:
+    """The claim is under way: until the shop answers nobody may say how it ended."""
+    service = stuck(mode="enforce", has_shop=True)
+    async with serving(service=service) as server:
+        path = f"/v1/takeovers/{case_of(service, 'o1')}"
+        assert (await ask(server, path)).body["state"] == "claiming"
+        found = await ask(server, f"{path}/resolution", {"resolution": "delivered"})
+        assert (found.status, found.body["code"]) == (409, "conflict")
+        assert not isinstance(service.given[-1], CaseResolved)
+
+
+async def test_word_that_changes_nothing_is_a_conflict() -> None:
+    """Nothing was attempted, so there is no attempt that brought nothing."""
+    service = stuck()
+    async with serving(service=service) as server:
+        path = f"/v1/takeovers/{case_of(service, 'o1')}/resolution"
+        found = await ask(server, path, {"resolution": "not_delivered"})
+        assert (found.status, found.body["code"]) == (409, "conflict")
+        assert not isinstance(service.given[-1], CaseResolved)
+
+
+async def test_case_that_moved_on_meanwhile_is_a_conflict() -> None:
+    """The buyer is refunded by the shop while the word is on its way: the word was not taken."""
+    service = stuck()
+    takeover_id = case_of(service, "o1")
+
+    async def refund() -> None:
+        service.take(event("order.refunded", "o1", -900))
+
+    service.before_answer = refund
+    async with serving(service=service) as server:
+        path = f"/v1/takeovers/{takeover_id}/resolution"
+        found = await ask(server, path, {"resolution": "delivered"})
+        assert (found.status, found.body["code"]) == (409, "conflict")
+        case = (await ask(server, f"/v1/takeovers/{takeover_id}")).body
+        assert (case["state"], case["resolution"]) == ("voided", "refunded")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"resolution": "done"}, "/resolution"),
+        ({"note": "x"}, "/resolution"),
+        ({"resolution": "refunded", "note": "x" * 1_001}, "/note"),
+        ({"resolution": "refunded", "reason": "x"}, "/reason"),
+    ],
+)
+async def test_word_nobody_understands_is_refused(body: object, pointer: str) -> None:
+    """With a pointer to it."""
+    service = stuck()
+    async with serving(service=service) as server:
+        found = await ask(server, f"/v1/takeovers/{case_of(service, 'o1')}/resolution", body)
+        assert (found.status, found.body["errors"][0]["pointer"]) == (400, pointer)
+
+
+async def test_wrong_word_is_answered_with_the_right_ones() -> None:
+    """All four are named."""
+    service = stuck()
+    async with serving(service=service) as server:
+        path = f"/v1/takeovers/{case_of(service, 'o1')}/resolution"
+        found = await ask(server, path, {"resolution": "done"})
+        for word in ("delivered", "refunded", "alternative", "not_delivered"):
+            assert word in found.body["detail"]
