@@ -34,6 +34,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -93,10 +94,15 @@ def main() -> int:
     try:
         for event in read_events(arguments.calls, arguments.date):
             sys.stdout.write(json.dumps(event, separators=(",", ":")) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         parser.exit(2, f"error: {error.filename}: {error.strerror}; give the path of the file\n")
     except KeyError as error:
         parser.exit(2, f"error: column {error} is missing; is this the call centre file?\n")
+    except (ValueError, csv.Error) as error:
+        parser.exit(2, f"error: {error}; is this the call centre file?\n")
     return 0
 
 

@@ -30,6 +30,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,10 +94,15 @@ def main() -> int:
     try:
         for event in read_events(arguments.orders, read_channels(arguments.payments)):
             sys.stdout.write(json.dumps(event, separators=(",", ":")) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         parser.exit(2, f"error: {error.filename}: {error.strerror}; give the paths of the files\n")
     except KeyError as error:
         parser.exit(2, f"error: column {error} is missing; is this the Olist data set?\n")
+    except (ValueError, csv.Error) as error:
+        parser.exit(2, f"error: {error}; is this the Olist data set?\n")
     return 0
 
 
