@@ -29,8 +29,10 @@ from monitor.adapters.telemetry.logs import fields
 from monitor.adapters.telemetry.metrics import MetricsCollector, WriteTimes
 from monitor.adapters.telemetry.traces import OtlpTraceSink
 from monitor.adapters.vault import SealedVault
-from monitor.api.auth import Gate, ensure_admin_token, read_token_sha256
+from monitor.api.auth import READ, Gate, ensure_admin_token, read_token_sha256
+from monitor.api.broadcast import Broadcast
 from monitor.api.edge import Edge
+from monitor.api.routes import ROUTES, Route
 from monitor.api.server import make_app, make_runner
 from monitor.api.service import Readiness, StreamEvent
 from monitor.config.load import Loaded
@@ -38,11 +40,10 @@ from monitor.config.reload import differences
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.core.rules.lookback import settings_for
-from monitor.core.views import fleet
-from monitor.model.commands import Command, Decide
+from monitor.model.commands import Command
 from monitor.model.errors import FencedError, StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import AlertMoved, CaseMoved, Instruction, SwitchAnswered, SwitchDecided
+from monitor.model.records import Instruction, SwitchAnswered
 from monitor.model.rules import RuleSet
 from monitor.model.settings import SourceSettings
 from monitor.ports import Clock
@@ -57,7 +58,6 @@ log = logging.getLogger("monitor.app")
 
 RETRY_STORE_S = 5.0
 FACTS_EVERY_S = 2.0
-SIGNAL_EVERY_S = 1.0  # how often a stream says "numbers changed", at most
 OWNER = "embedded"  # the directory lock already guarantees that there is only one
 
 
@@ -86,13 +86,13 @@ class Monitor:
         self._client = _client(loaded)
         self._goods = GoodsFile(self._data_dir)
         self._worker: OutboxWorker | None = None
+        self._keeper: Housekeeper | None = None
         self._archive: Archive | None = None
         self._traces: OtlpTraceSink | None = None
         self._runner: web.AppRunner | None = None
-        self._listeners: list[Callable[[StreamEvent], None]] = []
+        self._broadcast = Broadcast()
         self._facts: dict[str, str] = {}
         self._outbox_rows: dict[str, int] = {}
-        self._signalled_s = 0.0
         self._metrics = MetricsCollector(self.engine, self.clock, self)
 
     # --- life -------------------------------------------------------------------------------------
@@ -102,8 +102,7 @@ class Monitor:
         self.token_path = ensure_admin_token(self._data_dir, RandomIds().new_token)
         listen = self.loaded.endpoints.listen
         self._edge = Edge(self, self.clock, self._gate())
-        app = make_app(self._edge)
-        app.add_routes(page_routes(_Page(self)))
+        app = make_app(self._edge, (*ROUTES, *self._page_routes()))
         self._runner = make_runner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, listen.host, listen.port)
@@ -172,8 +171,8 @@ class Monitor:
             self.store, loop, self._performer(), self.clock, self.supervisor
         )
         await self._worker.start()
-        keeper = Housekeeper(self.store, loop, self.clock, self.engine.settings)
-        self.supervisor.spawn("housekeeping", keeper.run())
+        self._keeper = Housekeeper(self.store, loop, self.clock, self.engine.settings)
+        self.supervisor.spawn("housekeeping", self._keeper.run())
 
     async def _close_store(self) -> None:
         if self.store is not None:
@@ -226,8 +225,7 @@ class Monitor:
 
     def subscribe(self, listener: Callable[[StreamEvent], None]) -> Callable[[], None]:
         """Call a listener with every stream event; returns how to stop that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return self._broadcast.subscribe(listener)
 
     def metrics(self) -> bytes:
         """The exposition of `/metrics`."""
@@ -268,6 +266,8 @@ class Monitor:
             await self._goods.open()
         if self._worker is not None:
             self._worker.performer = self._performer()
+        if self._keeper is not None:
+            self._keeper.settings = self.engine.settings
         self._edge.gate = self._gate()
         if self._traces is not None:
             self._traces.client = self._client
@@ -293,6 +293,13 @@ class Monitor:
         return 0.0 if self.loop is None else self.loop.lag_s
 
     # --- parts --------------------------------------------------------------------------------------
+
+    def _page_routes(self) -> list[Route]:
+        """The page behind the same gate as the API; its style sheet and script are for everybody."""
+        return [
+            Route("GET", one.path, None if one.path.startswith("/static/") else READ, one.handler)
+            for one in page_routes(_Page(self))
+        ]
 
     def _running(self) -> Loop:
         if self.loop is None or not self.loop.is_ready:
@@ -348,23 +355,7 @@ class Monitor:
             await asyncio.sleep(FACTS_EVERY_S)
 
     def _publish(self, commands: Sequence[Command]) -> None:
-        """Tell open streams what a turn decided, and now and then that numbers moved."""
-        if not self._listeners:
-            return
-        for command in commands:
-            if isinstance(command, Decide):
-                kind = _STREAM_KINDS.get(type(command.decision))
-                if kind is not None:
-                    self._tell(StreamEvent(kind, msgspec.json.encode(command.decision)))
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._signalled_s >= SIGNAL_EVERY_S:
-            self._signalled_s = now_s
-            view = fleet.health(self.engine, None, 900_000, self.clock.now_ms())
-            self._tell(StreamEvent("signal", msgspec.json.encode({"health_index": view})))
-
-    def _tell(self, event: StreamEvent) -> None:
-        for listener in list(self._listeners):
-            listener(event)
+        self._broadcast.publish(commands, self.engine, self.clock.now_ms())
 
 
 class _Page:
@@ -390,10 +381,7 @@ class _Page:
         return self._monitor.now_ms()
 
     def notes(self) -> list[str]:
-        return self._monitor.notes()
-
-
-_STREAM_KINDS = {AlertMoved: "alert", SwitchDecided: "switch", CaseMoved: "takeover"}
+        return []  # a missing receiver the page says by itself, in the reader's language
 
 
 def _client(loaded: Loaded) -> HttpClient:

@@ -7,6 +7,7 @@ remote. Host and Origin are checked, because a page in the operator's browser al
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import ipaddress
@@ -123,15 +124,30 @@ class Gate:
         )
 
     def _holder(self, authorization: str) -> Caller:
-        scheme, _, token = authorization.partition(" ")
-        offered = token_sha256(token.strip()).encode()
+        scheme, _, credentials = authorization.partition(" ")
+        is_browser = scheme.lower() == "basic"
+        token = _password(credentials) if is_browser else credentials.strip()
+        offered = token_sha256(token).encode()
         found: Caller | None = None
         for digest, caller in self._callers:  # all of them, so that time tells nothing
             if hmac.compare_digest(digest, offered):
                 found = caller
-        if found is None or scheme.lower() != "bearer":
+        if found is None or scheme.lower() not in ("bearer", "basic"):
             raise AuthError("the token is unknown")
+        if is_browser:
+            # Browsers send Basic credentials by themselves, also for a foreign page's request: with
+            # them one may look, never change anything.
+            return Caller(found.name, (READ,) if found.may(READ) else (), found.source)
         return found
+
+
+def _password(credentials: str) -> str:
+    """The password of Basic credentials; empty if they are not readable."""
+    try:
+        text = base64.b64decode(credentials.strip(), validate=True).decode()
+    except ValueError:
+        return ""
+    return text.partition(":")[2]
 
 
 def token_sha256(token: str) -> str:

@@ -34,6 +34,9 @@ STORAGE_RETRY_AFTER_S = 5
 
 _logger = logging.getLogger(__name__)
 
+# Basic is for browsers: any user name, the token as password.
+_CHALLENGE = 'Bearer realm="delivery-monitor", Basic realm="delivery-monitor"'
+
 # The first class that matches decides; codes below are more specific than their class.
 _STATUS_OF_CLASS: tuple[tuple[type[MonitorError], int], ...] = (
     (InputError, 400),
@@ -109,7 +112,7 @@ def problem(
     if retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, retry_after_s))
     if status == HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="delivery-monitor"'
+        response.headers["WWW-Authenticate"] = _CHALLENGE
     if status in _CLOSING:
         response.force_close()
     return response

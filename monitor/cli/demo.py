@@ -36,7 +36,7 @@ from monitor.sim.story import Outcome, Story
 from monitor.sim.traffic import Traffic
 from monitor.sim.world import SKU, Chat, Shop, Supplier
 
-SECONDS_MIN, SECONDS_DEFAULT = 20.0, 60.0
+SECONDS_MIN, SECONDS_DEFAULT = 20.0, 40.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

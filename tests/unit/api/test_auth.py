@@ -1,5 +1,6 @@
 """Who gets in: the table of the contract, and what a browser or a proxy may not smuggle."""
 
+import base64
 import stat
 from pathlib import Path
 
@@ -148,6 +149,21 @@ def test_changes_from_other_sites_are_refused(
         with pytest.raises(AuthError) as caught:
             OPEN.check_origin(method, headers)
         assert caught.value.code == "bad_origin"
+
+
+def test_browser_may_look_with_the_token_as_password_and_never_change() -> None:
+    """Basic credentials are sent by the browser itself, so they carry no scope but read."""
+    gate = Gate(Listen("0.0.0.0"), (SHOP,), token_sha256("dm_admin"))
+    credentials = base64.b64encode(b"me:dm_admin").decode()
+    headers = {"Host": "10.0.0.1", "Authorization": f"Basic {credentials}"}
+    assert gate.admit(headers, READ).name == "admin"
+    for scope in (INGEST, OPERATE, ADMIN):
+        with pytest.raises(AuthError) as caught:
+            gate.admit(headers, scope)
+        assert caught.value.code == "forbidden"
+    for wrong in ("", "!!", base64.b64encode(b"dm_admin").decode()):
+        with pytest.raises(AuthError, match="unknown"):
+            gate.admit({"Authorization": f"Basic {wrong}"}, READ)
 
 
 def test_network_listener_needs_keys() -> None:

@@ -1,0 +1,51 @@
+"""From a turn of the loop to server-sent events: what was decided, and that numbers moved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from monitor.api.service import StreamEvent
+from monitor.core.engine import Engine
+from monitor.core.views import fleet
+from monitor.model.commands import Command, Decide
+from monitor.model.records import AlertMoved, CaseMoved, SwitchDecided
+from monitor.model.times import MINUTE_MS
+
+SIGNAL_EVERY_S = 1.0  # "numbers changed" is said no more often than this
+HEALTH_WINDOW_MS = 15 * MINUTE_MS
+
+_KINDS = {AlertMoved: "alert", SwitchDecided: "switch", CaseMoved: "takeover"}
+
+
+class Broadcast:
+    """Listeners and what they are told; costs nothing while nobody listens."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[StreamEvent], None]] = []
+        self._signalled_s = 0.0
+
+    def subscribe(self, listener: Callable[[StreamEvent], None]) -> Callable[[], None]:
+        """Call a listener with every event from now on; returns how to stop that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def publish(self, commands: Sequence[Command], engine: Engine, now_ms: int) -> None:
+        """Tell what a turn decided, and now and then that numbers moved."""
+        if not self._listeners:
+            return
+        for command in commands:
+            if isinstance(command, Decide) and type(command.decision) in _KINDS:
+                kind = _KINDS[type(command.decision)]
+                self._tell(StreamEvent(kind, msgspec.json.encode(command.decision)))
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._signalled_s >= SIGNAL_EVERY_S:
+            self._signalled_s = now_s
+            index = fleet.health(engine, None, HEALTH_WINDOW_MS, now_ms)
+            self._tell(StreamEvent("signal", msgspec.json.encode({"health_index": index})))
+
+    def _tell(self, event: StreamEvent) -> None:
+        for listener in list(self._listeners):
+            listener(event)
