@@ -95,6 +95,6 @@ def _report(results: Sequence[tuple[str, RuleTestResult]], *, as_json: bool) -> 
         say(f"{'ok  ' if result.passed else 'FAIL'}  {result.name}")
         for message in result.messages:
             say(f"      {message}")
-    tests = f"{len(results)} test{'' if len(results) == 1 else 's'}"
-    say(f"{tests}, {failed} failed" if failed else f"{tests} passed")
+    ran = f"{len(results)} test{'' if len(results) == 1 else 's'}"
+    say(f"{ran}, {failed} failed" if failed else f"{ran} passed")
     return 1 if failed else 0
