@@ -54,12 +54,10 @@ def announce_alert(settings: Settings, rule: Rule | None, moved: AlertMoved) -> 
         asks_review=any(action.type == "manual_review" for action in (rule.actions if rule else ())),
     )  # fmt: skip
     cause = (alert.key, str(alert.firing_ms))
-    firing_id = derived_id("alert", *cause, "firing")
     return _tell(
         settings,
         event_type=f"alert.{status}",
         cause_id=derived_id("alert", *cause, status),
-        cancels=firing_id if status == "resolved" else None,
         status=status,
         severity=alert.severity,
         message=message,
@@ -225,35 +223,33 @@ def _tell(
     message: Message | None,
     payload: Mapping[str, Any],
     at_ms: int,
-    cancels: str | None = None,
     is_for_webhooks: bool = True,
 ) -> list[Effect]:
     """One effect per integration of the default receiver and per webhook that wants the type."""
     body = msgspec.Raw(msgspec.json.encode(payload))
     effects: list[Effect] = []
     if message is not None:
-        for integration in _default_integrations(settings):
-            effects.append(
-                Notify(
-                    key=f"{cause_id}/{integration}",
-                    receiver=settings.default_receiver or "",
-                    integration=integration,
-                    event_type=event_type,
-                    status=status,
-                    severity=severity,
-                    title=message.title,
-                    text=message.text,
-                    payload=body,
-                    at_ms=at_ms,
-                    cancels=None if cancels is None else f"{cancels}/{integration}",
-                )
+        effects.extend(
+            Notify(
+                key=f"{cause_id}/{integration}",
+                receiver=settings.default_receiver or "",
+                integration=integration,
+                event_type=event_type,
+                status=status,
+                severity=severity,
+                title=message.title,
+                text=message.text,
+                payload=body,
+                at_ms=at_ms,
             )
+            for integration in _default_integrations(settings)
+        )
     if is_for_webhooks:
-        for webhook in settings.webhooks:
-            if _wants(webhook.types, event_type):
-                effects.append(
-                    CallWebhook(f"{cause_id}/{webhook.name}", webhook.name, event_type, body, at_ms)
-                )
+        effects.extend(
+            CallWebhook(f"{cause_id}/{webhook.name}", webhook.name, event_type, body, at_ms)
+            for webhook in settings.webhooks
+            if _wants(webhook.types, event_type)
+        )
     return effects
 
 

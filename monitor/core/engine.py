@@ -135,7 +135,7 @@ class Engine:
             case Notified():
                 self.shard.totals.count_notification(entry.receiver, entry.outcome)
             case SwitchAnswered():
-                self.control.controller.answered(entry)
+                return "accepted" if self.control.controller.answered(entry) else "duplicate"
             case ChannelSteered():
                 self.control.controller.steer(entry)
             case ClaimAnswered() | AttemptAnswered() | HandOverAnswered():
@@ -167,7 +167,7 @@ class Engine:
                 case CaseResolved():
                     self._take(self.desk.person(entry, now_ms), now_ms)
                 case SwitchAnswered():
-                    if entry.status != "applied" and entry.epoch == self.route.epoch:
+                    if outcome == "accepted" and entry.status != "applied":
                         self._perform(announce.announce_unacknowledged(self.settings, entry))
                 case SwitchOrdered():
                     self._order_switch(entry, now_ms)

@@ -27,7 +27,6 @@ class Notify(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag
     text: str
     payload: msgspec.Raw
     at_ms: int
-    cancels: str | None = None  # an unsent firing message this one makes pointless
 
 
 class CallWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="webhook"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 # Signals of contract §4 that this version computes, with the labels they can be split by.
-# unit: ratio | duration (compared in seconds) | count | score
+# The unit is one of ratio, duration (compared in seconds), count and score.
 SIGNALS: dict[str, str] = {
     "delayed_ratio": "ratio",
     "bad_ratio": "ratio",

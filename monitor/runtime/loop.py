@@ -24,7 +24,7 @@ from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Per
 from monitor.model.effects import REPEATS, Effect, SwitchChannel, effect_encoder
 from monitor.model.errors import CapacityError, FencedError, InvariantError, StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import ChannelSteered, SwitchOrdered, CaseResolved, record_encoder
+from monitor.model.records import CaseResolved, ChannelSteered, SwitchOrdered, record_encoder
 from monitor.model.times import DAY_MS, SECOND_MS
 from monitor.ports import (
     AggregateRow,

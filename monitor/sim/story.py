@@ -19,7 +19,7 @@ from monitor.core.views.orders import delivery_curve
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.takeovers import CaseState
 from monitor.model.times import format_rfc3339
-from monitor.sim.world import Chat, Shop, Supplier
+from monitor.sim.world import Chat, Shop, ShopOrder, Supplier
 
 HEALTH_WINDOW_MS = 15_000
 
@@ -125,13 +125,7 @@ class Story:
         outcome.orders, outcome.events = orders, events
         outcome.double_deliveries = self._shop.double_deliveries()
         outcome.bought_twice = self._supplier.bought_twice()
-        handed = {
-            case.order_id
-            for case in self.engine.desk.cases.values()
-            if case.state == CaseState.ESCALATED
-        }
-        waiting = [one for one in self._shop.waiting() if one.order_id not in handed]
-        outcome.lost_orders = len(waiting)
+        outcome.lost_orders = len(self.stuck())
         outcome.health_index.after = self._health(now_ms)
         self._say(
             f"END       {orders} orders, {outcome.lost_orders} lost, "
@@ -139,6 +133,15 @@ class Story:
             "the supplier got lost and were asked about, not bought again"
         )
         return outcome
+
+    def stuck(self) -> list[ShopOrder]:
+        """Orders that wait and that nobody was told to deliver by hand."""
+        handed = {
+            case.order_id
+            for case in self.engine.desk.cases.values()
+            if case.state == CaseState.ESCALATED
+        }
+        return [one for one in self._shop.waiting() if one.order_id not in handed]
 
     def _look_at_health(self, now_ms: int) -> None:
         value = self._health(now_ms)
@@ -233,16 +236,7 @@ class Story:
         outcome = self.outcome
         if outcome.recovered_at is not None or outcome.switch_acked_at is None:
             return
-        handed = {
-            case.order_id
-            for case in self.engine.desk.cases.values()
-            if case.state == CaseState.ESCALATED
-        }
-        stuck = [
-            one
-            for one in self._shop.waiting()
-            if one.channel == self._failed and one.order_id not in handed
-        ]
+        stuck = [one for one in self.stuck() if one.channel == self._failed]
         if not stuck:
             outcome.recovered_at = format_rfc3339(now_ms)
             seconds = (now_ms - (self._outage_ms or now_ms)) / 1000

@@ -33,6 +33,7 @@ from monitor.sim.virtual_loop import VirtualClock
 from monitor.sim.world import Chat, Shop, Supplier
 
 QUIET_WITHIN_S = 7_200.0
+PATIENCE_S = 300.0  # an order that is stuck for so long will stay so
 DOWN_MAX_S = 1.5
 CONNECTIONS = 3
 
@@ -56,6 +57,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     loop: type[Loop] = Loop
     store: type[MemoryStore] = MemoryStore
     shop: type[Shop] = Shop
+    goods: type[Goods] = Goods
 
 
 class Ending(msgspec.Struct, frozen=True, eq=False):
@@ -79,7 +81,7 @@ class Theatre:
         clock = VirtualClock()
         supplier = self._supplier = Supplier(_chance("supplier", script))
         shop, chat = script.shop(), Chat()
-        goods = Goods(pool_keys(script.seed))
+        goods = script.goods(pool_keys(script.seed))
         self._performer = script.performer(
             shop=shop,
             supplier=supplier,
@@ -123,8 +125,7 @@ class Theatre:
         couriers = [loop.create_task(self._courier.run()) for _ in range(CONNECTIONS)]
         self._starting = loop.create_task(self._service.start())
         crashing = loop.create_task(self._crash())
-        outcome = await self._play.perform(self._until_quiet())
-        await crashing
+        outcome = await self._play.perform(self._until_quiet(crashing))
         await self._service.stop()
         for courier in couriers:
             courier.cancel()
@@ -155,10 +156,13 @@ class Theatre:
             self._story.engine = self._service.engine
             self._starting = loop.create_task(self._service.start())
 
-    async def _until_quiet(self) -> None:
+    async def _until_quiet(self, crashing: asyncio.Task[None]) -> None:
         """Wait until no effect is left to perform and no event to send; bounded."""
+        await crashing
+        await self._starting
         loop = asyncio.get_running_loop()
         end = loop.time() + QUIET_WITHIN_S
+        patient_until = loop.time() + PATIENCE_S
         while loop.time() < end:
             await asyncio.sleep(1.0)
             failure = self._service.supervisor.failure
@@ -166,7 +170,9 @@ class Theatre:
                 raise failure
             await self._courier.flushed()
             await self._performer.settled()
-            if not await self._service.store.depth() and not self._is_anything_open():
+            has_stuck = bool(self._story.stuck()) and loop.time() < patient_until
+            is_busy = has_stuck or self._is_anything_open()
+            if not is_busy and not await self._service.store.depth():
                 return
 
     def _is_anything_open(self) -> bool:

@@ -38,6 +38,9 @@ class RouteState(msgspec.Struct, gc=False):
     answered_ms: int | None = None
     switches_ms: list[int] = []
     advised_ms: int = 0
+    shop_epoch: int = (
+        0  # what a shop that called us stale has seen: ours was restored from a backup
+    )
     locked: dict[str, str] = {}
     drained: dict[str, str] = {}
 
@@ -51,9 +54,9 @@ class Controller:
 
     def weights(self, channels: Sequence[str]) -> dict[str, int]:
         """The desired weights; before the first decision the first routable channel has all."""
-        if self.route.weights:
-            return dict(self.route.weights)
         routable = self._routable(channels)
+        if self.route.weights:  # channels that the latest decision did not know have none yet
+            return dict.fromkeys(routable, 0) | self.route.weights
         return {name: FULL if name == routable[0] else 0 for name in routable} if routable else {}
 
     def decide(
@@ -68,13 +71,15 @@ class Controller:
 
         `asked_by`: channels for which a firing rule asks for failover, with the rule's name.
         """
-        current = self.weights(list(speeds))
-        tripped = [name for name in current if current[name] > 0 and speeds[name].is_tripped]
+        current = self._in_use(speeds)
+        tripped = [
+            name
+            for name in current
+            if current[name] > 0 and speeds[name].is_tripped and name not in self.route.locked
+        ]
         if not tripped or is_any_source_silent or not self._is_allowed_now(now_ms):
             return None
         failed = tripped[0]
-        if failed in self.route.locked:
-            return None
         target = self._better_than(speeds[failed], speeds, current)
         if target is None:
             return None
@@ -127,6 +132,8 @@ class Controller:
         """Note the shop's answer to the current epoch; False for an outdated one."""
         if answer.epoch != self.route.epoch or self.route.answer == "applied":
             return False
+        if answer.status == "stale" and answer.applied_epoch is not None:
+            self.route.shop_epoch = answer.applied_epoch
         self.route.answer, self.route.answered_ms = answer.status, answer.at_ms
         return True
 
@@ -139,6 +146,17 @@ class Controller:
             self.route.locked[steered.channel] = steered.reason or steered.actor
         else:
             self.route.drained[steered.channel] = steered.reason or steered.actor
+
+    def _in_use(self, speeds: Mapping[str, ChannelSpeed]) -> dict[str, int]:
+        """Weights as they are; before the first command the shop spreads its orders as it likes."""
+        weights = self.weights(list(speeds))
+        used = [name for name in weights if speeds[name].n or speeds[name].open_orders]
+        if self.route.weights or not used:
+            return weights
+        share, rest = divmod(FULL, len(used))
+        return dict.fromkeys(weights, 0) | {
+            name: share + (index < rest) for index, name in enumerate(used)
+        }
 
     def _is_allowed_now(self, now_ms: int) -> bool:
         failover, route = self.settings.failover, self.route
@@ -181,7 +199,9 @@ class Controller:
         *,
         inflight: int,
     ) -> SwitchDecided:
-        epoch = self.route.epoch + (mode in ("enforce", "manual"))
+        epoch = self.route.epoch
+        if mode in ("enforce", "manual"):
+            epoch = max(epoch, self.route.shop_epoch) + 1
         return SwitchDecided(
             decision_id=derived_id("dec", ALL_ORDERS, str(epoch), mode, str(now_ms)),
             scope=ALL_ORDERS,

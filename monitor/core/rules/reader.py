@@ -56,7 +56,7 @@ class SignalReader:
         window: Window | None,
         matchers: tuple[Matcher, ...],
         labels: Mapping[str, str],
-        min_count: int,
+        min_count: int,  # noqa: ARG002 - the evaluator judges it; the port has it
         limit_s: float | None,
     ) -> Reading:
         """One signal in one scope; durations in seconds, ratios 0..1."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from monitor.core.engine import Engine
 from monitor.core.failover.breaker import ChannelSpeed
+from monitor.core.rules.evaluate import Finding
 from monitor.core.signals.curve import Quantile
 from monitor.core.signals.evidence import wilson_interval
 from monitor.core.signals.health import HealthIndex, health_from_sums
@@ -75,7 +76,23 @@ class AlertView(msgspec.Struct, frozen=True):
     firing_at: str | None
     resolved_at: str | None
     value: float | None
+    k: int | None
+    n: int | None
+    p: float | None
     evidence: Evidence
+
+
+class FindingView(msgspec.Struct, frozen=True):
+    """What a rule came to for one set of labels when it was evaluated last."""
+
+    instance: str
+    outcome: str
+    reason: str
+    value: float | None
+    limit: float | None
+    k: int | None
+    n: int | None
+    p: float | None
 
 
 class RuleView(msgspec.Struct, frozen=True):
@@ -90,7 +107,7 @@ class RuleView(msgspec.Struct, frozen=True):
     for_s: float
     firing: int
     pending: int
-    last: dict[str, str]
+    findings: list[FindingView]
 
 
 class RouteView(msgspec.Struct, frozen=True):
@@ -220,6 +237,9 @@ def alerts(engine: Engine) -> list[AlertView]:
             firing_at=_time(alert.firing_ms),
             resolved_at=_time(alert.resolved_ms),
             value=alert.evidence.value,
+            k=alert.evidence.k,
+            n=alert.evidence.n,
+            p=alert.evidence.p,
             evidence=alert.evidence,
         )
         for alert in engine.control.alerts.values()
@@ -236,11 +256,11 @@ def rules(engine: Engine) -> list[RuleView]:
     views = []
     for rule in engine.control.rules.rules:
         mine = [alert for alert in engine.control.alerts.values() if alert.rule == rule.alert]
-        last = {
-            key: f"{finding.outcome} ({finding.reason})"
+        findings = [
+            _finding(key, finding)
             for key, finding in engine.control.findings.items()
             if key.startswith(rule.alert + "{")
-        }
+        ]
         views.append(
             RuleView(
                 alert=rule.alert,
@@ -252,7 +272,7 @@ def rules(engine: Engine) -> list[RuleView]:
                 for_s=rule.for_ms / SECOND_MS,
                 firing=sum(alert.state == AlertState.FIRING for alert in mine),
                 pending=sum(alert.state == AlertState.PENDING for alert in mine),
-                last=last,
+                findings=findings,
             )
         )
     return views
@@ -309,6 +329,20 @@ def sources(engine: Engine, now_ms: int) -> list[SourceStatus]:
         )
         for name, source in sorted(engine.shard.sources.items())
     ]
+
+
+def _finding(key: str, finding: Finding) -> FindingView:
+    found = finding.evidence
+    return FindingView(
+        instance=key,
+        outcome=finding.outcome,
+        reason=finding.reason,
+        value=found.value,
+        limit=found.limit,
+        k=found.k,
+        n=found.n,
+        p=found.p,
+    )
 
 
 def _channel_state(name: str, speed: ChannelSpeed, engine: Engine) -> str:

@@ -82,7 +82,8 @@ async def test_alerts_tell_reason_value_and_evidence() -> None:
         alerts = {one["rule"]: one for one in found["alerts"]}
         late = alerts["DelayedOver2Percent"]
         assert (late["state"], late["labels"]["channel"]) == ("firing", "auto")
-        assert (late["evidence"]["k"], late["evidence"]["n"], late["value"]) == (6, 6, 1.0)
+        assert (late["value"], late["k"], late["n"]) == (1.0, 6, 6)
+        assert late["p"] == pytest.approx(0.02**6)  # all six late by chance at a limit of 2 %
         assert late["reason"]
         assert late["firing_at"].endswith("Z")
 
@@ -94,6 +95,8 @@ async def test_rules_are_listed_as_loaded() -> None:
         rules = {one["alert"]: one for one in found["rules"]}
         assert rules["DelayedOver2Percent"]["firing"] == 1
         assert rules["DelayedOver2Percent"]["expr"].startswith("delayed_ratio[")
+        (finding,) = rules["DelayedOver2Percent"]["findings"]
+        assert (finding["outcome"], finding["k"], finding["n"]) == ("true", 6, 6)
         first = (await ask(server, "/v1/rules?limit=2")).body
         rest = (await ask(server, f"/v1/rules?limit=100&cursor={first['next']}")).body
         assert [one["alert"] for one in first["rules"]] == list(rules)[:2]
