@@ -143,7 +143,7 @@ class Monitor:
                 raise
             except StorageError as error:
                 self.trouble = str(error)
-                log.error("store_unusable", extra=fields(error=str(error), hint=error.hint))  # noqa: TRY400 - the message says all
+                log.error("store_unusable", extra=fields(error=str(error), hint=error.hint))
                 await self._close_store()
                 await asyncio.sleep(RETRY_STORE_S)
             else:

@@ -91,9 +91,9 @@ async def _reload(monitor: Monitor) -> None:
         await monitor.reload()
     except ConfigError as error:
         for problem in error.problems:
-            log.error("reload_refused", extra=fields(problem=str(problem)))  # noqa: TRY400
+            log.error("reload_refused", extra=fields(problem=str(problem)))
     except (MonitorError, OSError) as error:
-        log.error("reload_refused", extra=fields(problem=str(error)))  # noqa: TRY400
+        log.error("reload_refused", extra=fields(problem=str(error)))
 
 
 async def _until(*events: asyncio.Event) -> None:

@@ -59,7 +59,7 @@ class Turn(msgspec.Struct, frozen=True):
     now_ms: int
 
 
-def step(  # noqa: PLR0917 - read as a sentence: this alert, given these findings, under this rule
+def step(
     alert: Alert | None,
     finding: Finding,
     resolve: Finding | None,

@@ -56,7 +56,7 @@ def alert_in(state: str) -> Alert:
             return alert
 
 
-def move(  # noqa: PLR0917 - the order of `step`
+def move(
     alert: Alert | None,
     finding: Finding,
     now_ms: int,
