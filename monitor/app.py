@@ -154,7 +154,7 @@ class Monitor:
 
     async def _open(self) -> None:
         self.store = await open_sqlite(self._data_dir)
-        if self._needs_goods():
+        if _needs_goods(self.loaded):
             await self._goods.open()
         endpoint = self.loaded.endpoints.telemetry.endpoint
         if endpoint is not None and self.loaded.endpoints.telemetry.traces:
@@ -259,11 +259,11 @@ class Monitor:
             telemetry=self.loaded.endpoints.telemetry,
         )
         settings = msgspec.structs.replace(loaded.settings, currency=self.loaded.settings.currency)
+        if _needs_goods(loaded):
+            await self._goods.open()  # first: it may refuse, and then nothing has changed
         self.loaded = msgspec.structs.replace(loaded, settings=settings, endpoints=kept)
         self.engine.configure(settings_for(settings, rules), rules)
         old_client, self._client = self._client, _client(self.loaded)
-        if self._needs_goods():
-            await self._goods.open()
         if self._worker is not None:
             self._worker.performer = self._performer()
         if self._keeper is not None:
@@ -334,9 +334,6 @@ class Monitor:
         )
         return OutsidePerformer(self._client, endpoints, channels, vault, self.clock)
 
-    def _needs_goods(self) -> bool:
-        return any(one.kind in ("http", "stock") for one in self.loaded.settings.channels)
-
     def _nudge_worker(self) -> None:
         if self._worker is not None:
             self._worker.nudge()
@@ -382,6 +379,10 @@ class _Page:
 
     def notes(self) -> list[str]:
         return []  # a missing receiver the page says by itself, in the reader's language
+
+
+def _needs_goods(loaded: Loaded) -> bool:
+    return any(one.kind in ("http", "stock") for one in loaded.settings.channels)
 
 
 def _client(loaded: Loaded) -> HttpClient:
