@@ -7,9 +7,14 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from monitor.testing.scenario import Scenario
 from tests import shared_data
+
+# A shared machine is slow at times; how long an example takes says nothing about the product.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 SKIPS_FAIL = os.environ.get("DELIVERY_MONITOR_CI") == "1"
 

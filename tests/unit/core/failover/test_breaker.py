@@ -1,0 +1,76 @@
+"""Is a channel slow right now? Verdicts on orders written down by hand."""
+
+import numpy as np
+import pytest
+
+from monitor.core.failover.breaker import ChannelSpeed, channel_speed, slow_threshold_ms
+from monitor.model.settings import Settings
+from tests.unit.core.signals.rows import NOW_MS, Row, rows_of
+
+SECOND = 1_000
+
+
+def speed_of(orders: list[Row], threshold_s: int = 60) -> ChannelSpeed:
+    rows = rows_of(orders)
+    mask = np.asarray(rows.channel == 0)
+    return channel_speed(rows, mask, "a", threshold_s * SECOND, NOW_MS)
+
+
+def waiting(age_s: int, **fields: object) -> Row:
+    return Row(NOW_MS - age_s * SECOND, **fields)  # type: ignore[arg-type]  # fields of a Row
+
+
+def done(ago_s: int, took_s: int, ending: str = "delivered") -> Row:
+    end_ms = NOW_MS - ago_s * SECOND
+    return Row(end_ms - took_s * SECOND, ending=ending, end_ms=end_ms)
+
+
+@pytest.mark.parametrize(
+    ("p95_s", "threshold_s"), [(None, 60), (1, 30), (10, 30), (11, 33), (100, 300)]
+)
+def test_threshold_is_three_times_the_learned_p95(p95_s: int | None, threshold_s: int) -> None:
+    """At least 30 s, and 60 s until something was learned."""
+    p95_ms = None if p95_s is None else p95_s * SECOND
+    assert slow_threshold_ms(Settings(), p95_ms) == threshold_s * SECOND
+
+
+@pytest.mark.parametrize(
+    ("orders", "is_tripped"),
+    [
+        ([waiting(70), waiting(80), waiting(90)], False),
+        ([waiting(70), waiting(80), waiting(90), waiting(100)], True),
+        ([waiting(60), waiting(80), waiting(90), waiting(100)], False),
+        ([waiting(61), waiting(80), waiting(90), waiting(100)], True),
+        ([done(1, 5), *(waiting(age) for age in (70, 80, 90, 100))], False),
+        ([done(200, 5), *(waiting(age) for age in (70, 80, 90, 100))], True),
+        ([done(age, 70) for age in (1, 2, 3, 4)], True),
+        ([done(age, 70, "cancelled") for age in (1, 2, 3, 4)], True),
+        ([done(age, 10, "refunded") for age in (1, 2, 3, 4)], False),
+        ([waiting(age, is_held=True) for age in (70, 80, 90, 100)], False),
+        ([waiting(age, channel=1) for age in (70, 80, 90, 100)], False),
+        ([], False),
+    ],
+)
+def test_four_latest_verdicts_all_slow_trip_the_breaker(
+    orders: list[Row], is_tripped: bool
+) -> None:
+    """Slow is known when the age passes the threshold; a fast delivery since then says otherwise."""
+    assert speed_of(orders).is_tripped is is_tripped
+
+
+def test_share_looks_at_the_latest_twenty() -> None:
+    """Thirty orders long ago were slow, the latest twenty were half so."""
+    old = [done(3_600 + n, 70) for n in range(30)]
+    new = [done(n * 2, 70 if n % 2 else 5) for n in range(20)]
+    speed = speed_of([*old, *new])
+    assert speed.n == 20
+    assert speed.slow == 10
+    assert speed.slow_share == 0.5
+
+
+def test_channel_without_verdicts_has_no_share() -> None:
+    """Unknown is not fast."""
+    speed = speed_of([waiting(10)])
+    assert (speed.slow_share, speed.n, speed.open_orders, speed.oldest_age_ms) == (
+        None, 0, 1, 10 * SECOND,
+    )  # fmt: skip
