@@ -77,6 +77,7 @@ async def test_person_closes_a_case_once(resolution: str, state: str, result: st
         assert given == expected
         again = await ask(server, path, {"resolution": "refunded"})
         assert (again.status, again.body["code"]) == (409, "conflict")
+        assert again.body["detail"].endswith("it is closed")
         assert service.given[-1] is given
 
 
@@ -88,6 +89,7 @@ async def test_case_that_waits_for_an_answer_takes_no_word() -> None:
         assert (await ask(server, path)).body["state"] == "claiming"
         found = await ask(server, f"{path}/resolution", {"resolution": "delivered"})
         assert (found.status, found.body["code"]) == (409, "conflict")
+        assert found.body["detail"].endswith("it is waiting for an answer")
         assert not isinstance(service.given[-1], CaseResolved)
 
 
