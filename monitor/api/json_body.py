@@ -76,9 +76,11 @@ def _explain(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> Inpu
 
 def _choices(kind: type[msgspec.Struct], pointer: str) -> str:
     """Say what a field may be; msgspec only repeats what it was."""
-    for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
-        if f"/{field.encode_name}" == pointer and isinstance(
-            field.type, msgspec.inspect.LiteralType
-        ):
-            return f"expected one of {', '.join(str(value) for value in field.type.values)}"
+    described = msgspec.inspect.type_info(kind)
+    assert isinstance(described, msgspec.inspect.StructType), "a body is always a struct"
+    for field in described.fields:
+        allowed = field.type
+        is_this = f"/{field.encode_name}" == pointer
+        if is_this and isinstance(allowed, msgspec.inspect.LiteralType):
+            return f"expected one of {', '.join(str(value) for value in allowed.values)}"
     return "not one of the allowed values"
