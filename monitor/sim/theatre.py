@@ -32,7 +32,7 @@ from monitor.sim.traffic import Traffic
 from monitor.sim.virtual_loop import VirtualClock
 from monitor.sim.world import Chat, Shop, Supplier
 
-QUIET_WITHIN_S = 7_200.0
+QUIET_WITHIN_S = 600.0
 PATIENCE_S = 300.0  # an order that is stuck for so long will stay so
 DOWN_MAX_S = 1.5
 CONNECTIONS = 3
@@ -42,7 +42,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     """What is played. Times are seconds since the curtain; other classes plant a fault.
 
     `heals_at_s`: the failed channel delivers again; what it then delivers itself must not be
-    delivered by the fallback as well.
+    delivered by the fallback as well. `second_outage_s`: from when to when the channel that is used
+    then fails.
     """
 
     seed: int
@@ -51,6 +52,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 20.0
     crashes_s: tuple[float, ...] = ()
     heals_at_s: float | None = None
+    second_outage_s: tuple[float, float] | None = None
     network: Network = Network()
     performer: type[WorldPerformer] = WorldPerformer
     worker: type[OutboxWorker] = OutboxWorker
@@ -120,8 +122,7 @@ class Theatre:
     async def run(self) -> Ending:
         """Play it, with every crash of the script, until nothing is under way any more."""
         loop = asyncio.get_running_loop()
-        if self._script.heals_at_s is not None:
-            loop.call_later(self._script.heals_at_s, self._performer.shop.broken.discard, FAILING)
+        self._plan_outages(loop)
         couriers = [loop.create_task(self._courier.run()) for _ in range(CONNECTIONS)]
         self._starting = loop.create_task(self._service.start())
         crashing = loop.create_task(self._crash())
@@ -140,6 +141,20 @@ class Theatre:
             acknowledged=tuple(self._courier.acknowledged),
             lines=tuple(self._lines),
         )
+
+    def _plan_outages(self, loop: asyncio.AbstractEventLoop) -> None:
+        broken = self._performer.shop.broken
+        if self._script.heals_at_s is not None:
+            loop.call_later(self._script.heals_at_s, broken.discard, FAILING)
+
+        def fail_and_heal(after_s: float) -> None:
+            channel = self._performer.shop.active_channel()
+            broken.add(channel)
+            loop.call_later(after_s, broken.discard, channel)
+
+        if self._script.second_outage_s is not None:
+            start_s, end_s = self._script.second_outage_s
+            loop.call_later(start_s, fail_and_heal, end_s - start_s)
 
     async def _post(self, events: list[dict[str, Any]]) -> None:
         await self._service.ingest(events)
@@ -182,10 +197,10 @@ class Theatre:
         return has_open_case or bool(self._performer.handed_over)
 
 
-def crash_instants(seed: int, seconds: float, count: int) -> tuple[float, ...]:
+def crash_instants(seed: int, from_s: float, to_s: float, count: int) -> tuple[float, ...]:
     """Random instants of a play, in order."""
     chance = random.Random(f"instants {seed}")  # noqa: S311 - repeatable, not secret
-    return tuple(sorted(chance.uniform(0.0, seconds) for _ in range(count)))
+    return tuple(sorted(chance.uniform(from_s, to_s) for _ in range(count)))
 
 
 def _chance(what: str, script: Script) -> random.Random:

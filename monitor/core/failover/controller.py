@@ -22,6 +22,7 @@ from monitor.model.settings import Settings
 from monitor.model.times import HOUR_MS
 
 FULL = 100
+ADVISE_AGAIN_MS = 6 * HOUR_MS  # the same advice is not repeated sooner
 UNROUTED_KINDS = ("manual",)  # people get orders through the fallback or a review, not a route
 
 
@@ -38,6 +39,7 @@ class RouteState(msgspec.Struct, gc=False):
     answered_ms: int | None = None
     switches_ms: list[int] = []
     advised_ms: int = 0
+    advised_weights: dict[str, int] = {}
     shop_epoch: int = (
         0  # what a shop that called us stale has seen: ours was restored from a backup
     )
@@ -87,6 +89,8 @@ class Controller:
             name: share for name, share in current.items() if share > 0 and name not in tripped
         }
         weights[target] = weights.get(target, 0) + sum(current[name] for name in tripped)
+        if self._is_advised_already(weights, now_ms):
+            return None
         reason = "four_slow_in_a_row"
         if failed in asked_by:
             reason += f", rule {asked_by[failed]}"
@@ -118,6 +122,7 @@ class Controller:
         """Make a decision the route, or remember that it was advised."""
         if decided.mode in ("observe", "advise"):
             self.route.advised_ms = decided.at_ms
+            self.route.advised_weights = dict(decided.weights)
             return
         route = self.route
         route.epoch, route.weights = decided.epoch, dict(decided.weights)
@@ -157,6 +162,13 @@ class Controller:
         return dict.fromkeys(weights, 0) | {
             name: share + (index < rest) for index, name in enumerate(used)
         }
+
+    def _is_advised_already(self, weights: Mapping[str, int], now_ms: int) -> bool:
+        """Whether people were told just this not long ago; a long outage is one piece of advice."""
+        if self.settings.failover.mode == "enforce":
+            return False
+        is_recent = now_ms - self.route.advised_ms < ADVISE_AGAIN_MS
+        return is_recent and self.route.advised_weights == weights
 
     def _is_allowed_now(self, now_ms: int) -> bool:
         failover, route = self.settings.failover, self.route

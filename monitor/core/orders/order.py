@@ -59,11 +59,17 @@ class Due(msgspec.Struct, frozen=True):
 
 
 def tier_limits_ms(facts: Facts, settings: Settings) -> tuple[int, int, int]:
-    """Ages from which an order is in L1, L2, L3; long promises stretch L2 and L3 (contract §5)."""
+    """Ages from which an order is in L1, L2, L3; long promises stretch L2 and L3 (contract §5).
+
+    No tier begins before the promise is broken, whatever the settings say: an order in time is
+    nobody's business.
+    """
     tiers = settings.tiers
     stretch = max(1.0, facts.promise_ms / settings.promise.default_ms)
     first = facts.promise_ms if tiers.l1_after_ms is None else tiers.l1_after_ms
-    return (first, round(tiers.l2_after_ms * stretch), round(tiers.l3_after_ms * stretch))
+    second = max(round(tiers.l2_after_ms * stretch), facts.promise_ms)
+    third = max(round(tiers.l3_after_ms * stretch), second)
+    return (first, second, third)
 
 
 def first_due_ms(facts: Facts, settings: Settings) -> int | None:

@@ -80,9 +80,7 @@ def estimate(
         promised_at_ms=paid_ms + promise_ms,
         p50_at_ms=_instant(paid_ms, p50_s) if is_promised else None,
         p90_at_ms=_instant(paid_ms, p90_s) if is_promised else None,
-        p_late=(
-            None if source_silent else curve.probability_later_than(promise_ms / 1000.0, age_s)
-        ),
+        p_late=(None if source_silent else _p_late(curve, promise_ms / 1000.0, age_s)),
         confidence=confidence,
         reason=reason,
         next_word_at_ms=now_ms + max(0, next_word_ms),
@@ -94,10 +92,17 @@ def quote(curve: SurvivalCurve, promise_ms: int) -> Quote:
     return Quote(
         p50_s=curve.quantile(0.5).value_s,
         p90_s=curve.quantile(0.9).value_s,
-        p_late=curve.probability_later_than(promise_ms / 1000.0, 0.0),
+        p_late=_p_late(curve, promise_ms / 1000.0, 0.0),
         promise_s=promise_ms / 1000.0,
         n=curve.n,
     )
+
+
+def _p_late(curve: SurvivalCurve, promise_s: float, age_s: float) -> float | None:
+    """Probability to be late; None before the first delivery, for then everything looks late."""
+    if curve.n_events == 0 and age_s < promise_s:
+        return None
+    return curve.probability_later_than(promise_s, age_s)
 
 
 def _confidence(

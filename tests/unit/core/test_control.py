@@ -165,15 +165,15 @@ def test_outage_fires_and_recovery_resolves_with_one_message_each() -> None:
     assert 600 + 180 + 60 <= fired_s <= 600 + 180 + 60 + 60
 
 
-def test_resolved_message_names_the_firing_one_it_makes_pointless() -> None:
-    """Should the first not have left yet, it need not leave at all."""
+def test_firing_message_is_followed_by_a_resolved_one() -> None:
+    """Who was told that it began is told that it ended."""
     rules = RuleSet((rule("open_orders > 0"),))
     story = Scenario(TOLD, rules).at("0s", paid("a")).at("1m", delivered("a")).at("2m", tick())
     firing, resolved = [
         one for one in story.effects() if isinstance(one, Notify) and one.integration == "webhook/0"
     ]
     assert (firing.status, resolved.status) == ("firing", "resolved")
-    assert resolved.cancels == firing.key
+    assert resolved.key != firing.key
     assert msgspec.json.decode(resolved.payload)["resolved_at"] == "2026-01-01T00:01:00Z"
 
 

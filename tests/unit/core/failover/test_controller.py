@@ -118,15 +118,28 @@ def test_at_most_four_switches_an_hour() -> None:
 
 @pytest.mark.parametrize("mode", ["observe", "advise"])
 def test_unarmed_controller_says_what_it_would_do_and_changes_nothing(mode: str) -> None:
-    """No epoch, no route; told again after ten minutes if it is still so."""
+    """No epoch, no route; the same advice is not repeated for six hours."""
     control = controller(mode)
     decided = decide(control, a=20)
     assert decided is not None
     assert (decided.mode, decided.epoch, decided.prev_epoch) == (mode, 0, 0)
     assert control.weights(["a", "b", "c"]) == {"a": 100, "b": 0, "c": 0}
     assert control.route.epoch == 0
-    assert decide(control, NOW_MS + 9 * MINUTE_MS, a=20) is None
-    assert decide(control, NOW_MS + 10 * MINUTE_MS, a=20) is not None
+    control.apply(decided)
+    assert decide(control, NOW_MS + 6 * HOUR_MS - 1, a=20) is None
+    assert decide(control, NOW_MS + 6 * HOUR_MS, a=20) is not None
+
+
+def test_other_advice_is_given_after_the_dwell_time() -> None:
+    """What was advised first fails too: that is news, ten minutes later at the earliest."""
+    control = controller("advise")
+    first = decide(control, a=20)
+    assert first is not None
+    control.apply(first)
+    assert decide(control, NOW_MS + 10 * MINUTE_MS - 1, a=20, b=20) is None
+    second = decide(control, NOW_MS + 10 * MINUTE_MS, a=20, b=20)
+    assert second is not None
+    assert second.weights != first.weights
 
 
 def test_locked_channel_is_neither_left_nor_entered() -> None:
