@@ -97,7 +97,7 @@ def shrunk(settings: Settings) -> Settings:
     """Shrink what cannot be configured on purpose: a real shop never needs it."""
     return msgspec.structs.replace(
         settings,
-        slow_unlearned_ms=3_000,
+        slow_unlearned_ms=4_000,  # what a shop with a p95 of 1.3 s would have learned
         slow_floor_ms=500,
         breaker_every_ms=500,
         health_anchors=((1_000, 0.0), (5_000, 0.5), (30_000, 1.0)),
