@@ -95,6 +95,7 @@ class Loop:
         self._saved_ms = 0
         self._snapshot_ms = 0
         self._is_stopping = False
+        self._is_sound = False  # the engine is where the log says, not half-way through a turn
         self._task: asyncio.Task[None] | None = None
         self.snapshot_position = 0  # the log up to here is no longer needed to restart
 
@@ -109,12 +110,12 @@ class Loop:
         recovered = await recover(self._store, self.engine, self._known, now_ms)
         self._cursor, self._position = recovered.cursor, recovered.position
         self._snapshot_ms = self._saved_ms = now_ms
-        for position, entries in recovered.undecided:
-            await self._known.bring_back(self._store, self.engine, entries, now_ms)
-            await self._take_in(entries, position)
+        if recovered.undecided:
+            await self._known.bring_back(self._store, self.engine, recovered.undecided, now_ms)
+            await self._take_in(recovered.undecided, recovered.undecided_position)
             if self.trouble is not None:
                 raise StorageError(self.trouble)
-        self.is_ready = True
+        self.is_ready = self._is_sound = True
         self._task = supervisor.spawn("loop", self._run())
         supervisor.spawn("lease", self._keep_lease())
 
@@ -147,21 +148,34 @@ class Loop:
         self._nudge.set()
         if self._task is not None:
             await asyncio.wait([self._task])
-        if self._lease is not None and self.trouble is None:
-            await self._commit(self._collect((), [], with_snapshot=True))
+        if self._lease is None:
+            return
+        try:
+            if self._is_sound and self.trouble is None:
+                await self._commit(self._collect((), [], with_snapshot=True))
             await self._store.release(self._lease)
-            self._lease = None
+        except StorageError as error:  # the log has all that matters; the lease runs out by itself
+            log.warning("stopped_without_snapshot", extra={"fields": {"error": str(error)}})
+        self._lease = None
 
     # --- turning ----------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        while not self._is_stopping or self._requests:
-            await self._wait()
-            if self._unsaved is not None and not await self._commit(None):
+        try:
+            while not self._is_stopping or self._requests:
+                await self._wait()
+                self._is_sound = False
+                if self._unsaved is None or await self._commit(None):
+                    await self._turn()
+                    self._is_sound = True
+                    continue
                 self._refuse_all(StorageError(self.trouble or "the store refuses to write"))
                 await asyncio.sleep(RETRY_COMMIT_S)
-                continue
-            await self._turn()
+        finally:
+            self._is_stopping = True
+            if not self._is_sound:
+                self.trouble = self.trouble or "the service has stopped"
+            self._refuse_all(StorageError(self.trouble or "the service has stopped"))
 
     async def _wait(self) -> None:
         if self._requests:
@@ -182,17 +196,21 @@ class Loop:
         entries = tuple(entry for request in requests for entry in request.entries)
         position = None
         if entries:
-            await self._known.bring_back(self._store, self.engine, entries, self._clock.now_ms())
+            now_ms = self._clock.now_ms()
             try:
+                await self._known.bring_back(self._store, self.engine, entries, now_ms)
                 position = await self._store.append(_segment("entries", entries))
-            except FencedError:
-                raise
             except StorageError as error:
                 _refuse(requests, error)
+                if isinstance(error, FencedError):
+                    raise
                 return
-        outcomes = await self._take_in(entries, position, requests)
+        try:
+            is_changed = await self._take_in(entries, position, requests)
+        finally:  # only a bug or a lost lease leaves somebody unanswered here
+            _refuse(requests, StorageError("the service stopped before it could answer"))
         self.turns += 1
-        if outcomes:
+        if is_changed:
             self._changed.set()
             self._changed = asyncio.Event()
 
@@ -306,7 +324,8 @@ class Loop:
         return taken
 
     def _refuse_all(self, error: StorageError) -> None:
-        _refuse(self._take_requests(), error)
+        while self._requests:
+            _refuse(self._take_requests(), error)
 
 
 def _refuse(requests: Sequence[_Request], error: StorageError) -> None:

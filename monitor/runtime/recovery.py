@@ -2,7 +2,10 @@
 
 Up to the cursor everything was folded and decided before, so it is only folded again. Entries
 beyond the cursor were acknowledged but nothing was decided about them yet: the loop takes them in
-as if they arrived now.
+as one batch, as if they arrived now.
+
+The stored row of an order may be newer than the snapshot. What the log behind the snapshot says of
+it is taken out of the row first, so that folding the log counts it exactly once.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ from collections.abc import Iterable
 import msgspec
 
 from monitor.core.engine import Engine, Entry
+from monitor.core.orders.facts import derive
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
 from monitor.model.ids import hash64
 from monitor.model.records import Record, record_decoder
+from monitor.model.settings import Settings
 from monitor.ports import OrderRow, Restart, Store, StoredSegment
 
 _ORDER_ENCODER = msgspec.json.Encoder()
@@ -23,11 +28,12 @@ _ORDER_DECODER = msgspec.json.Decoder(Order)
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """Log position reached, cursor, and segments of entries still to be taken in live."""
+    """Log position reached, cursor, and entries still to be taken in live, up to their position."""
 
     position: int
     cursor: int
-    undecided: tuple[tuple[int, tuple[Entry, ...]], ...]
+    undecided: tuple[Entry, ...]
+    undecided_position: int
 
 
 def row_of(order: Order, dormant_ms: int | None = None) -> OrderRow:
@@ -55,12 +61,16 @@ class KnownOrders:
         """Remember ids; 8 bytes each instead of the id (design D4a)."""
         self._hashes.update(hash64(order_id) for order_id in order_ids)
 
+    def holds(self, order_id: str) -> bool:
+        """Whether the store may know the order; one in 10^12 that it does not is taken for known."""
+        return hash64(order_id) in self._hashes
+
     async def bring_back(
         self, store: Store, engine: Engine, entries: Iterable[Record], now_ms: int
     ) -> None:
         """Load the orders that entries speak of and memory does not hold."""
         events = [entry for entry in entries if isinstance(entry, OrderEvent)]
-        wanted = [one for one in engine.missing(events) if hash64(one) in self._hashes]
+        wanted = [one for one in engine.missing(events) if self.holds(one)]
         if wanted:
             rows = await store.lookup(wanted)
             engine.hydrate([order_of(rows[one]) for one in wanted if one in rows], now_ms)
@@ -73,18 +83,57 @@ async def recover(store: Store, engine: Engine, known: KnownOrders, now_ms: int)
     if restart.snapshot is not None:
         engine.restore(restart.snapshot, now_ms)
     position = restart.snapshot_position
-    undecided: list[tuple[int, tuple[Entry, ...]]] = []
+    await _bring_back_as_of(store, engine, known, restart, now_ms)
+    undecided: list[Entry] = []
+    undecided_position = restart.cursor
     while segments := await store.read(position):
         for stored in segments:
             records = decode_segment(stored)
             position = stored.position
-            if stored.segment.kind == "entries" and position > restart.cursor:
-                undecided.append((position, tuple(records)))  # type: ignore[arg-type]  # by kind
+            if _is_undecided(stored, restart):
+                undecided.extend(records)  # type: ignore[arg-type]  # by the kind of the segment
+                undecided_position = position
                 continue
-            await known.bring_back(store, engine, records, now_ms)
             for record in records:
                 engine.refold(record)
-    return Recovered(position, restart.cursor, tuple(undecided))
+    return Recovered(position, restart.cursor, tuple(undecided), undecided_position)
+
+
+async def _bring_back_as_of(
+    store: Store, engine: Engine, known: KnownOrders, restart: Restart, now_ms: int
+) -> None:
+    """Load the stored orders that the log behind the snapshot speaks of, as they were before it."""
+    later: dict[str, set[tuple[str, str, int]]] = {}
+    position = restart.snapshot_position
+    while segments := await store.read(position):
+        for stored in segments:
+            position = stored.position
+            if stored.segment.kind != "entries" or _is_undecided(stored, restart):
+                continue
+            for event in decode_segment(stored):
+                if isinstance(event, OrderEvent) and known.holds(event.order_id):
+                    later.setdefault(event.order_id, set()).add(_identity(event))
+    wanted = engine.shard.missing(later)
+    rows = await store.lookup(wanted) if wanted else {}
+    for order_id in wanted:
+        if order_id in rows:
+            order = _without(order_of(rows[order_id]), later[order_id], engine.settings)
+            engine.hydrate([order] if order.timeline else [], now_ms)
+
+
+def _without(order: Order, later: set[tuple[str, str, int]], settings: Settings) -> Order:
+    """The order without some of its events; one that has no others has not been seen yet."""
+    order.timeline = tuple(event for event in order.timeline if _identity(event) not in later)
+    order.facts = derive(order.timeline, settings.promise)
+    return order
+
+
+def _identity(event: OrderEvent) -> tuple[str, str, int]:
+    return event.source, event.event_id, event.received_ms
+
+
+def _is_undecided(stored: StoredSegment, restart: Restart) -> bool:
+    return stored.segment.kind == "entries" and stored.position > restart.cursor
 
 
 def decode_segment(stored: StoredSegment) -> list[Record]:

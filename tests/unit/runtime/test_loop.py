@@ -1,0 +1,453 @@
+"""The loop in virtual time: what is acknowledged is durable, what is decided is decided once."""
+
+import asyncio
+from collections import Counter
+
+import msgspec
+import pytest
+
+from monitor.model.errors import CapacityError, FencedError, StorageError
+from monitor.model.events import OrderEvent
+from monitor.model.records import Breached, TierReached
+from monitor.model.settings import ReceiverSettings, Settings
+from monitor.model.times import DAY_MS
+from monitor.runtime.loop import IDLE_MAX_S, PENDING_ENTRIES_MAX
+from monitor.sim.virtual_loop import run_virtual
+from monitor.testing.scenario import delivered, heartbeat, paid
+from tests.unit.runtime.service import Service, now_ms
+
+REFUSED = StorageError("the disk is full")
+TOLD = Settings(receivers=(ReceiverSettings("ops", ("webhook/0",)),), default_receiver="ops")
+
+
+def event(order_id: str, kind: str = "order.paid", event_id: str = "") -> OrderEvent:
+    return OrderEvent(kind, order_id, "shop", event_id or kind, now_ms(), now_ms())
+
+
+def decisions(records: list[object], kind: type) -> Counter[str]:
+    return Counter(one.order_id for one in records if isinstance(one, kind))
+
+
+# --- acknowledgement ------------------------------------------------------------------------------
+
+
+def test_sender_is_answered_only_after_its_events_are_in_the_log() -> None:
+    """Accepted means synced to disk: what was acknowledged is there after a crash."""
+
+    async def story() -> None:
+        service = await Service().start()
+        assert await service.post(event("o1"), event("o1")) == ("accepted", "duplicate")
+        revived = await (await service.crash()).start()
+        assert list(revived.engine.shard.orders) == ["o1"]
+        await revived.stop()
+
+    run_virtual(story())
+
+
+def test_refused_append_folds_nothing_and_tells_the_sender() -> None:
+    """A full disk: 503, and the order is unknown until it is posted again."""
+
+    async def story() -> None:
+        service = await Service().start()
+        service.store.fail_next(REFUSED)
+        with pytest.raises(StorageError):
+            await service.post(event("o1"))
+        assert service.engine.shard.orders == {}
+        assert await service.post(event("o1")) == ("accepted",)
+        await service.stop()
+
+    run_virtual(story())
+
+
+def test_unreadable_order_refuses_its_request_and_nothing_else() -> None:
+    """A look-up that fails is a refusal of the request, not the end of the service."""
+
+    async def story() -> None:
+        service = await Service().start()
+        await service.post(event("o1"), event("o1", "delivery.delivered"))
+        await asyncio.sleep(7 * 3600)
+        assert service.engine.shard.orders == {}
+        service.store.reading = REFUSED
+        with pytest.raises(StorageError):
+            await service.post(event("o1", event_id="again"))
+        assert not service.supervisor.failed.is_set()
+        assert await service.post(event("o1")) == ("duplicate",)
+        await service.stop()
+
+    run_virtual(story())
+
+
+def test_requests_that_wait_together_are_written_together_and_answered_apart() -> None:
+    """Group commit: many senders, one segment, each gets its own outcomes."""
+
+    async def story() -> None:
+        service = await Service().start()
+        senders = [service.post(event(f"o{n % 7}")) for n in range(20)]
+        outcomes = await asyncio.gather(*senders)
+        assert Counter(outcomes) == {("accepted",): 7, ("duplicate",): 13}
+        entries = [one for one in await service.store.read(0) if one.segment.kind == "entries"]
+        assert sum(stored.segment.count for stored in entries) == 20
+        assert len(entries) < 20
+        await service.stop()
+
+    run_virtual(story())
+
+
+def test_queue_that_is_full_refuses_and_recovers() -> None:
+    """Nothing of the refused request is taken."""
+
+    async def story() -> None:
+        service = await Service().start()
+        half = [event(f"o{n}") for n in range(PENDING_ENTRIES_MAX // 2)]
+        first = asyncio.ensure_future(service.loop.submit(half))
+        second = asyncio.ensure_future(service.loop.submit(half))
+        await asyncio.sleep(0)
+        with pytest.raises(CapacityError):
+            await service.loop.submit([event("late")])
+        await asyncio.gather(first, second)
+        assert "late" not in service.engine.shard.orders
+        assert await service.post(event("late")) == ("accepted",)
+        await service.stop()
+
+    run_virtual(story())
+
+
+def test_sender_that_went_away_does_not_stop_the_loop() -> None:
+    """Its events are kept: nobody knows whether it saw the answer."""
+
+    async def story() -> None:
+        service = await Service().start()
+        sender = asyncio.ensure_future(service.post(event("o1")))
+        await asyncio.sleep(0)
+        sender.cancel()
+        assert await service.post(event("o2")) == ("accepted",)
+        assert sorted(service.engine.shard.orders) == ["o1", "o2"]
+        await service.stop()
+
+    run_virtual(story())
+
+
+# --- trouble on commit -----------------------------------------------------------------------------
+
+
+def test_refused_commit_is_repeated_and_its_effects_are_not_lost() -> None:
+    """While it lasts new writes are refused with the reason; then the very same content is written."""
+
+    async def story() -> None:
+        service = await Service(settings=TOLD).start()
+        await service.post(event("o1"))
+        await asyncio.sleep(250)
+        service.store.committing = REFUSED
+        await asyncio.sleep(60)
+        assert service.loop.trouble == "the disk is full"
+        with pytest.raises(StorageError):
+            await service.post(event("o2"))
+        service.store.committing = None
+        await asyncio.sleep(3)
+        assert service.loop.trouble is None
+        told = [effect.event_type for _, effect in service.performer.begun]
+        assert told == ["order.tier_changed"]
+        records = await service.log()
+        assert decisions(records, TierReached) == {"o1": 2}
+        assert decisions(records, Breached) == {"o1": 1}
+        assert await service.post(event("o2")) == ("accepted",)
+        await service.stop()
+
+    run_virtual(story())
+
+
+# --- restart ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wait_s", [2, 59, 61, 200, 400, 2_000])
+def test_crash_at_any_age_gives_the_same_state_and_decides_nothing_twice(wait_s: int) -> None:
+    """With and without a snapshot: the whole engine is as it was, and every tier comes once."""
+
+    async def story() -> None:
+        service = await Service(settings=TOLD).start()
+        await service.post(event("open"), event("quick"))
+        await service.post(event("quick", "delivery.delivered"))
+        for number in range(wait_s // 20):
+            await asyncio.sleep(20)
+            await service.post(event(f"n{number}"), heartbeat())
+            await service.post(event(f"n{number}", "delivery.delivered"))
+        await asyncio.sleep(2.5)
+        before = service.engine.engine_hash()
+        revived = await (await service.crash()).start()
+        assert revived.engine.engine_hash() == before
+        await asyncio.sleep(2_000)
+        records = await revived.log()
+        assert decisions(records, Breached)["open"] == 1
+        assert Counter(one.tier for one in records if isinstance(one, TierReached)) == {
+            1: 1, 2: 1, 3: 1,
+        }  # fmt: skip
+        await revived.stop()
+
+    run_virtual(story())
+
+
+def test_orders_that_came_and_went_after_the_snapshot_are_counted_again_after_a_crash() -> None:
+    """Counters and hours are part of the state, also of orders the store already holds as closed."""
+
+    async def story() -> None:
+        service = await Service().start()
+        for number in range(30):
+            await service.post(event(f"o{number}"))
+            await asyncio.sleep(1.5)
+            await service.post(event(f"o{number}", "delivery.delivered"))
+        await asyncio.sleep(1.5)
+        totals = service.engine.shard.totals
+        revived = await (await service.crash()).start()
+        assert revived.engine.shard.totals == totals
+        assert (
+            sum(sum(hour.delivered.values()) for hour in revived.engine.shard.history.hours()) == 30
+        )
+        await revived.stop()
+        assert sum((await revived.store.merge(0)).delivered.values()) == 30
+
+    run_virtual(story())
+
+
+def test_late_news_of_an_evicted_order_survive_a_crash_exactly() -> None:
+    """The stored row is newer than the snapshot; what the log adds to it is added once."""
+
+    async def story() -> None:
+        service = await Service().start()
+        await service.post(event("o1"), event("o1", "delivery.delivered"))
+        await asyncio.sleep(7 * 3600)
+        assert service.engine.shard.orders == {}
+        nameless = msgspec.structs.replace(event("o1", "delivery.verified"), is_unique=True)
+        await service.post(event("o1", "order.refunded"), nameless, event("o2"))
+        await asyncio.sleep(3)
+        before = service.engine.snapshot()
+        revived = await (await service.crash()).start()
+        assert revived.engine.snapshot() == before
+        await revived.stop()
+
+    run_virtual(story())
+
+
+def test_acknowledged_but_undecided_entries_are_decided_after_the_restart() -> None:
+    """The crash came between the append and the commit."""
+
+    async def story() -> None:
+        service = await Service(settings=TOLD).start()
+        await service.post(event("o1"))
+        await asyncio.sleep(3)
+        late = event("o2")
+        await service.post(late)
+        revived = await service.crash()
+        await asyncio.sleep(400)
+        await revived.start()
+        await asyncio.sleep(61)
+        records = await revived.log()
+        assert decisions(records, Breached) == {"o1": 1, "o2": 1}
+        assert revived.engine.shard.orders["o2"].timeline == (late,)
+        await revived.stop()
+
+    run_virtual(story())
+
+
+def test_undecided_backlog_is_folded_whole_before_anything_is_judged() -> None:
+    """Paid and delivered were both acknowledged before the crash: no breach after it."""
+
+    async def story() -> None:
+        service = await Service(settings=TOLD).start()
+        await service.post(event("o1"))
+        await service.post(event("o1", "delivery.delivered"))
+        revived = await service.crash()
+        await asyncio.sleep(4_000)
+        await revived.start()
+        await asyncio.sleep(100)
+        records = await revived.log()
+        assert decisions(records, Breached) == {}
+        assert decisions(records, TierReached) == {}
+        await revived.stop()
+
+    run_virtual(story())
+
+
+def test_late_duplicate_of_an_evicted_order_does_not_start_a_second_one() -> None:
+    """Hours later the same event comes again: it is a duplicate, and nothing is judged anew."""
+
+    async def story() -> None:
+        service = await Service(settings=TOLD).start()
+        first = event("o1")
+        await service.post(first)
+        await service.post(event("o1", "delivery.delivered"))
+        await asyncio.sleep(7 * 3600)
+        assert service.engine.shard.orders == {}
+        assert await service.post(first) == ("duplicate",)
+        await asyncio.sleep(3600)
+        assert decisions(await service.log(), Breached) == {}
+        revived = await (await service.crash()).start()
+        assert await revived.post(first) == ("duplicate",)
+        await revived.stop()
+
+    run_virtual(story())
+
+
+def test_dormant_order_is_found_again_by_its_late_delivery() -> None:
+    """A month without news: out of memory, in the store, and ended by the delivery."""
+
+    async def story() -> None:
+        service = await Service().start()
+        await service.post(event("o1"))
+        await asyncio.sleep(600)
+        service.clock.start_ms += 31 * DAY_MS
+        await asyncio.sleep(150)
+        assert service.engine.shard.orders == {}
+        await service.post(event("o1", "delivery.delivered"))
+        order = service.engine.shard.orders["o1"]
+        assert [one.type for one in order.timeline] == ["order.paid", "delivery.delivered"]
+        assert decisions(await service.log(), Breached) == {"o1": 1}
+        await service.stop()
+
+    run_virtual(story())
+
+
+def test_graceful_stop_under_load_loses_nothing_that_was_acknowledged() -> None:
+    """Who got no answer may repeat; who got one finds the order after the restart."""
+
+    async def story() -> None:
+        service = await Service().start()
+        acknowledged: list[str] = []
+
+        async def sender(name: int) -> None:
+            for number in range(200):
+                order_id = f"o{name}-{number}"
+                try:
+                    await service.post(event(order_id))
+                except CapacityError:
+                    return
+                acknowledged.append(order_id)
+                await asyncio.sleep(0.001)
+
+        senders = [asyncio.ensure_future(sender(name)) for name in range(5)]
+        await asyncio.sleep(0.05)
+        await service.stop()
+        await asyncio.gather(*senders)
+        assert 50 < len(acknowledged) < 1_000
+        revived = await (await service.crash()).start()
+        assert sorted(revived.engine.shard.orders) == sorted(acknowledged)
+        assert revived.engine.engine_hash() == service.engine.engine_hash()
+        await revived.stop()
+
+    run_virtual(story())
+
+
+def test_stop_leaves_a_snapshot_and_a_free_lease() -> None:
+    """The next start reads no log and need not wait for anybody."""
+
+    async def story() -> None:
+        service = await Service().start()
+        await service.post(event("o1"))
+        await service.stop()
+        restart = await service.store.load()
+        assert restart.snapshot == service.engine.snapshot()
+        assert await service.store.read(restart.snapshot_position) == []
+        other = await Service(service.store, owner="other").start()
+        await other.stop()
+
+    run_virtual(story())
+
+
+def test_stop_of_a_service_that_never_started_leaves_the_store_alone() -> None:
+    """A start that failed half-way must not overwrite the state with what it had by then."""
+
+    async def story() -> None:
+        service = await Service().start()
+        await service.post(event("o1"))
+        await service.stop()
+        before = await service.store.load()
+        broken = Service(service.store)
+        service.store.reading = REFUSED
+        with pytest.raises(StorageError):
+            await broken.start()
+        await broken.stop()
+        assert await service.store.load() == before
+
+    run_virtual(story())
+
+
+def test_second_owner_is_refused_while_the_first_one_lives() -> None:
+    """Two monitors on one data directory would decide everything twice."""
+
+    async def story() -> None:
+        service = await Service().start()
+        with pytest.raises(FencedError):
+            await Service(service.store, owner="other").start()
+        await service.stop()
+
+    run_virtual(story())
+
+
+def test_service_that_lost_its_lease_stops_and_answers_who_waits() -> None:
+    """Another owner took over: nothing more is written, nobody waits for ever."""
+
+    async def story() -> None:
+        service = await Service().start()
+        await service.store.acquire("loop", "other", now_ms() + 3_600_000, 60_000)
+        with pytest.raises((StorageError, CapacityError)):  # noqa: PT012 - some may still get through
+            for number in range(100):
+                await asyncio.wait_for(service.post(event(f"o{number}")), 30)
+                await asyncio.sleep(1)
+        assert service.supervisor.failed.is_set()
+        assert isinstance(service.supervisor.failure, FencedError)
+        await service.stop()
+
+    run_virtual(story())
+
+
+def test_bug_in_a_turn_stops_the_service_without_writing_what_it_left() -> None:
+    """The state after a crash of the core cannot be trusted: the log can."""
+
+    async def story() -> None:
+        service = await Service().start()
+        await service.post(event("o1"))
+        await asyncio.sleep(2)
+        before = await service.store.load()
+        service.engine.shard.orders["o1"].facts = None  # type: ignore[assignment]  # the planted bug
+        with pytest.raises(StorageError):
+            await asyncio.wait_for(service.post(event("o1", "delivery.delivered")), 30)
+        assert service.supervisor.failed.is_set()
+        await service.stop()
+        assert await service.store.load() == before
+        revived = await (await service.crash()).start()
+        assert len(revived.engine.shard.orders["o1"].timeline) == 2
+        await revived.stop()
+
+    run_virtual(story())
+
+
+# --- rest -------------------------------------------------------------------------------------------
+
+
+def test_idle_loop_turns_at_most_about_once_a_second() -> None:
+    """Nothing to do costs next to nothing."""
+
+    async def story() -> None:
+        service = await Service(settings=TOLD).start()
+        await service.post(event("o1"), paid("o2"), delivered("o2"))
+        await asyncio.sleep(4_000)
+        turns = service.loop.turns
+        await asyncio.sleep(1_000)
+        assert service.loop.turns - turns <= 1_000 / IDLE_MAX_S * 1.3
+        await service.stop()
+
+    run_virtual(story())
+
+
+def test_waiting_for_a_change_ends_with_the_next_event() -> None:
+    """Live pages are told, not polled."""
+
+    async def story() -> None:
+        service = await Service().start()
+        waiting = asyncio.ensure_future(service.loop.wait_for_change())
+        await asyncio.sleep(5)
+        assert not waiting.done()
+        await service.post(event("o1"))
+        await asyncio.wait_for(waiting, 1)
+        await service.stop()
+
+    run_virtual(story())
