@@ -190,13 +190,18 @@ class WorldPerformer:
         if effect.channel == "pool":
             return self._from_pool(effect)
         reference, sku = effect.attempt_ref, effect.sku or ""
-        said = await self._ask(
-            lambda: (
-                self._supplier.look_up(reference)
-                if is_query
-                else self._supplier.buy(reference, sku)
+        try:
+            said = await self._ask(
+                lambda: (
+                    self._supplier.look_up(reference)
+                    if is_query
+                    else self._supplier.buy(reference, sku)
+                )
             )
-        )
+        except Transient:
+            if is_query:
+                raise
+            return self._attempted(effect, "rejected", "not_sent")  # as `HttpSupplier` does
         if said["status"] == "delivered":
             self.goods.store(reference, tuple(said["keys"]))
         return self._attempted(effect, said["status"], said.get("code"))

@@ -198,7 +198,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"store": AnswersBeforeSync}, "acknowledged events lost"),
     ({"store": DecidesAgain}, "decided 2 times"),
 ]
-SEEDS_MAX = 12
+SEEDS_MAX = 20
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_books_notice_a_planted_fault(fault: dict[str, Any], words: str) -> None
     """Within a few seeds, in the very words that name the damage."""
     found: list[str] = []
     for seed in range(SEEDS_MAX):
-        instants = crash_instants(seed, 0.0, PLAY_S, 1 + seed % 8)
+        instants = crash_instants(seed, 8.0, 22.0, 4 + seed % 5)
         script = script_of(seed, crashes_s=instants, heals_at_s=HEALS_S[seed % 3], **fault)
         _, wrong = played(script)
         found += wrong
