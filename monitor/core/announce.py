@@ -66,6 +66,19 @@ def announce_alert(settings: Settings, rule: Rule | None, moved: AlertMoved) -> 
     )
 
 
+def outdated_keys(settings: Settings, moved: AlertMoved) -> list[str]:
+    """Firing messages that must not leave once the alert has ended, should they still be here.
+
+    A robot that was down would otherwise tell the end of an outage first and the outage later.
+    """
+    alert = moved.alert
+    if moved.previous != AlertState.FIRING or alert.state == AlertState.FIRING:
+        return []
+    firing_id = derived_id("alert", alert.key, str(alert.firing_ms), "firing")
+    names = (*_default_integrations(settings), *(webhook.name for webhook in settings.webhooks))
+    return [f"{firing_id}/{name}" for name in names]
+
+
 def alert_payload(
     alert: Alert, rule: Rule | None, at_ms: int, status: str, language: str
 ) -> dict[str, Any]:

@@ -282,6 +282,8 @@ class Engine:
     def _announce_alert(self, moved: AlertMoved) -> None:
         rule = self.control.rule(moved.alert.rule)
         if rule is None or rule.mode != "shadow":
+            outdated = announce.outdated_keys(self.settings, moved)
+            self._commands.extend(Cancel(key) for key in outdated)
             self._perform(announce.announce_alert(self.settings, rule, moved))
 
     def _announce_switch(self, decided: SwitchDecided) -> None:

@@ -209,10 +209,14 @@ class OutboxWorker:
         await self._report(given_up)
 
     async def _postpone(self, rows: Sequence[OutboxRow], due_ms: int) -> None:
-        heapq.heappush(self._due, due_ms)
         for row in rows:
-            await self._store.retry(row.key, due_ms)
+            try:
+                await self._store.retry(row.key, due_ms)
+            except StorageError as error:  # it comes back by itself when its claim runs out
+                log.error("retry_failed", extra={"fields": {"error": str(error)}})
             self._in_hand.discard(row.key)
+        heapq.heappush(self._due, due_ms)
+        self._nudge.set()  # whoever waits for rows waits too long now
 
     async def _report(self, answers: Sequence[Answer]) -> None:
         """Hand answers to the loop, however long the store is in trouble: they must not be lost."""

@@ -177,6 +177,21 @@ def test_firing_message_is_followed_by_a_resolved_one() -> None:
     assert msgspec.json.decode(resolved.payload)["resolved_at"] == "2026-01-01T00:01:00Z"
 
 
+def test_end_of_an_alert_withdraws_its_firing_messages_that_never_left() -> None:
+    """A robot that was down must not tell the outage after its end."""
+    rules = RuleSet((rule("open_orders > 0"),))
+    story = Scenario(TOLD, rules).at("0s", paid("a"))
+    firing = [one.key for one in story.effects()]
+    assert len(firing) == 3
+    story.skip().at("1m", delivered("a")).expect(
+        "alert R{} firing > inactive",
+        *(f"cancel {key}" for key in firing),
+        "notify ops/dingtalk/0 alert.resolved resolved",
+        "notify ops/webhook/0 alert.resolved resolved",
+        "webhook webhooks/0 alert.resolved",
+    )
+
+
 def test_silent_source_neither_fires_nor_resolves_rules_about_orders() -> None:
     """What the silent shop's orders do is unknown; the alert that fires stays."""
     settings = Settings(sources=(SourceSettings("shop", heartbeat_ms=120_000),))
@@ -239,8 +254,10 @@ def test_alert_of_a_deleted_rule_ends() -> None:
         Scenario(TOLD, RuleSet((rule("open_orders > 0"),))).at("0s", paid("a")).at("20s", tick())
     )
     story.skip().engine.configure(TOLD, RuleSet())
+    firing = [one.key for one in story.effects()]
     story.at("40s", tick()).expect(
         "alert R{} firing > inactive",
+        *(f"cancel {key}" for key in firing),
         "notify ops/dingtalk/0 alert.resolved resolved",
         "notify ops/webhook/0 alert.resolved resolved",
         "webhook webhooks/0 alert.resolved",
