@@ -293,8 +293,9 @@ class Loop:
             raise
         except StorageError as error:
             self._unsaved = chosen
+            if self.trouble != str(error):  # once, not every second
+                log.error("commit_failed", extra={"fields": {"error": str(error)}})
             self.trouble = str(error)
-            log.error("commit_failed", extra={"fields": {"error": str(error)}})
             return False
         self._unsaved = None
         self.trouble = None
@@ -307,9 +308,13 @@ class Loop:
 
     async def _keep_lease(self) -> None:
         while not self._is_stopping and self._lease is not None:
-            now_ms = self._clock.now_ms()
-            if not await self._store.renew(self._lease, now_ms, LEASE_TTL_MS):
-                raise FencedError("another process took over the data directory")
+            try:
+                is_ours = await self._store.renew(self._lease, self._clock.now_ms(), LEASE_TTL_MS)
+            except StorageError as error:  # a full disk does not end us; every write is fenced
+                log.error("lease_not_renewed", extra={"fields": {"error": str(error)}})
+            else:
+                if not is_ours:
+                    raise FencedError("another process took over the data directory")
             await asyncio.sleep(LEASE_TTL_MS / 3 / SECOND_MS)
 
     # --- requests ---------------------------------------------------------------------------------

@@ -53,9 +53,18 @@ class History:
         self._dirty: dict[tuple[int, str, str], None] = {}
         self._p95: dict[str, tuple[int, int | None]] = {}
 
-    def add(self, at_ms: int, channel: str, sku: str | None, delay_ms: int | None) -> None:
-        """Count one finished order; `delay_ms` None means it was closed without delivery."""
-        hour = self._hour(at_ms - at_ms % HOUR_MS, channel, sku or "")
+    def add(
+        self, at_ms: int, channel: str, sku: str | None, delay_ms: int | None, *, received_ms: int
+    ) -> None:
+        """Count one finished order; `delay_ms` None means it was closed without delivery.
+
+        News of an hour that memory may have forgotten are left out: a stored row is replaced by
+        the row in memory, so half an hour would overwrite a whole one.
+        """
+        hour_ms = at_ms - at_ms % HOUR_MS
+        if hour_ms < received_ms - MEMORY_MS:
+            return
+        hour = self._hour(hour_ms, channel, sku or "")
         if delay_ms is None:
             hour.never += 1
         else:

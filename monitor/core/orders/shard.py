@@ -106,11 +106,11 @@ class Shard:
         order.traceparent = order.traceparent or event.traceparent
         if before.paid_ms is None and is_overdue(order.facts, event.received_ms):
             order.hold_until_ms = event.received_ms + self.settings.backlog_hold_ms
-        self._count_end(order, before)
+        self._count_end(order, before, event.received_ms)
         self._update(order, event.received_ms)
         return "accepted"
 
-    def _count_end(self, order: Order, before: Facts) -> None:
+    def _count_end(self, order: Order, before: Facts, now_ms: int) -> None:
         """Count an order the first time that it is both paid and done."""
         facts = order.facts
         was_done = before.paid_ms is not None and before.done_ms is not None
@@ -119,11 +119,11 @@ class Shard:
         channel = self._channel_name(order)
         self.totals.count_order(channel, verdict(facts, facts.done_ms))
         if facts.delivered_ms is None:
-            self.history.add(facts.done_ms, channel, facts.sku, None)
+            self.history.add(facts.done_ms, channel, facts.sku, None, received_ms=now_ms)
             return
         delay_ms = max(facts.delivered_ms - facts.paid_ms, 0)
         self.totals.count_delay(channel, delay_ms)
-        self.history.add(facts.delivered_ms, channel, facts.sku, delay_ms)
+        self.history.add(facts.delivered_ms, channel, facts.sku, delay_ms, received_ms=now_ms)
 
     def _source(self, event: OrderEvent) -> Source:
         name = event.source if event.source in self.sources else self._admit_source(event.source)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from monitor.adapters.storage.memory import MemoryStore
+from monitor.adapters.storage.memory import MemoryStore, _Durable
 from monitor.core.engine import Engine, Entry
 from monitor.model.effects import Effect
 from monitor.model.errors import StorageError
@@ -46,6 +46,12 @@ class FaultyStore(MemoryStore):
 
     reading: StorageError | None = None
     committing: StorageError | None = None
+    writing: StorageError | None = None  # every write, as on a full disk
+
+    def _writable(self) -> _Durable:
+        if self.writing is not None:
+            raise self.writing
+        return super()._writable()
 
     async def commit(self, lease: Lease, checkpoint: Checkpoint) -> int:
         if self.committing is not None:

@@ -451,3 +451,24 @@ def test_waiting_for_a_change_ends_with_the_next_event() -> None:
         await service.stop()
 
     run_virtual(story())
+
+
+def test_full_disk_for_minutes_refuses_writes_but_does_not_end_the_service() -> None:
+    """Not even the lease can be renewed: the reason stays readable, and it goes on afterwards."""
+
+    async def story() -> None:
+        service = await Service(settings=TOLD).start()
+        await service.post(event("o1"))
+        service.store.writing = REFUSED
+        await asyncio.sleep(25)
+        with pytest.raises(StorageError, match="the disk is full"):
+            await service.post(event("o2"))
+        await asyncio.sleep(300)
+        assert not service.supervisor.failed.is_set()
+        service.store.writing = None
+        await asyncio.sleep(10)
+        assert await service.post(event("o2")) == ("accepted",)
+        assert decisions(await service.log(), Breached) == {"o1": 1}
+        await service.stop()
+
+    run_virtual(story())

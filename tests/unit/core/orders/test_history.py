@@ -10,7 +10,7 @@ NOW_MS = 500 * HOUR_MS
 def history_of(hour: int, count: int, delay_ms: int) -> History:
     history = History()
     for _ in range(count):
-        history.add(hour * HOUR_MS + 1, "auto", "gold", delay_ms)
+        history.add(hour * HOUR_MS + 1, "auto", "gold", delay_ms, received_ms=0)
     return history
 
 
@@ -34,7 +34,7 @@ def test_p95_is_learned_anew_when_the_hour_changes() -> None:
 def test_undelivered_orders_are_counted_apart() -> None:
     """An order closed without goods has no delay."""
     history = history_of(498, 1, 3_000)
-    history.add(498 * HOUR_MS + 5, "auto", "gold", None)
+    history.add(498 * HOUR_MS + 5, "auto", "gold", None, received_ms=0)
     (hour,) = history.drain()
     assert (hour.delivered, hour.never) == ({bucket_index(3_000): 1}, 1)
     assert history.drain() == []
@@ -50,7 +50,7 @@ def test_skus_beyond_the_limit_of_an_hour_are_counted_together() -> None:
     """A flood of names does not flood memory, and no order is lost."""
     history = History()
     for index in range(SKUS_MAX + 5):
-        history.add(1, "auto", f"sku-{index}", 1_000)
+        history.add(1, "auto", f"sku-{index}", 1_000, received_ms=0)
     hours = history.hours()
     assert len(hours) == SKUS_MAX + 1
     assert sum(sum(hour.delivered.values()) for hour in hours) == SKUS_MAX + 5
@@ -69,7 +69,19 @@ def test_old_hours_are_forgotten_only_when_they_are_stored() -> None:
 def test_snapshot_of_a_history_restores_it() -> None:
     """The same hours come back, in one fixed order."""
     history = history_of(498, 60, 10_000)
-    history.add(497 * HOUR_MS, "b", None, 70_000)
+    history.add(497 * HOUR_MS, "b", None, 70_000, received_ms=0)
     again = History(history.snapshot())
     assert again.snapshot() == history.snapshot()
     assert again.p95_ms("auto", NOW_MS) == history.p95_ms("auto", NOW_MS)
+
+
+def test_news_of_a_forgotten_hour_do_not_overwrite_what_is_stored() -> None:
+    """A row in memory replaces the stored one, so only whole hours may be written."""
+    history = history_of(1, 1, 1_000)
+    history.drain()
+    now_ms = HOUR_MS + MEMORY_MS + 1
+    history.forget_before(now_ms)
+    history.add(HOUR_MS + 5, "auto", "gold", 2_000, received_ms=now_ms)
+    assert history.drain() == []
+    history.add(2 * HOUR_MS + 5, "auto", "gold", 2_000, received_ms=now_ms)
+    assert [hour.hour_ms for hour in history.drain()] == [2 * HOUR_MS]
