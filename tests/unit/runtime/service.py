@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-
-import msgspec
 
 from monitor.adapters.storage.memory import MemoryStore, _Durable
 from monitor.core.engine import Engine, Entry
@@ -14,7 +13,7 @@ from monitor.model.errors import StorageError
 from monitor.model.events import OrderEvent
 from monitor.model.records import Answer, Record
 from monitor.model.rules import RuleSet
-from monitor.model.settings import Settings
+from monitor.model.settings import ReceiverSettings, Settings
 from monitor.ports import Checkpoint, Lease, OrderRow, StoredSegment
 from monitor.runtime.loop import Loop
 from monitor.runtime.outbox_worker import OutboxWorker
@@ -136,6 +135,13 @@ def at(seconds: float) -> int:
     return START_MS + round(seconds * 1000)
 
 
-def aged(event: OrderEvent, time_ms: int) -> OrderEvent:
-    """The event as if it had happened at another time."""
-    return msgspec.structs.replace(event, time_ms=time_ms)
+REFUSED = StorageError("the disk is full")
+TOLD = Settings(receivers=(ReceiverSettings("ops", ("webhook/0",)),), default_receiver="ops")
+
+
+def event(order_id: str, kind: str = "order.paid", event_id: str = "") -> OrderEvent:
+    return OrderEvent(kind, order_id, "shop", event_id or kind, now_ms(), now_ms())
+
+
+def decisions(records: list[object], kind: type) -> Counter[str]:
+    return Counter(one.order_id for one in records if isinstance(one, kind))

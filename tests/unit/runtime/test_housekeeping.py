@@ -7,8 +7,7 @@ from monitor.model.settings import Settings
 from monitor.model.times import DAY_MS
 from monitor.runtime.housekeeping import Housekeeper
 from monitor.sim.virtual_loop import run_virtual
-from tests.unit.runtime.service import Service
-from tests.unit.runtime.test_loop import event
+from tests.unit.runtime.service import Service, event
 
 SETTINGS = Settings(event_retention_ms=30 * DAY_MS, order_retention_ms=400 * DAY_MS)
 
