@@ -193,6 +193,22 @@ def test_submit_is_sent_at_most_once_whatever_comes_back(error: Exception) -> No
     run_virtual(story())
 
 
+def test_question_that_fails_is_answered_unknown_and_left_to_the_core() -> None:
+    """When to ask again is decided with the settle time in mind, not by the worker."""
+
+    async def story() -> None:
+        service = await service_with(query(), outside=failing(9, Transient("busy")))
+        await service.start()
+        await asyncio.sleep(3600)
+        assert len(service.performer.begun) == 1
+        (answer,) = await answers(service)
+        assert isinstance(answer, AttemptAnswered)
+        assert (answer.outcome, answer.is_query) == ("unknown", True)
+        await service.stop()
+
+    run_virtual(story())
+
+
 def test_submit_under_way_at_a_crash_is_reported_unknown_and_never_sent_again() -> None:
     """It may have bought a key: only a question is allowed now."""
 

@@ -6,11 +6,11 @@ from collections import Counter
 import msgspec
 import pytest
 
-from monitor.model.records import Breached, TierReached
+from monitor.model.records import Breached, SwitchDecided, SwitchOrdered, TierReached
 from monitor.model.times import DAY_MS
 from monitor.sim.virtual_loop import run_virtual
 from monitor.testing.scenario import heartbeat
-from tests.unit.runtime.service import TOLD, Service, decisions, event
+from tests.unit.runtime.service import REFUSED, TOLD, Service, decisions, event, now_ms
 
 
 @pytest.mark.parametrize("wait_s", [2, 59, 61, 200, 400, 2_000])
@@ -156,5 +156,26 @@ def test_dormant_order_is_found_again_by_its_late_delivery() -> None:
         assert [one.type for one in order.timeline] == ["order.paid", "delivery.delivered"]
         assert decisions(await service.log(), Breached) == {"o1": 1}
         await service.stop()
+
+    run_virtual(story())
+
+
+def test_order_of_a_person_acknowledged_before_the_crash_is_carried_out_after_it() -> None:
+    """Folding is not enough: what lies beyond the cursor still has to lead to its decision, once."""
+
+    async def story() -> None:
+        service = await Service().start()
+        await service.post(event("o1"))
+        await asyncio.sleep(3)
+        service.store.committing = REFUSED
+        ordered = SwitchOrdered("*", {"external": 100}, "test", "ann", now_ms())
+        assert await service.post(ordered) == ("accepted",)
+        revived = await (await service.crash()).start()
+        assert revived.engine.route.epoch == 1
+        again = await (await revived.crash()).start()
+        assert again.engine.route.epoch == 1
+        switches = [one for one in await again.log() if isinstance(one, SwitchDecided)]
+        assert len(switches) == 1
+        await again.stop()
 
     run_virtual(story())
