@@ -169,6 +169,8 @@ def said(words: str) -> str:
 
 def _status(said_by_shop: AckRequest, epoch: int) -> str:
     """Judge the shop's words by the epoch it works with, as for an answer to the webhook."""
+    if said_by_shop.status == "stale" and said_by_shop.applied_epoch == epoch:
+        return "applied"  # a repeat of what it has done, whose first answer got lost
     if said_by_shop.status != "applied" or said_by_shop.applied_epoch == epoch:
         return said_by_shop.status
     if said_by_shop.applied_epoch is None:

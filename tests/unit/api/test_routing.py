@@ -184,6 +184,8 @@ async def test_shop_acknowledges_the_current_switch() -> None:
     [
         ({"status": "applied", "applied_epoch": 2}, (200, "stale")),
         ({"status": "stale", "applied_epoch": 2}, (200, "stale")),
+        # What a shop says to a repeat when its first answer got lost.
+        ({"status": "stale", "applied_epoch": 1}, (200, "applied")),
         ({"status": "refused"}, (200, "refused")),
         ({"status": "applied", "applied_epoch": 0}, (409, "conflict")),
         ({"status": "applied"}, (400, "missing_field")),
