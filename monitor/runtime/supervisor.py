@@ -30,6 +30,8 @@ class Supervisor:
         # The set is the strong reference that asyncio itself does not keep.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # A task that is stopped before its first step never touches its work.
+        task.add_done_callback(lambda _task: work.close())
         return task
 
     async def stop(self) -> None:

@@ -1,6 +1,7 @@
 """Tasks are born here, and a dead one is noticed."""
 
 import asyncio
+import inspect
 import logging
 
 import pytest
@@ -54,6 +55,24 @@ def test_stop_ends_everything_and_is_no_failure() -> None:
         await supervisor.spawn("ends", ends())
         await supervisor.stop()
         assert ended == ["ends", "waits"]
+        assert not supervisor.failed.is_set()
+
+    run_virtual(story())
+
+
+def test_stop_right_after_a_start_leaves_nothing_behind() -> None:
+    """Work that never got its turn is closed, not left to complain when memory is swept."""
+
+    async def story() -> None:
+        supervisor = Supervisor()
+
+        async def never() -> None:
+            raise AssertionError
+
+        work = never()
+        supervisor.spawn("never", work)
+        await supervisor.stop()
+        assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
         assert not supervisor.failed.is_set()
 
     run_virtual(story())
