@@ -47,6 +47,7 @@ TURN_ENTRIES_MAX = 4_000
 IDLE_MAX_S = 1.0  # wake up at least so often: wall clocks jump and machines sleep
 SAVE_EVERY_MS = SECOND_MS
 SNAPSHOT_EVERY_MS = 60 * SECOND_MS
+TAIL_RECORDS_MAX = 5_000  # a restart that folded more (about half a second) saves itself the next
 RETRY_COMMIT_S = 1.0
 LEASE_TTL_MS = 30 * SECOND_MS
 EFFECT_EXPIRES_MS = DAY_MS
@@ -115,6 +116,9 @@ class Loop:
             await self._take_in(recovered.undecided, recovered.undecided_position)
             if self.trouble is not None:
                 raise StorageError(self.trouble)
+        if recovered.tail_records > TAIL_RECORDS_MAX:
+            # Else a service that dies within every first minute would start slower every time.
+            await self._commit(self._collect((), [], with_snapshot=True))
         self.is_ready = self._is_sound = True
         self._task = supervisor.spawn("loop", self._run())
         supervisor.spawn("lease", self._keep_lease())

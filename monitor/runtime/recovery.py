@@ -28,12 +28,16 @@ _ORDER_DECODER = msgspec.json.Decoder(Order)
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """Log position reached, cursor, and entries still to be taken in live, up to their position."""
+    """Log position reached, cursor, and entries still to be taken in live, up to their position.
+
+    `tail_records` were folded behind the snapshot: the next restart would have to do it again.
+    """
 
     position: int
     cursor: int
     undecided: tuple[Entry, ...]
     undecided_position: int
+    tail_records: int
 
 
 def row_of(order: Order, dormant_ms: int | None = None) -> OrderRow:
@@ -86,17 +90,19 @@ async def recover(store: Store, engine: Engine, known: KnownOrders, now_ms: int)
     await _bring_back_as_of(store, engine, known, restart, now_ms)
     undecided: list[Entry] = []
     undecided_position = restart.cursor
+    tail_records = 0
     while segments := await store.read(position):
         for stored in segments:
             records = decode_segment(stored)
             position = stored.position
+            tail_records += len(records)
             if _is_undecided(stored, restart):
                 undecided.extend(records)  # type: ignore[arg-type]  # by the kind of the segment
                 undecided_position = position
                 continue
             for record in records:
                 engine.refold(record)
-    return Recovered(position, restart.cursor, tuple(undecided), undecided_position)
+    return Recovered(position, restart.cursor, tuple(undecided), undecided_position, tail_records)
 
 
 async def _bring_back_as_of(

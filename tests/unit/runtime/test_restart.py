@@ -8,6 +8,7 @@ import pytest
 
 from monitor.model.records import Breached, SwitchDecided, SwitchOrdered, TierReached
 from monitor.model.times import DAY_MS
+from monitor.runtime.loop import TAIL_RECORDS_MAX
 from monitor.sim.virtual_loop import run_virtual
 from monitor.testing.scenario import heartbeat
 from tests.unit.runtime.service import REFUSED, TOLD, Service, decisions, event, now_ms
@@ -36,6 +37,25 @@ def test_crash_at_any_age_gives_the_same_state_and_decides_nothing_twice(wait_s:
             1: 1, 2: 1, 3: 1,
         }  # fmt: skip
         await revived.stop()
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize("events", [TAIL_RECORDS_MAX // 2, TAIL_RECORDS_MAX + 500])
+def test_long_tail_behind_the_snapshot_is_read_only_once(events: int) -> None:
+    """A service that crashes again and again before its first snapshot does not start ever slower."""
+
+    async def story() -> None:
+        service = await Service().start()
+        for start in range(0, events, 500):
+            await service.post(*(event(f"o{number}") for number in range(start, start + 500)))
+        revived = await (await service.crash()).start()
+        is_long = events > TAIL_RECORDS_MAX
+        assert ((await revived.store.load()).snapshot is not None) is is_long
+        before = revived.engine.engine_hash()
+        again = await (await revived.crash()).start()
+        assert again.engine.engine_hash() == before
+        await again.stop()
 
     run_virtual(story())
 
