@@ -1,6 +1,7 @@
 """Which effects wait for each other: one lane per receiver, each with a worker of its own.
 
-A chat robot that hangs must not hold up the hand-over of a key.
+A chat robot that hangs must not hold up the hand-over of a key. A webhook has two lanes: thousands
+of requests about single orders must not hold up the alert about their outage.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ def lane_of(effect: Effect) -> str:
     """Name the lane of an effect; their number is bounded by the configuration."""
     match effect:
         case Notify():
-            return f"notify/{effect.receiver}/{effect.integration}"
+            lane = f"notify/{effect.receiver}/{effect.integration}"
+            is_one_by_one = effect.integration.startswith("webhook/")  # else digest.py gathers them
+            return f"{lane}/orders" if is_one_by_one and _is_about_one_order(effect) else lane
         case CallWebhook():
-            return f"webhook/{effect.endpoint}"
+            lane = f"webhook/{effect.endpoint}"
+            return f"{lane}/orders" if _is_about_one_order(effect) else lane
         case SwitchChannel():
             return "failover"
         case Claim() | Release():
@@ -39,3 +43,7 @@ def lane_of(effect: Effect) -> str:
         case Quarantine():
             return "vault"
     assert_never(effect)
+
+
+def _is_about_one_order(effect: Notify | CallWebhook) -> bool:
+    return effect.event_type.startswith(("order.", "takeover."))
