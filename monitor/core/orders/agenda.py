@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import heapq
 
+STALE_MAX = 64  # this many stale entries are not worth a rebuild
+
 
 class Agenda:
-    """Deadlines by order id; rescheduling leaves a stale heap entry that is skipped later."""
+    """Deadlines by order id; rescheduling leaves a stale heap entry that is skipped later.
+
+    Stale entries never outnumber the valid ones by much: a plan that moves with every event would
+    otherwise leave one behind each time, until the earliest of them is due.
+    """
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, str]] = []
@@ -19,6 +25,13 @@ class Agenda:
         elif self._due.get(order_id) != at_ms:
             self._due[order_id] = at_ms
             heapq.heappush(self._heap, (at_ms, order_id))
+        if len(self._heap) > 2 * len(self._due) + STALE_MAX:
+            self._heap = [(due_ms, due_id) for due_id, due_ms in self._due.items()]
+            heapq.heapify(self._heap)
+
+    def __len__(self) -> int:
+        """Entries held in memory, stale ones included."""
+        return len(self._heap)
 
     def take_due(self, now_ms: int) -> list[str]:
         """Remove and return the ids due by now, in (time, id) order."""

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.orders.agenda import Agenda
+from monitor.core.orders.agenda import STALE_MAX, Agenda
 
 
 def test_rescheduled_order_is_taken_once_at_its_newest_time() -> None:
@@ -26,6 +26,26 @@ def test_cancelled_order_is_never_taken() -> None:
     agenda.schedule("a", None)
     assert agenda.next_ms() is None
     assert agenda.take_due(99) == []
+
+
+def test_plans_that_move_with_every_event_do_not_pile_up() -> None:
+    """Each of ten orders is put off a thousand times; memory holds about one entry per order."""
+    agenda = Agenda()
+    for moment in range(1_000):
+        for name in "abcdefghij":
+            agenda.schedule(name, 5_000 + moment)
+    assert len(agenda) <= 2 * 10 + STALE_MAX
+    assert agenda.take_due(5_998) == []
+    assert agenda.take_due(5_999) == list("abcdefghij")
+
+
+def test_cancelled_plans_do_not_pile_up() -> None:
+    """Ten thousand orders came and went before anything was due."""
+    agenda = Agenda()
+    for number in range(10_000):
+        agenda.schedule(str(number), 5_000)
+        agenda.schedule(str(number), None)
+    assert len(agenda) <= STALE_MAX
 
 
 @given(
