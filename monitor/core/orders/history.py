@@ -7,6 +7,7 @@ teach the breaker that slow is normal.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -50,6 +51,7 @@ class History:
             )
             for row in rows
         }
+        self._skus = Counter((row.hour_ms, row.channel) for row in rows)
         self._dirty: dict[tuple[int, str, str], None] = {}
         self._p95: dict[str, tuple[int, int | None]] = {}
 
@@ -91,6 +93,9 @@ class History:
         oldest = now_ms - MEMORY_MS
         for key in [key for key in self._hours if key[0] < oldest and key not in self._dirty]:
             del self._hours[key]
+            self._skus[key[:2]] -= 1
+            if not self._skus[key[:2]]:
+                del self._skus[key[:2]]
 
     def hours(self) -> list[Hour]:
         """All hours in memory; not to be changed by the caller."""
@@ -106,9 +111,9 @@ class History:
     def _hour(self, hour_ms: int, channel: str, sku: str) -> Hour:
         key = (hour_ms, channel, sku)
         if key not in self._hours:
-            siblings = sum(1 for known in self._hours if known[:2] == key[:2]) if sku else 0
-            if siblings >= SKUS_MAX:
+            if sku and self._skus[key[:2]] >= SKUS_MAX:
                 return self._hour(hour_ms, channel, "")
+            self._skus[key[:2]] += 1
             self._hours[key] = Hour(hour_ms, channel, sku, {})
         self._dirty[key] = None
         return self._hours[key]

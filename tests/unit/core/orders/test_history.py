@@ -1,6 +1,15 @@
 """What was normal: hours of deliveries, and the p95 learned from them."""
 
-from monitor.core.orders.history import LEARNED_ORDERS_MIN, MEMORY_MS, SKUS_MAX, History
+from collections.abc import Iterator
+
+from monitor.core.orders.history import (
+    LEARNED_ORDERS_MIN,
+    MEMORY_MS,
+    SKUS_MAX,
+    History,
+    Hour,
+    HourRow,
+)
 from monitor.core.signals.histogram import bucket_index
 from monitor.model.times import HOUR_MS
 
@@ -54,6 +63,44 @@ def test_skus_beyond_the_limit_of_an_hour_are_counted_together() -> None:
     hours = history.hours()
     assert len(hours) == SKUS_MAX + 1
     assert sum(sum(hour.delivered.values()) for hour in hours) == SKUS_MAX + 5
+
+
+def test_limit_of_skus_is_per_hour_and_channel_and_outlives_a_snapshot() -> None:
+    """A full hour stays full after a restart; its neighbours still have room, also when it left."""
+    history = History()
+    for index in range(SKUS_MAX):
+        history.add(1, "auto", f"sku-{index}", 1_000, received_ms=0)
+    again = History(history.snapshot())
+    for channel, at_ms in (("auto", 1), ("other", 1), ("auto", HOUR_MS)):
+        again.add(at_ms, channel, "late", 1_000, received_ms=0)
+    assert [(hour.hour_ms, hour.channel, hour.sku) for hour in again.drain()] == [
+        (0, "auto", ""), (0, "other", "late"), (HOUR_MS, "auto", "late"),
+    ]  # fmt: skip
+    again.forget_before(MEMORY_MS + 1)
+    again.add(1, "auto", "late", 1_000, received_ms=0)
+    assert [hour.sku for hour in again.drain()] == ["late"]
+
+
+def test_skus_of_an_hour_are_not_searched_through_all_hours() -> None:
+    """A week of many SKUs: the next new SKU looks at its own hour and channel only."""
+    rows = [
+        HourRow(hour * HOUR_MS, "auto", f"sku-{n}", (), 1) for hour in range(100) for n in range(50)
+    ]
+    history = History(rows)
+    seen = CountingHours(history._hours)
+    history._hours = seen
+    history.add(100 * HOUR_MS, "auto", "new", 1_000, received_ms=0)
+    assert seen.walks == 0
+
+
+class CountingHours(dict[tuple[int, str, str], Hour]):
+    """Hours that count how often all of them are walked through."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[tuple[int, str, str]]:
+        self.walks += 1
+        return super().__iter__()
 
 
 def test_old_hours_are_forgotten_only_when_they_are_stored() -> None:
