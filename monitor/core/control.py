@@ -56,7 +56,7 @@ class Control:
         self._next_breaker_ms = 0
 
     def configure(self, settings: Settings, rules: RuleSet) -> None:
-        """Take over new settings and rules; alerts of rules that are gone end at the next look."""
+        """Take over new settings and rules; alerts no rule produces now end at the next look."""
         self.settings = settings
         self.controller.settings = settings
         self.rules = rules
@@ -162,19 +162,19 @@ class Control:
         return AlertMoved(self._mark_notified(moved, rule, previous), previous, reader.now_ms)
 
     def _end_orphans(self, now_ms: int) -> list[AlertMoved]:
-        """Alerts whose rule is gone: they end with that reason instead of firing for ever."""
-        names = {rule.alert for rule in self.rules.rules}
-        return [
-            AlertMoved(
-                msgspec.structs.replace(
-                    alert, state=AlertState.INACTIVE, reason="rule_deleted", resolved_ms=now_ms
-                ),
-                alert.state,
-                now_ms,
+        """Alerts that no rule produces any more: they end and say why instead of firing for ever."""
+        rules = {rule.alert: rule for rule in self.rules.rules}
+        ended: list[AlertMoved] = []
+        for alert in self.alerts.values():
+            rule = rules.get(alert.rule)
+            if alert.state == AlertState.INACTIVE or (rule and _is_instance(alert, rule)):
+                continue
+            reason = "rule_deleted" if rule is None else "rule_changed"
+            resolved = msgspec.structs.replace(
+                alert, state=AlertState.INACTIVE, reason=reason, resolved_ms=now_ms
             )
-            for alert in self.alerts.values()
-            if alert.rule not in names and alert.state != AlertState.INACTIVE
-        ]
+            ended.append(AlertMoved(resolved, alert.state, now_ms))
+        return ended
 
     def _mark_notified(self, alert: Alert, rule: Rule, previous: str) -> Alert:
         """A firing message will be queued with this very decision; it obliges a resolved one."""
@@ -231,6 +231,12 @@ class Control:
 
 def _asks(rule: Rule, action: str) -> bool:
     return any(one.type == action for one in rule.actions)
+
+
+def _is_instance(alert: Alert, rule: Rule) -> bool:
+    """Whether the rule, as it is now, would evaluate an alert under these very labels."""
+    labels, fixed = dict(alert.labels), dict(rule.labels)
+    return labels.keys() == {*rule.by[:1], *fixed} and fixed.items() <= labels.items()
 
 
 def _good_streak(rule: Rule, reader: SignalReader, labels: dict[str, str]) -> int:

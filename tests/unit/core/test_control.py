@@ -1,5 +1,7 @@
 """Rules over many orders: alerts across ticks, by instance, shadow, review, and what is told."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -262,6 +264,39 @@ def test_alert_of_a_deleted_rule_ends() -> None:
         "notify ops/webhook/0 alert.resolved resolved",
         "webhook webhooks/0 alert.resolved",
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"by": ("channel",)}, {}),
+        ({}, {"by": ("channel",)}),
+        ({"by": ("channel",)}, {"by": ("source",)}),
+        ({"labels": (("team", "x"),)}, {"labels": (("team", "y"),)}),
+        ({"labels": (("team", "x"),)}, {}),
+    ],
+)
+def test_alert_its_changed_rule_no_longer_produces_ends(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Its key is never evaluated again; the rule's own instances begin anew and fire."""
+    story = Scenario(TOLD, RuleSet((rule("open_orders > 0", **before),)))
+    story.at("0s", paid("a")).at("20s", tick())
+    (old,) = story.engine.control.alerts
+    story.engine.configure(TOLD, RuleSet((rule("open_orders > 0", **after),)))
+    story.at("40s", tick())
+    alerts = story.engine.control.alerts
+    assert (alerts[old].state, alerts[old].reason) == ("inactive", "rule_changed")
+    assert [one.state for key, one in alerts.items() if key != old] == ["firing"]
+
+
+def test_alert_stays_when_its_rule_changes_anything_but_its_labels() -> None:
+    """Another limit or duration is the same alert."""
+    fields: dict[str, Any] = {"by": ("channel",), "labels": (("team", "x"),)}
+    story = Scenario(TOLD, RuleSet((rule("open_orders > 0", **fields),)))
+    story.at("0s", paid("a")).at("20s", tick()).skip()
+    story.engine.configure(TOLD, RuleSet((rule("open_orders > 0.5", **fields),)))
+    story.at("40s", tick()).expect()
 
 
 # --- what is told -------------------------------------------------------------------------------
