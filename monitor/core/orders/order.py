@@ -48,6 +48,10 @@ class Order(msgspec.Struct, gc=False, omit_defaults=True):
         done_ms = self.facts.done_ms
         return max(0, (now_ms if done_ms is None else done_ms) - self.facts.paid_ms)
 
+    def is_unjudged(self, now_ms: int) -> bool:
+        """Whether time, or the return of its source, still has something to decide about it."""
+        return self.is_open or (self.breach_ms is None and is_breach(self.facts, now_ms))
+
 
 class Due(msgspec.Struct, frozen=True):
     """What is due for an order now, and when to look again (None: never by itself)."""

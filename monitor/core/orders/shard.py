@@ -16,7 +16,7 @@ from monitor.core.orders.agenda import Agenda
 from monitor.core.orders.facts import Facts, derive, holder_at, insert
 from monitor.core.orders.history import History, HourRow
 from monitor.core.orders.judgement import Judgement, ShardDecision
-from monitor.core.orders.lifecycle import is_breach, is_overdue, verdict
+from monitor.core.orders.lifecycle import is_overdue, verdict
 from monitor.core.orders.order import Order, checks, first_due_ms
 from monitor.core.orders.sources import Source
 from monitor.core.orders.table import OrderTable
@@ -73,8 +73,10 @@ class Shard:
         for channel in settings.channels:
             self.channel_index(channel.name)
         configured = {source.name: source.heartbeat_ms for source in settings.sources}
-        for name, heartbeat_ms in configured.items():
-            self.sources.setdefault(name, Source(name, 0, 0)).heartbeat_ms = heartbeat_ms
+        for name in configured:
+            self.sources.setdefault(name, Source(name, 0, 0))
+        for name, source in self.sources.items():  # also one that was taken out of the file
+            source.heartbeat_ms = configured.get(name)
         for order in self.orders.values():
             if order.is_open:  # other limits may have it due already
                 self._agenda.schedule(order.order_id, 0)
@@ -209,7 +211,7 @@ class Shard:
         if not moved.is_silent:
             source.returned_ms = moved.at_ms
         for order in self.orders.values():
-            is_affected = order.is_open or _is_unjudged(order, moved.at_ms)
+            is_affected = order.is_open or order.is_unjudged(moved.at_ms)
             if order.facts.source == moved.source and is_affected:
                 self._update(order, moved.at_ms)
 
@@ -233,7 +235,7 @@ class Shard:
         held_until_ms = self._held_until_ms(order)
         is_held = held_until_ms is None or now_ms < held_until_ms
         # A breach is definite, and so is a delivery in time: only what is unjudged can be held.
-        is_unjudged = order.breach_ms is None and _is_unjudged(order, now_ms)
+        is_unjudged = order.breach_ms is None and order.is_unjudged(now_ms)
         self._put_row(
             order,
             is_held=is_held and is_unjudged,
@@ -289,7 +291,7 @@ class Shard:
     def _is_awaited(self, order: Order, now_ms: int) -> bool:
         """Whether the return of its source, or a person with its case, still needs the order."""
         is_held = self._held_until_ms(order) is None
-        is_unjudged = order.breach_ms is None and _is_unjudged(order, now_ms)
+        is_unjudged = order.breach_ms is None and order.is_unjudged(now_ms)
         return (is_held and is_unjudged) or (
             order.case is not None and order.case.state not in CASE_ENDS
         )
@@ -390,8 +392,3 @@ class Shard:
         self.totals = snapshot.totals
         self.hydrate(snapshot.orders, now_ms)
         self._dirty.clear()
-
-
-def _is_unjudged(order: Order, now_ms: int) -> bool:
-    """Whether time, or the return of its source, still has something to decide about an order."""
-    return order.is_open or (order.breach_ms is None and is_breach(order.facts, now_ms))
