@@ -23,6 +23,8 @@ from monitor.model.settings import Settings
 from monitor.model.takeovers import TakeoverCase
 from monitor.model.times import format_rfc3339
 
+PROGRAM_PREFIX = "webhook/"  # integrations that programs read; people read all the others
+
 
 class OrderView(msgspec.Struct, frozen=True):
     """What a message may say about one order."""
@@ -67,16 +69,20 @@ def announce_alert(settings: Settings, rule: Rule | None, moved: AlertMoved) -> 
 
 
 def outdated_keys(settings: Settings, moved: AlertMoved) -> list[str]:
-    """Firing messages that must not leave once the alert has ended, should they still be here.
+    """Firing messages to people that must not leave once the alert has ended, if still here.
 
     A robot that was down would otherwise tell the end of an outage first and the outage later.
+    Programs get both, however late: they pair what began with what ended.
     """
     alert = moved.alert
     if moved.previous != AlertState.FIRING or alert.state == AlertState.FIRING:
         return []
     firing_id = derived_id("alert", alert.key, str(alert.firing_ms), "firing")
-    names = (*_default_integrations(settings), *(webhook.name for webhook in settings.webhooks))
-    return [f"{firing_id}/{name}" for name in names]
+    return [
+        f"{firing_id}/{name}"
+        for name in _default_integrations(settings)
+        if not name.startswith(PROGRAM_PREFIX)
+    ]
 
 
 def alert_payload(
