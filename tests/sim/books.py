@@ -16,8 +16,9 @@ from typing import Any
 from monitor.adapters.storage.memory import MemoryStore
 from monitor.config.load import load
 from monitor.config.rules_file import load_rules
-from monitor.core.announce import announce_alert
+from monitor.core.announce import announce_alert, outdated_keys
 from monitor.core.engine import Engine
+from monitor.model.alerts import AlertState
 from monitor.model.commands import Batch
 from monitor.model.events import OrderEvent
 from monitor.model.records import (
@@ -108,7 +109,10 @@ def _events(ending: Ending, log: list[Record], script: Script) -> list[str]:
 
 
 def _alerts(ending: Ending, log: list[Record], script: Script) -> list[str]:
-    """Every firing and every resolved alert of the log was heard by the chat."""
+    """Every alert of the log was heard by the chat.
+
+    The end of an alert withdraws its unsent messages, so the end may be all that was heard.
+    """
     rules = {rule.alert: rule for rule in script.rules.rules}
     moves = [one for one in log if isinstance(one, AlertMoved)]
     expected = [
@@ -116,7 +120,14 @@ def _alerts(ending: Ending, log: list[Record], script: Script) -> list[str]:
         for moved in moves
         for effect in announce_alert(script.settings, rules[moved.alert.rule], moved)
     ]
-    unheard = [key for key in expected if key not in ending.performer.heard]
+    ended = {
+        key
+        for moved in moves
+        if moved.alert.state != AlertState.FIRING
+        for key in outdated_keys(script.settings, moved)
+    }
+    heard = ending.performer.heard
+    unheard = [key for key in expected if key not in heard and key not in ended]
     latest = {moved.alert.key: moved.alert.state for moved in moves}
     now = {alert.key: alert.state for alert in ending.engine.control.alerts.values()}
     return [
