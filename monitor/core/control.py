@@ -6,18 +6,23 @@ decides switches. Like the shard it changes state only through `apply`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
 
 from monitor.core.alerting.state import rests_on_ratio, step
-from monitor.core.failover.breaker import ChannelSpeed, channel_speed, slow_threshold_ms
+from monitor.core.failover.breaker import (
+    ChannelSpeed,
+    channel_speed,
+    is_tripped_without,
+    slow_threshold_ms,
+)
 from monitor.core.failover.controller import Controller, RouteState
 from monitor.core.rules.evaluate import Finding, evaluate
 from monitor.core.rules.parse import signals_in
 from monitor.core.rules.reader import SignalReader, SourceView
-from monitor.core.signals.observation import Observation
+from monitor.core.signals.observation import Ints, Observation
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.records import AlertMoved, SwitchDecided
 from monitor.model.rules import RATIOS, SOURCE_SIGNALS, Rule, RuleSet
@@ -34,12 +39,16 @@ class ControlSnapshot(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True, eq=False):
-    """What control sees of the shards at one instant."""
+    """What control sees of the shards at one instant.
+
+    `silent_keys` looks up the row keys of all orders of silent sources: slow, so only when needed.
+    """
 
     rows: Observation
     channels: Sequence[str]
     sources: Sequence[SourceView]
     p95_ms: Mapping[str, int | None]
+    silent_keys: Callable[[], Ints]
     now_ms: int
 
 
@@ -209,18 +218,19 @@ class Control:
             and (rule := self.rule(alert.rule)) is not None
             and _asks(rule, "failover")
         }
-        return self.controller.decide(
-            self.speeds(view),
-            view.now_ms,
-            is_any_source_silent=any(source.is_silent for source in view.sources),
-            asked_by=asked_by,
-        )
+        return self.controller.decide(self.speeds(view), view.now_ms, asked_by=asked_by)
 
     def _speed(self, name: str, view: View) -> ChannelSpeed:
         index = list(view.channels).index(name) if name in view.channels else -1
         threshold_ms = slow_threshold_ms(self.settings, view.p95_ms.get(name))
         mask = np.asarray(view.rows.channel == index)
-        return channel_speed(view.rows, mask, name, threshold_ms, view.now_ms)
+        speed = channel_speed(view.rows, mask, name, threshold_ms, view.now_ms)
+        if not speed.is_tripped or not any(source.is_silent for source in view.sources):
+            return speed
+        is_proven = is_tripped_without(
+            view.rows, mask, threshold_ms, view.now_ms, view.silent_keys()
+        )
+        return msgspec.structs.replace(speed, rests_on_silence=not is_proven)
 
     def _forget_resolved(self) -> None:
         for key, alert in list(self.alerts.items()):

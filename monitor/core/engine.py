@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import assert_never
 
 import msgspec
@@ -20,6 +21,7 @@ from monitor.core import announce
 from monitor.core.announce import OrderView
 from monitor.core.control import Control, ControlSnapshot, View
 from monitor.core.failover.controller import RouteState
+from monitor.core.failover.silence import silent_keys
 from monitor.core.orders.fingerprint import StateHasher
 from monitor.core.orders.order import Order
 from monitor.core.orders.shard import UNNAMED_CHANNEL, Shard, ShardSnapshot
@@ -323,6 +325,7 @@ class Engine:
             channels=channels,
             sources=self.sources(now_ms),
             p95_ms={name: self.shard.history.p95_ms(name, now_ms) for name in channels},
+            silent_keys=partial(silent_keys, self.shard.orders, self.shard.is_source_silent),
             now_ms=now_ms,
         )
 

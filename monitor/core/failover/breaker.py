@@ -12,7 +12,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from monitor.core.signals.observation import Bools, Kind, Observation
+from monitor.core.signals.observation import Bools, Ints, Kind, Observation
 from monitor.model.settings import Settings
 
 STREAK = 4
@@ -23,6 +23,7 @@ class ChannelSpeed(msgspec.Struct, frozen=True):
     """Slow/fast verdicts of one channel, latest last known first.
 
     `is_tripped`: the four latest verdicts are all slow. `slow` of `n` among the latest twenty.
+    `rests_on_silence`: without the slow orders of sources that are silent now it had not tripped.
     """
 
     channel: str
@@ -32,6 +33,7 @@ class ChannelSpeed(msgspec.Struct, frozen=True):
     n: int
     oldest_age_ms: int
     open_orders: int
+    rests_on_silence: bool = False
 
     @property
     def slow_share(self) -> float | None:
@@ -49,22 +51,44 @@ def slow_threshold_ms(settings: Settings, p95_ms: int | None) -> int:
 def channel_speed(
     rows: Observation, mask: Bools, channel: str, threshold_ms: int, now_ms: int
 ) -> ChannelSpeed:
-    """Read the latest slow/fast verdicts of one channel; held orders say nothing."""
+    """Read the latest slow/fast verdicts of one channel; held and unconfirmed orders say nothing."""
     waits = rows.wait_ms(now_ms)
-    is_delivered = rows.kind == Kind.DELIVERED
-    is_slow = waits > threshold_ms
-    # Refunds and cancels say nothing about speed, unless the order had waited too long already.
-    known = mask & ~rows.is_held & (is_slow | is_delivered) & (rows.paid_ms <= now_ms)
-    known_ms = np.where(is_slow, rows.paid_ms + threshold_ms, rows.end_ms)[known]
-    order = np.lexsort((rows.key[known], known_ms))
-    latest = is_slow[known][order][-SHARE_OF:]
+    latest = _latest_slow(rows, mask, threshold_ms, now_ms)
     ages = waits[mask & rows.is_open]
     return ChannelSpeed(
         channel=channel,
         threshold_ms=threshold_ms,
-        is_tripped=len(latest) >= STREAK and bool(latest[-STREAK:].all()),
+        is_tripped=_is_tripped(latest),
         slow=int(np.count_nonzero(latest)),
         n=len(latest),
         oldest_age_ms=int(ages.max()) if len(ages) else 0,
         open_orders=len(ages),
     )
+
+
+def is_tripped_without(
+    rows: Observation, mask: Bools, threshold_ms: int, now_ms: int, silent: Ints
+) -> bool:
+    """Whether a channel has tripped even if the slow orders with the keys `silent` prove nothing.
+
+    Their fast ones still speak for it: a source that falls silent must never trip a channel.
+    """
+    is_slow = rows.wait_ms(now_ms) > threshold_ms
+    proves = mask & ~(is_slow & np.isin(rows.key, silent))
+    return _is_tripped(_latest_slow(rows, proves, threshold_ms, now_ms))
+
+
+def _latest_slow(rows: Observation, mask: Bools, threshold_ms: int, now_ms: int) -> Bools:
+    """Was it slow? The latest twenty orders of which that is known, latest last."""
+    is_slow = rows.wait_ms(now_ms) > threshold_ms
+    is_delivered = rows.kind == Kind.DELIVERED
+    is_unknown = rows.is_held | rows.is_unconfirmed
+    # Refunds and cancels say nothing about speed, unless the order had waited too long already.
+    known = mask & ~is_unknown & (is_slow | is_delivered) & (rows.paid_ms <= now_ms)
+    known_ms = np.where(is_slow, rows.paid_ms + threshold_ms, rows.end_ms)[known]
+    order = np.lexsort((rows.key[known], known_ms))
+    return np.asarray(is_slow[known][order][-SHARE_OF:])
+
+
+def _is_tripped(latest: Bools) -> bool:
+    return len(latest) >= STREAK and bool(latest[-STREAK:].all())

@@ -2,7 +2,8 @@
 
     healthy ── four slow in a row ──► decide ──► sent ──► applied | stale | refused | expired
                        │
-                       └── refused here: no better channel, too soon, too many, locked, silent source
+                       └── refused here: no better channel, too soon, too many, locked, proved only by
+                           orders of a silent source
 
 In `observe` and `advise` the decision is recorded and told but changes nothing; `enforce` and a
 person's order allocate the next epoch and become the route. A command carries the whole desired
@@ -66,10 +67,12 @@ class Controller:
         speeds: Mapping[str, ChannelSpeed],
         now_ms: int,
         *,
-        is_any_source_silent: bool,
         asked_by: Mapping[str, str],
     ) -> SwitchDecided | None:
         """Decide a switch if a channel in use is tripped and everything else allows it.
+
+        A silent shop looks exactly like a dead channel, so its orders trip nothing; those of the
+        other shops still do, or one shop that was given up would forbid every switch for ever.
 
         `asked_by`: channels for which a firing rule asks for failover, with the rule's name.
         """
@@ -77,9 +80,9 @@ class Controller:
         tripped = [
             name
             for name in current
-            if current[name] > 0 and speeds[name].is_tripped and name not in self.route.locked
+            if current[name] > 0 and _is_proven(speeds[name]) and name not in self.route.locked
         ]
-        if not tripped or is_any_source_silent or not self._is_allowed_now(now_ms):
+        if not tripped or not self._is_allowed_now(now_ms):
             return None
         failed = tripped[0]
         target = self._better_than(speeds[failed], speeds, current)
@@ -228,3 +231,7 @@ class Controller:
             valid_until_ms=now_ms + self.settings.failover.valid_for_ms,
             inflight=inflight,
         )
+
+
+def _is_proven(speed: ChannelSpeed) -> bool:
+    return speed.is_tripped and not speed.rests_on_silence

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from monitor.core.failover.breaker import ChannelSpeed, channel_speed, slow_threshold_ms
+from monitor.core.failover.breaker import (
+    ChannelSpeed,
+    channel_speed,
+    is_tripped_without,
+    slow_threshold_ms,
+)
 from monitor.model.settings import Settings
 from tests.unit.core.signals.rows import NOW_MS, Row, rows_of
 
@@ -47,6 +52,7 @@ def test_threshold_is_three_times_the_learned_p95(p95_s: int | None, threshold_s
         ([done(age, 70, "cancelled") for age in (1, 2, 3, 4)], True),
         ([done(age, 10, "refunded") for age in (1, 2, 3, 4)], False),
         ([waiting(age, is_held=True) for age in (70, 80, 90, 100)], False),
+        ([waiting(age, is_unconfirmed=True) for age in (270, 280, 290, 300)], False),
         ([waiting(age, channel=1) for age in (70, 80, 90, 100)], False),
         ([], False),
     ],
@@ -74,3 +80,27 @@ def test_channel_without_verdicts_has_no_share() -> None:
     assert (speed.slow_share, speed.n, speed.open_orders, speed.oldest_age_ms) == (
         None, 0, 1, 10 * SECOND,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("orders", "silent", "is_tripped"),
+    [
+        ([done(age, 70) for age in (4, 3, 2, 1)], [], True),
+        ([done(age, 70) for age in (4, 3, 2, 1)], [2], False),
+        ([done(age, 70) for age in (5, 4, 3, 2, 1)], [2], True),
+        (
+            [done(9, 5), *(done(age, 70) for age in (4, 3, 2)), done(1, 5), done(1, 70)],
+            [0, 4],
+            False,
+        ),
+        ([done(9, 70), done(8, 70), done(7, 5), done(6, 70), done(5, 70)], [2], False),
+    ],
+)
+def test_slow_orders_of_a_silent_source_trip_nothing_and_its_fast_ones_still_count(
+    orders: list[Row], silent: list[int], is_tripped: bool
+) -> None:
+    """`silent` are the places of its orders; without their fast ones, silence could trip."""
+    rows = rows_of(orders)
+    mask = np.asarray(rows.channel == 0)
+    keys = np.array(silent, np.int64)
+    assert is_tripped_without(rows, mask, 60 * SECOND, NOW_MS, keys) is is_tripped

@@ -28,10 +28,8 @@ def speeds(**slow_of_twenty: int) -> dict[str, ChannelSpeed]:
     return found
 
 
-def decide(
-    control: Controller, now_ms: int = NOW_MS, *, is_silent: bool = False, **slow: int
-) -> SwitchDecided | None:
-    decided = control.decide(speeds(**slow), now_ms, is_any_source_silent=is_silent, asked_by={})
+def decide(control: Controller, now_ms: int = NOW_MS, **slow: int) -> SwitchDecided | None:
+    decided = control.decide(speeds(**slow), now_ms, asked_by={})
     if decided is not None:
         control.apply(decided)
     return decided
@@ -81,16 +79,25 @@ def test_alternative_that_is_worse_is_no_alternative() -> None:
     control = controller()
     found = speeds(b=19, c=4) | {"a": ChannelSpeed("a", 60_000, True, 4, 20, 0, 1)}
     found["c"] = ChannelSpeed("c", 60_000, False, 4, 20, 0, 0)
-    assert control.decide(found, NOW_MS, is_any_source_silent=False, asked_by={}) is None
+    assert control.decide(found, NOW_MS, asked_by={}) is None
     found["c"] = ChannelSpeed("c", 60_000, False, 3, 20, 0, 0)
-    decided = control.decide(found, NOW_MS, is_any_source_silent=False, asked_by={})
+    decided = control.decide(found, NOW_MS, asked_by={})
     assert decided is not None
     assert decided.weights == {"a": 0, "b": 33, "c": 67}
 
 
-def test_silent_source_forbids_every_automatic_switch() -> None:
-    """A dead emitter looks exactly like a dead channel."""
-    assert decide(controller(), is_silent=True, a=20) is None
+def test_channel_tripped_only_by_a_silent_source_is_neither_left_nor_chosen() -> None:
+    """A dead emitter looks exactly like a dead channel; nor is it known to be a better one."""
+    found = speeds(a=20, b=20)
+    unproven = msgspec.structs.replace(found["a"], rests_on_silence=True)
+    assert (
+        controller().decide(found | {"a": unproven, "b": speeds()["b"]}, NOW_MS, asked_by={})
+        is None
+    )
+    unproven = msgspec.structs.replace(found["b"], rests_on_silence=True)
+    decided = controller().decide(speeds(a=20) | {"b": unproven}, NOW_MS, asked_by={})
+    assert decided is not None
+    assert (decided.weights["b"], decided.weights["c"]) == (50, 50)
 
 
 def test_switches_are_ten_minutes_apart() -> None:
@@ -186,12 +193,12 @@ def test_channel_that_appears_after_a_switch_can_be_switched_to() -> None:
     """The route of yesterday does not know the channel configured today."""
     control = Controller(Settings(failover=FailoverSettings(mode="enforce")))
     two = {name: speeds(a=20)[name] for name in ("a", "b")}
-    decided = control.decide(two, NOW_MS, is_any_source_silent=False, asked_by={})
+    decided = control.decide(two, NOW_MS, asked_by={})
     assert decided is not None
     control.apply(decided)
     three = {name: speeds(a=20, b=20)[name] for name in ("a", "b", "c")}
     later_ms = NOW_MS + HOUR_MS
-    decided = control.decide(three, later_ms, is_any_source_silent=False, asked_by={})
+    decided = control.decide(three, later_ms, asked_by={})
     assert decided is not None
     assert decided.weights == {"a": 0, "b": 0, "c": 100}
 
@@ -200,8 +207,8 @@ def test_asking_rule_is_named_in_the_reason() -> None:
     """A rule with a failover action agrees with the breaker; alone it switches nothing."""
     control = controller()
     asked = {"a": "DelayedOver2Percent"}
-    assert control.decide(speeds(), NOW_MS, is_any_source_silent=False, asked_by=asked) is None
-    decided = control.decide(speeds(a=20), NOW_MS, is_any_source_silent=False, asked_by=asked)
+    assert control.decide(speeds(), NOW_MS, asked_by=asked) is None
+    decided = control.decide(speeds(a=20), NOW_MS, asked_by=asked)
     assert decided is not None
     assert decided.reason == "four_slow_in_a_row, rule DelayedOver2Percent"
 

@@ -79,6 +79,37 @@ def test_silent_source_switches_nothing() -> None:
     assert story.commands_like("source shop silent")
 
 
+def test_shop_that_was_given_up_forbids_no_switch_for_the_others() -> None:
+    """Its last orders prove nothing, also those that ended slowly; the four of the living shop do."""
+    sources = (SourceSettings("old", 40_000), SourceSettings("shop", 600_000))
+    settings = msgspec.structs.replace(SETTINGS, sources=sources)
+    story = Scenario(settings)
+    for n in range(3):
+        story.at(f"{n}s", paid(f"x{n}", channel="a", source="old"))
+    story.at("3s", paid("x3", channel="a", source="old"), paid("o0", channel="a"))
+    for n in range(1, 4):
+        story.at(f"{10 * n}s", paid(f"o{n}", channel="a"))
+    story.at("89s", tick())
+    assert story.commands_like("source old silent")
+    assert switches(story) == []
+    story.at("2m", tick())
+    assert [one.epoch for one in switches(story)] == [1]
+
+
+def test_slow_deliveries_of_a_shop_that_fell_silent_switch_nothing() -> None:
+    """They were slow, but nothing is known since, and a lock that ends must not act on them."""
+    settings = msgspec.structs.replace(SETTINGS, sources=(SourceSettings("shop", 120_000),))
+    for is_heard, epochs in ((False, []), (True, [1])):
+        story = Scenario(settings).at("0s", ChannelSteered("a", "lock", "ann", START_MS))
+        for n in range(4):
+            story.at(f"{n}s", paid(f"o{n}", channel="a"))
+        for n in range(4):
+            story.at(f"{70 + n}s", delivered(f"o{n}", channel="a"))
+        story.at("4m", *((heartbeat(),) if is_heard else (tick(),)))
+        story.at("4m1s", ChannelSteered("a", "unlock", "ann", START_MS)).at("5m", tick())
+        assert [one.epoch for one in switches(story)] == epochs
+
+
 def test_outage_of_the_second_channel_is_seen_before_any_switch() -> None:
     """Both channels get orders although nobody has commanded weights yet."""
     story = Scenario(SETTINGS)

@@ -19,6 +19,7 @@ class Row(NamedTuple):
     breach_ms: int | None = None
     channel: int = 0
     is_held: bool = False
+    is_unconfirmed: bool = False
 
     @property
     def judged_ms(self) -> int:
@@ -34,5 +35,5 @@ def rows_of(orders: list[Row]) -> Observation:
         ends = {f"{order.ending}_ms": order.end_ms} if order.ending else {}
         facts = Facts(paid_ms=order.paid_ms, promise_ms=order.promise_ms, **ends)
         table.put(None, facts, key=key, channel=order.channel, breach_ms=order.breach_ms,
-                  is_held=order.is_held)  # fmt: skip
+                  is_held=order.is_held, is_unconfirmed=order.is_unconfirmed)  # fmt: skip
     return table.observe()
