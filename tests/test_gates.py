@@ -1,6 +1,7 @@
 """The gates of `make check` hold: a planted import or call that the rules forbid is reported."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -173,10 +174,23 @@ def test_skip_in_ci_is_forgiven_only_while_real_data_is_absent(
     assert outcome in done.stdout, done.stdout + done.stderr
 
 
-def run_pytest(tests: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def test_skips_fail_in_ci_in_parallel_processes_too(tmp_path: Path) -> None:
+    """`make test` runs two processes: skips of tests and of files fail, and the summary is last."""
+    (tmp_path / "test_one.py").write_text(
+        "import pytest\ndef test_needs_a_program():\n    pytest.skip('no promtool')\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "test_whole_file.py").write_text(
+        "import pytest\npytest.skip('no chromium', allow_module_level=True)\n", encoding="utf-8"
+    )
+    done = run_pytest(tmp_path, "-n2", "--continue-on-collection-errors", DELIVERY_MONITOR_CI="1")
+    assert re.search(r"1 failed, \d errors? in ", done.stdout.splitlines()[-1]), done.stdout
+
+
+def run_pytest(tests: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run planted tests under the project's conftest."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", os.devnull, "-p", "tests.conftest", tests],
+        [sys.executable, "-m", "pytest", "-c", os.devnull, "-p", "tests.conftest", *options, tests],
         cwd=ROOT,
         env={"PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,
