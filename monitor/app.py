@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -47,10 +47,8 @@ from monitor.model.records import Instruction, SwitchAnswered
 from monitor.model.rules import RuleSet
 from monitor.model.settings import SourceSettings
 from monitor.ports import Clock
-from monitor.runtime.archive import Archive, StateHash
-from monitor.runtime.housekeeping import Housekeeper
-from monitor.runtime.loop import Loop
-from monitor.runtime.outbox_worker import OutboxWorker
+from monitor.runtime.archive import StateHash
+from monitor.runtime.assembly import Assembly
 from monitor.runtime.supervisor import Supervisor
 from monitor.web.page import page_routes
 
@@ -58,7 +56,8 @@ log = logging.getLogger("monitor.app")
 
 RETRY_STORE_S = 5.0
 FACTS_EVERY_S = 2.0
-OWNER = "embedded"  # the directory lock already guarantees that there is only one
+
+OpenStore = Callable[[Path], Awaitable[SqliteStore]]
 
 
 class Monitor:
@@ -71,23 +70,24 @@ class Monitor:
         *,
         clock: Clock | None = None,
         reread: Callable[[], tuple[Loaded, RuleSet]] | None = None,
+        open_store: OpenStore = open_sqlite,
+        retry_store_s: float = RETRY_STORE_S,
     ) -> None:
         self.loaded = loaded
         self.clock = clock or SystemClock()
         self.supervisor = Supervisor()
         self._reread = reread or (lambda: (loaded, rules))
+        self._open_store = open_store
+        self._retry_store_s = retry_store_s
         self.engine = Engine(settings_for(loaded.settings, rules), rules)
         self.store: SqliteStore | None = None
-        self.loop: Loop | None = None
         self.trouble: str | None = "starting"
         self.url = ""
         self.token_path = Path()
         self._data_dir = Path(loaded.endpoints.data_dir)
         self._client = _client(loaded)
         self._goods = GoodsFile(self._data_dir)
-        self._worker: OutboxWorker | None = None
-        self._keeper: Housekeeper | None = None
-        self._archive: Archive | None = None
+        self._assembly: Assembly | None = None
         self._traces: OtlpTraceSink | None = None
         self._runner: web.AppRunner | None = None
         self._broadcast = Broadcast()
@@ -113,9 +113,14 @@ class Monitor:
         log.info("listening", extra=fields(url=self.url, admin_token=str(self.token_path)))
         self.supervisor.spawn("boot", self._boot())
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the state is rebuilt and its parts are at work."""
+        return self._assembly is not None and self._assembly.is_ready
+
     async def wait_until_ready(self) -> None:
         """Return when the state is rebuilt; raise what made that impossible."""
-        while not (self.loop is not None and self.loop.is_ready):
+        while not self.is_ready:
             if self.supervisor.failure is not None:
                 raise self.supervisor.failure
             await asyncio.sleep(0.02)
@@ -124,8 +129,8 @@ class Monitor:
         """Stop in the order that loses nothing: no new work, last turn, then the rest."""
         if self._runner is not None:
             await self._runner.cleanup()
-        if self.loop is not None and self.supervisor.failure is None:
-            await self.loop.stop()
+        if self._assembly is not None and self.is_ready and self.supervisor.failure is None:
+            await self._assembly.stop()
         if self._traces is not None:
             await self._traces.close()
         await self.supervisor.stop()
@@ -145,7 +150,7 @@ class Monitor:
                 self.trouble = str(error)
                 log.error("store_unusable", extra=fields(error=str(error), hint=error.hint))
                 await self._close_store()
-                await asyncio.sleep(RETRY_STORE_S)
+                await asyncio.sleep(self._retry_store_s)
             else:
                 break
         self.trouble = None
@@ -153,28 +158,24 @@ class Monitor:
         await self._refresh_facts()
 
     async def _open(self) -> None:
-        self.store = await open_sqlite(self._data_dir)
+        self.store = await self._open_store(self._data_dir)
         if _needs_goods(self.loaded):
             await self._goods.open()
         endpoint = self.loaded.endpoints.telemetry.endpoint
-        if endpoint is not None and self.loaded.endpoints.telemetry.traces:
+        wants_traces = self.loaded.endpoints.telemetry.traces
+        if (
+            endpoint is not None and wants_traces and self._traces is None
+        ):  # one file, however often the store is tried
             self._traces = OtlpTraceSink(self._client, self.clock, endpoint, self._data_dir)
             self.supervisor.spawn("traces", self._traces.run())
-        loop = Loop(
-            self.store, self.clock, self.engine, owner=OWNER, traces=self._traces,
-            on_effects=self._nudge_worker, on_turn=self._publish,
+        self._assembly = Assembly(
+            self.store, self.engine, self._performer(), self.clock, self.supervisor,
+            traces=self._traces, on_turn=self._publish,
         )  # fmt: skip
-        await loop.start(self.supervisor)
-        self.loop = loop
-        self._archive = Archive(self.store, self.engine)
-        self._worker = OutboxWorker(
-            self.store, loop, self._performer(), self.clock, self.supervisor
-        )
-        await self._worker.start()
-        self._keeper = Housekeeper(self.store, loop, self.clock, self.engine.settings)
-        self.supervisor.spawn("housekeeping", self._keeper.run())
+        await self._assembly.start()
 
     async def _close_store(self) -> None:
+        self._assembly = None
         if self.store is not None:
             await self.store.close()
             self.store = None
@@ -183,15 +184,15 @@ class Monitor:
 
     async def ingest(self, events: tuple[OrderEvent, ...]) -> tuple[str, ...]:
         """Log and fold events; returns after they are synced."""
-        return await self._running().submit(events)
+        return await self._running().loop.submit(events)
 
     async def instruct(self, instruction: Instruction) -> str:
         """Log and carry out a person's order; `accepted`."""
-        return (await self._running().submit((instruction,)))[0]
+        return (await self._running().loop.submit((instruction,)))[0]
 
     async def acknowledge(self, answer: SwitchAnswered) -> None:
         """Log and take in what the shop says to a switch."""
-        await self._running().submit((answer,))
+        await self._running().loop.submit((answer,))
 
     def rebuilt(self) -> Engine:
         """The engine for questions; StorageError `not_ready` until its state is rebuilt."""
@@ -200,11 +201,11 @@ class Monitor:
 
     async def find_order(self, order_id: str) -> Order | None:
         """The order by its id, in memory or in the store."""
-        return await self._all_orders().find(order_id)
+        return await self._running().archive.find(order_id)
 
     async def state_hash(self, at_ms: int | None) -> StateHash:
         """Hash of all orders, also of those that left memory."""
-        return await self._all_orders().state_hash(at_ms)
+        return await self._running().archive.state_hash(at_ms)
 
     def sources(self) -> Mapping[str, SourceSettings]:
         """Configured sources by name."""
@@ -212,13 +213,12 @@ class Monitor:
 
     def readiness(self) -> Readiness:
         """Whether queries and ingest work, and the facts behind it."""
-        loop = self.loop
-        trouble = self.trouble or (loop.trouble if loop is not None else None)
+        trouble = self.trouble or (self._running().loop.trouble if self.is_ready else None)
         facts = dict(self._facts)
         if trouble is not None:
             facts["trouble"] = trouble
         facts["notes"] = "; ".join(self.notes())
-        is_ready = loop is not None and loop.is_ready and trouble is None
+        is_ready = self.is_ready and trouble is None
         if is_ready:
             facts["orders"] = str(len(self.engine.shard.orders))
         return Readiness(is_ready, facts)
@@ -264,10 +264,9 @@ class Monitor:
         self.loaded = msgspec.structs.replace(loaded, settings=settings, endpoints=kept)
         self.engine.configure(settings_for(settings, rules), rules)
         old_client, self._client = self._client, _client(self.loaded)
-        if self._worker is not None:
-            self._worker.performer = self._performer()
-        if self._keeper is not None:
-            self._keeper.settings = self.engine.settings
+        if self._assembly is not None:
+            self._assembly.worker.performer = self._performer()
+            self._assembly.keeper.settings = self.engine.settings
         self._edge.gate = self._gate()
         if self._traces is not None:
             self._traces.client = self._client
@@ -290,7 +289,7 @@ class Monitor:
 
     def loop_lag_s(self) -> float:
         """How late the loop woke up last."""
-        return 0.0 if self.loop is None else self.loop.lag_s
+        return 0.0 if self._assembly is None else self._assembly.loop.lag_s
 
     # --- parts --------------------------------------------------------------------------------------
 
@@ -301,19 +300,14 @@ class Monitor:
             for one in page_routes(_Page(self))
         ]
 
-    def _running(self) -> Loop:
-        if self.loop is None or not self.loop.is_ready:
+    def _running(self) -> Assembly:
+        if self._assembly is None or not self._assembly.is_ready:
             raise StorageError(
                 f"not ready: {self.trouble or 'the state is being rebuilt'}",
                 code="not_ready",
                 hint="try again in a moment; /readyz?verbose tells more",
             )
-        return self.loop
-
-    def _all_orders(self) -> Archive:
-        self._running()
-        assert self._archive is not None, "the loop is started after the archive is there"
-        return self._archive
+        return self._assembly
 
     def _gate(self) -> Gate:
         endpoints = self.loaded.endpoints
@@ -334,10 +328,6 @@ class Monitor:
         )
         return OutsidePerformer(self._client, endpoints, channels, vault, self.clock)
 
-    def _nudge_worker(self) -> None:
-        if self._worker is not None:
-            self._worker.nudge()
-
     async def _refresh_facts(self) -> None:
         while self.store is not None:
             try:
@@ -345,8 +335,8 @@ class Monitor:
                 self._outbox_rows = await self.store.depth()
                 if self._traces is not None:
                     self._outbox_rows["traces"] = self._traces.counts.waiting
-                if self.trouble is not None and self.loop is not None:
-                    self.trouble = self.loop.trouble
+                if self.trouble is not None and self._assembly is not None:
+                    self.trouble = self._assembly.loop.trouble
             except StorageError as error:
                 self.trouble = str(error)
             await asyncio.sleep(FACTS_EVERY_S)
@@ -363,8 +353,7 @@ class _Page:
 
     @property
     def engine(self) -> Engine | None:
-        loop = self._monitor.loop
-        return self._monitor.engine if loop is not None and loop.is_ready else None
+        return self._monitor.engine if self._monitor.is_ready else None
 
     @property
     def language(self) -> str:

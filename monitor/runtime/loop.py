@@ -38,7 +38,7 @@ from monitor.ports import (
 )
 from monitor.runtime.lanes import lane_of
 from monitor.runtime.recovery import KnownOrders, recover, row_of
-from monitor.runtime.supervisor import Supervisor
+from monitor.runtime.supervisor import Spawner
 
 log = logging.getLogger("monitor.loop")
 
@@ -102,7 +102,7 @@ class Loop:
 
     # --- for callers ------------------------------------------------------------------------------
 
-    async def start(self, supervisor: Supervisor) -> None:
+    async def start(self, supervisor: Spawner) -> None:
         """Take the lease, rebuild the state, and start turning."""
         now_ms = self._clock.now_ms()
         self._lease = await self._store.acquire("loop", self._owner, now_ms, LEASE_TTL_MS)

@@ -52,7 +52,7 @@ from monitor.model.records import (
 from monitor.model.times import HOUR_MS, MINUTE_MS, SECOND_MS
 from monitor.ports import Clock, OutboxRow, Performer, Store
 from monitor.runtime.digest import EVERY_MS, is_about_one_order, merge
-from monitor.runtime.supervisor import Supervisor
+from monitor.runtime.supervisor import Spawner
 
 log = logging.getLogger("monitor.outbox")
 
@@ -84,7 +84,7 @@ class OutboxWorker:
         loop: Submitter,
         performer: Performer,
         clock: Clock,
-        supervisor: Supervisor,
+        supervisor: Spawner,
     ) -> None:
         self.performer = performer
         self._store = store

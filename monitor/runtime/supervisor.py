@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from typing import Any, Protocol
 
 from monitor.model.errors import MonitorError
 
 log = logging.getLogger("monitor.supervisor")
+
+
+class Spawner(Protocol):
+    """Whoever runs work in the background."""
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something in the background until it ends, fails or is stopped."""
+        ...
 
 
 class Supervisor:
@@ -36,10 +44,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Cancel everything and wait until it is gone."""
-        tasks = sorted(self._tasks, key=lambda task: task.get_name())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _stop(self._tasks)
 
     async def _guard(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -52,3 +57,29 @@ class Supervisor:
             is_ours = isinstance(error, MonitorError)
             log.critical("task_failed", extra={"fields": {"task": name, "error": str(error)}},
                          exc_info=None if is_ours else error)  # fmt: skip
+
+
+class Group:
+    """Some tasks of a supervisor, to be stopped while its others go on."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something in the background; its failure is the supervisor's."""
+        task = self._supervisor.spawn(name, work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def stop(self) -> None:
+        """Cancel the tasks of this group and wait until they are gone."""
+        await _stop(self._tasks)
+
+
+async def _stop(tasks: Iterable[asyncio.Task[None]]) -> None:
+    chosen = sorted(tasks, key=lambda task: task.get_name())
+    for task in chosen:
+        task.cancel()
+    await asyncio.gather(*chosen, return_exceptions=True)

@@ -1,0 +1,75 @@
+"""The whole monitor in one process: a store in trouble at the start."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from monitor.adapters.storage.sqlite import open_sqlite
+from monitor.adapters.storage.sqlite_store import SqliteStore
+from monitor.model.endpoints import Telemetry
+from monitor.model.errors import StorageError
+from monitor.model.times import HOUR_MS
+from monitor.ports import Checkpoint, Lease, OutboxRow
+from tests.unit.app_world import (
+    T0,
+    FragileStore,
+    StillClock,
+    loaded,
+    paid,
+    ready,
+    running,
+    tasks,
+)
+
+
+class FailsAfterATurn(FragileStore):
+    """Refuses every commit and, once the loop has tried one, the outbox."""
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*parts)  # type: ignore[arg-type]  # those of the store it stands for
+        self.tried = asyncio.Event()
+
+    async def commit(self, lease: Lease, checkpoint: Checkpoint) -> int:
+        self.tried.set()
+        raise StorageError("the disk is full")
+
+    async def interrupted(self) -> list[OutboxRow]:
+        async with asyncio.timeout(10):
+            await self.tried.wait()
+        raise StorageError("the outbox cannot be read")
+
+
+class FailsOnce:
+    """Opens a store that fails, and from the second time on a sound one."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+
+    async def __call__(self, data_dir: Path) -> SqliteStore:
+        self.opened += 1
+        return await (FailsAfterATurn.opened if self.opened == 1 else open_sqlite)(data_dir)
+
+
+async def with_a_late_order(data_dir: Path) -> StillClock:
+    """Leave an order in the directory; the clock stands long after its promise."""
+    async with running(loaded(data_dir)) as monitor:
+        await ready(monitor)
+        assert await monitor.ingest((paid("A1"),)) == ("accepted",)
+    return StillClock(T0 + HOUR_MS)
+
+
+async def test_failed_attempt_to_start_leaves_nothing_running(tmp_path: Path) -> None:
+    """One loop, one lease, one outbox and one trace file after a start that worked only at last."""
+    clock, opener = await with_a_late_order(tmp_path), FailsOnce()
+    config = loaded(tmp_path, "127.0.0.1:9")
+    telemetry = Telemetry("http://127.0.0.1:9", traces=True)
+    endpoints = msgspec.structs.replace(config.endpoints, telemetry=telemetry)
+    config = msgspec.structs.replace(config, endpoints=endpoints)
+    async with running(config, clock=clock, open_store=opener) as monitor:
+        await ready(monitor)
+        assert opener.opened == 2
+        own = [name for name in tasks(monitor) if not name.startswith("lane ")]
+        assert own == ["boot", "housekeeping", "lease", "loop", "outbox", "traces"]
+        assert await monitor.ingest((paid("A2", clock.at_ms),)) == ("accepted",)
+    assert monitor.supervisor.failure is None
