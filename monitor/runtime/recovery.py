@@ -23,6 +23,8 @@ from monitor.model.records import Record, record_decoder
 from monitor.model.settings import Settings
 from monitor.ports import OrderRow, Restart, Store, StoredSegment
 
+LOOKUP_IDS = 2_000  # orders read from the store at a time
+
 _ORDER_ENCODER = msgspec.json.Encoder()
 _ORDER_DECODER = msgspec.json.Decoder(Order)
 
@@ -73,6 +75,7 @@ class KnownOrders:
         self, store: Store, engine: Engine, entries: Iterable[Record], now_ms: int
     ) -> None:
         """Load the orders that entries speak of and memory does not hold."""
+        self.add(engine.shard.dormant)  # left since the last commit: stored, but not yet as closed
         events = [entry for entry in entries if isinstance(entry, OrderEvent)]
         wanted = [one for one in engine.missing(events) if self.holds(one)]
         if wanted:
@@ -87,7 +90,7 @@ async def recover(store: Store, engine: Engine, known: KnownOrders, now_ms: int)
     if restart.snapshot is not None:
         engine.restore(restart.snapshot, now_ms)
     position = restart.snapshot_position
-    await _bring_back_as_of(store, engine, known, restart, now_ms)
+    await _bring_back_as_of(store, engine, restart, now_ms)
     undecided: list[Entry] = []
     undecided_position = restart.cursor
     tail_records = 0
@@ -105,10 +108,12 @@ async def recover(store: Store, engine: Engine, known: KnownOrders, now_ms: int)
     return Recovered(position, restart.cursor, tuple(undecided), undecided_position, tail_records)
 
 
-async def _bring_back_as_of(
-    store: Store, engine: Engine, known: KnownOrders, restart: Restart, now_ms: int
-) -> None:
-    """Load the stored orders that the log behind the snapshot speaks of, as they were before it."""
+async def _bring_back_as_of(store: Store, engine: Engine, restart: Restart, now_ms: int) -> None:
+    """Load the stored orders that the log behind the snapshot speaks of, as they were before it.
+
+    All of them, not only closed ones: an order that lay dormant and was woken by this log is stored
+    as open, and the snapshot is without it.
+    """
     later: dict[str, set[tuple[str, str, int]]] = {}
     position = restart.snapshot_position
     while segments := await store.read(position):
@@ -117,13 +122,13 @@ async def _bring_back_as_of(
             if stored.segment.kind != "entries" or _is_undecided(stored, restart):
                 continue
             for event in decode_segment(stored):
-                if isinstance(event, OrderEvent) and known.holds(event.order_id):
+                if isinstance(event, OrderEvent):
                     later.setdefault(event.order_id, set()).add(_identity(event))
     wanted = engine.shard.missing(later)
-    rows = await store.lookup(wanted) if wanted else {}
-    for order_id in wanted:
-        if order_id in rows:
-            order = _without(order_of(rows[order_id]), later[order_id], engine.settings)
+    for start in range(0, len(wanted), LOOKUP_IDS):
+        rows = await store.lookup(wanted[start : start + LOOKUP_IDS])
+        for order_id, row in rows.items():
+            order = _without(order_of(row), later[order_id], engine.settings)
             engine.hydrate([order] if order.timeline else [], now_ms)
 
 

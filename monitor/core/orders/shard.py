@@ -64,7 +64,7 @@ class Shard:
         self._evictions = Agenda()
         self._not_before: dict[str, int] = {}  # a takeover was looked at: not again before this
         self._dirty: dict[str, None] = {}
-        self._dormant: list[Order] = []
+        self.dormant: dict[str, Order] = {}  # left memory since the last drain, still waiting
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
@@ -299,7 +299,7 @@ class Shard:
     def _forget(self, order: Order) -> None:
         del self.orders[order.order_id]
         if order.facts.done_ms is None:
-            self._dormant.append(order)
+            self.dormant[order.order_id] = order
         self._agenda.schedule(order.order_id, None)
         self._not_before.pop(order.order_id, None)
         slot = self._slots.pop(order.order_id, None)
@@ -344,6 +344,7 @@ class Shard:
         """Take stored orders back into memory before an event for them is folded."""
         for order in orders:
             self.orders[order.order_id] = order
+            self.dormant.pop(order.order_id, None)
             self._update(order, now_ms)
 
     def drain_dirty(self) -> list[Order]:
@@ -354,7 +355,8 @@ class Shard:
 
     def drain_dormant(self) -> list[Order]:
         """Orders that left memory although their wait never ended; the store must know them."""
-        dormant, self._dormant = self._dormant, []
+        dormant = list(self.dormant.values())
+        self.dormant.clear()
         return dormant
 
     def next_ms(self) -> int | None:

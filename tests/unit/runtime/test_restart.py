@@ -180,6 +180,31 @@ def test_dormant_order_is_found_again_by_its_late_delivery() -> None:
     run_virtual(story())
 
 
+def test_dormant_order_woken_before_a_crash_is_not_started_anew() -> None:
+    """It is stored as open again and in no snapshot: the log behind the snapshot leads to it."""
+
+    async def story() -> None:
+        service = await Service().start()
+        await service.post(event("o1"))
+        await asyncio.sleep(600)
+        service.clock.start_ms += 31 * DAY_MS
+        await asyncio.sleep(150)
+        assert service.engine.shard.orders == {}
+        await service.post(event("o1", "delivery.attempted"), event("o2"))
+        await asyncio.sleep(2.5)
+        before = service.engine.shard.orders["o1"]
+        assert [one.type for one in before.timeline] == ["order.paid", "delivery.attempted"]
+        assert (await service.store.lookup(["o1"]))["o1"].closed_ms is None
+        revived = await (await service.crash()).start()
+        assert revived.engine.shard.orders["o1"] == before
+        assert set(revived.engine.shard.orders) == {"o1", "o2"}
+        await asyncio.sleep(5)
+        assert decisions(await revived.log(), Breached)["o1"] == 1
+        await revived.stop()
+
+    run_virtual(story())
+
+
 def test_order_of_a_person_acknowledged_before_the_crash_is_carried_out_after_it() -> None:
     """Folding is not enough: what lies beyond the cursor still has to lead to its decision, once."""
 
