@@ -159,6 +159,7 @@ class Monitor:
 
     async def _open(self) -> None:
         self.store = await self._open_store(self._data_dir)
+        self._renew_engine()
         if _needs_goods(self.loaded):
             await self._goods.open()
         endpoint = self.loaded.endpoints.telemetry.endpoint
@@ -173,6 +174,11 @@ class Monitor:
             traces=self._traces, on_turn=self._publish,
         )  # fmt: skip
         await self._assembly.start()
+
+    def _renew_engine(self) -> None:
+        """Forget what an attempt that failed had folded and decided: it is not in the store."""
+        self.engine = Engine(self.engine.settings, self.engine.control.rules)
+        self._metrics = MetricsCollector(self.engine, self.clock, self)
 
     async def _close_store(self) -> None:
         self._assembly = None

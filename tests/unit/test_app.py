@@ -9,17 +9,20 @@ from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.model.endpoints import Telemetry
 from monitor.model.errors import StorageError
+from monitor.model.records import Breached
 from monitor.model.times import HOUR_MS
 from monitor.ports import Checkpoint, Lease, OutboxRow
 from tests.unit.app_world import (
     T0,
     FragileStore,
     StillClock,
+    acknowledge,
     loaded,
     paid,
     ready,
     running,
     tasks,
+    written,
 )
 
 
@@ -73,3 +76,14 @@ async def test_failed_attempt_to_start_leaves_nothing_running(tmp_path: Path) ->
         assert own == ["boot", "housekeeping", "lease", "loop", "outbox", "traces"]
         assert await monitor.ingest((paid("A2", clock.at_ms),)) == ("accepted",)
     assert monitor.supervisor.failure is None
+
+
+async def test_nothing_a_failed_attempt_decided_is_lost(tmp_path: Path) -> None:
+    """The breach it could not write is decided again by the next attempt, and written once."""
+    await acknowledge(tmp_path, paid("A1"))
+    clock, opener = StillClock(T0 + HOUR_MS), FailsOnce()
+    async with running(loaded(tmp_path), clock=clock, open_store=opener) as monitor:
+        await ready(monitor)
+        assert opener.opened == 2
+    records, _ = await written(tmp_path)
+    assert [one.order_id for one in records if isinstance(one, Breached)] == ["A1"]
