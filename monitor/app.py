@@ -300,10 +300,15 @@ class Monitor:
     # --- parts --------------------------------------------------------------------------------------
 
     def _page_routes(self) -> list[Route]:
-        """The page behind the same gate as the API; its style sheet and script are for everybody."""
+        """The page behind the same gate as the API; its style sheet and script are for everybody.
+
+        All of it answers early: the page itself says that the state is being rebuilt.
+        """
         return [
-            Route("GET", one.path, None if one.path.startswith("/static/") else READ, one.handler)
-            for one in page_routes(_Page(self))
+            Route(
+                "GET", path, None if path.startswith("/static/") else READ, handler, is_early=True
+            )
+            for path, handler in ((one.path, one.handler) for one in page_routes(_Page(self)))
         ]
 
     def _running(self) -> Assembly:

@@ -1,9 +1,10 @@
-"""The whole monitor in one process: a store in trouble at the start."""
+"""The whole monitor in one process: a store in trouble at the start, before it is ready."""
 
 import asyncio
 from pathlib import Path
 
 import msgspec
+from aiohttp import ClientSession
 
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
@@ -87,3 +88,31 @@ async def test_nothing_a_failed_attempt_decided_is_lost(tmp_path: Path) -> None:
         assert opener.opened == 2
     records, _ = await written(tmp_path)
     assert [one.order_id for one in records if isinstance(one, Breached)] == ["A1"]
+
+
+async def test_page_and_its_files_are_there_before_the_store_is(tmp_path: Path) -> None:
+    """A person sees the starting page with its style sheet instead of a problem in JSON."""
+    usable = asyncio.Event()
+
+    async def opener(data_dir: Path) -> SqliteStore:
+        await usable.wait()
+        return await open_sqlite(data_dir)
+
+    async with running(loaded(tmp_path), open_store=opener) as monitor, ClientSession() as session:
+        token = monitor.token_path.read_text(encoding="ascii").strip()
+        session.headers["Authorization"] = f"Bearer {token}"
+        for path in ("/", "/fragments/now"):
+            async with session.get(monitor.url + path) as answer:
+                assert (answer.status, answer.content_type) == (503, "text/html")
+                assert answer.headers["Retry-After"] == "2"
+        async with session.get(monitor.url + "/") as answer:
+            text = await answer.text()
+        static = next(part for part in text.split('"') if part.startswith("/static/"))
+        async with session.get(monitor.url + static) as answer:
+            assert answer.status == 200
+        async with session.get(monitor.url + "/v1/orders") as answer:
+            assert answer.status == 503
+        usable.set()
+        await ready(monitor)
+        async with session.get(monitor.url + "/") as answer:
+            assert answer.status == 200
