@@ -232,6 +232,7 @@ TEXTS: Mapping[str, str] = {
     "why.manual_queue": "waits in the queue for people",
     "why.shop_says_unpaid": "the shop says it is not paid",
     "why.amount_unknown": "the amount is unknown",
+    "why.currency_mismatch": "the order is in another currency",
     "why.bad_quantity": "the quantity makes no sense",
     "why.delivered_fallback": "delivered by the fallback",
     "why.delivered_primary": "the shop delivered it itself",

@@ -228,6 +228,7 @@ TEXTS: Mapping[str, str] = {
     "why.manual_queue": "在人工队列中等待",
     "why.shop_says_unpaid": "店铺称尚未付款",
     "why.amount_unknown": "金额未知",
+    "why.currency_mismatch": "订单用的是另一种货币",
     "why.bad_quantity": "数量不合理",
     "why.delivered_fallback": "已由备用渠道发货",
     "why.delivered_primary": "店铺已自行发货",

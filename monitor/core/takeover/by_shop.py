@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from monitor.core.takeover.choosing import next_attempt
+from monitor.core.takeover.limits import is_foreign
 from monitor.core.takeover.steps import (
     Step,
     claim_key,
@@ -56,17 +57,19 @@ def claim_answered(
     case = msgspec.structs.replace(
         case, sku=answer.sku, quantity=answer.quantity, amount_minor=answer.amount_minor
     )
-    objection = _objection(answer) or refused
+    objection = _objection(case, answer, settings) or refused
     if objection is not None:
         release = release_effect(case, objection)
         return Step(escalated(case, objection, now_ms), (release,))
     return next_attempt(moved(case, now_ms, state=CaseState.CLAIMED), settings, now_ms)
 
 
-def _objection(answer: ClaimAnswered) -> str | None:
+def _objection(case: TakeoverCase, answer: ClaimAnswered, settings: Settings) -> str | None:
     """Why a granted order must not be delivered by us."""
     if not answer.paid:
         return "shop_says_unpaid"
+    if is_foreign(settings, case.currency):
+        return "currency_mismatch"  # the limits are amounts of our currency
     if answer.amount_minor is None or answer.amount_minor < 0:
         return "amount_unknown"  # neither the loss guard nor the daily limit can hold
     return None if answer.quantity >= 1 else "bad_quantity"

@@ -14,7 +14,13 @@ import msgspec
 
 from monitor.core.orders.order import Order
 from monitor.core.takeover import machine
-from monitor.core.takeover.limits import Spending, may_open, may_spend, record_spending
+from monitor.core.takeover.limits import (
+    Spending,
+    counted_amount,
+    may_open,
+    may_spend,
+    record_spending,
+)
 from monitor.core.takeover.steps import Step
 from monitor.model.effects import Effect
 from monitor.model.records import AttemptAnswered, CaseResolved, ClaimAnswered, HandOverAnswered
@@ -58,7 +64,8 @@ class Desk:
         for order in orders:
             facts = order.facts
             acts = settings.fallback.has_shop
-            if acts and may_open(self.spending, settings, facts.amount_minor, now_ms) is not None:
+            amount_minor = counted_amount(settings, facts.currency, facts.amount_minor)
+            if acts and may_open(self.spending, settings, amount_minor, now_ms) is not None:
                 continue  # the shard shows the order again in a minute
             step = machine.open_case(
                 order_id=order.order_id,
@@ -119,9 +126,12 @@ class Desk:
         if case.state in _COSTS_NOTHING:
             return
         nothing_bought = case.state == CaseState.VOIDED and not case.attempts
-        amount_minor = 0 if nothing_bought else case.amount_minor
+        amount_minor = counted_amount(self.settings, case.currency, case.amount_minor)
         self.spending = record_spending(
-            self.spending, case.takeover_id, amount_minor, case.opened_ms
+            self.spending,
+            case.takeover_id,
+            0 if nothing_bought else amount_minor,
+            case.opened_ms,
         )
 
     def forget(self, takeover_id: str) -> None:

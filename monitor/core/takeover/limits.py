@@ -28,6 +28,21 @@ class Spending(msgspec.Struct, frozen=True):
     entries: tuple[Spent, ...] = ()
 
 
+def counted_amount(
+    settings: Settings, currency: str | None, amount_minor: int | None
+) -> int | None:
+    """The amount as far as it counts towards limits: None in another currency than ours.
+
+    Nothing is ever bought for an order in another currency (`currency_mismatch` in `by_shop`).
+    """
+    return None if is_foreign(settings, currency) else amount_minor
+
+
+def is_foreign(settings: Settings, currency: str | None) -> bool:
+    """Whether an order names another currency than the one all limits are in."""
+    return currency is not None and currency.upper() != settings.currency
+
+
 def may_open(
     history: Spending, settings: Settings, amount_minor: int | None, now_ms: int
 ) -> str | None:

@@ -1,7 +1,14 @@
 """How many and how valuable takeovers may be."""
 
-from monitor.core.takeover.limits import Spending, may_open, may_spend, record_spending
-from monitor.model.settings import FallbackSettings, Settings
+from monitor.core.takeover.limits import (
+    Spending,
+    counted_amount,
+    may_open,
+    may_spend,
+    record_spending,
+)
+from monitor.model.settings import ChannelSettings, FallbackSettings, Settings
+from monitor.testing.scenario import Scenario, paid, tick
 
 HOUR_MS = 3_600_000
 SETTINGS = Settings(fallback=FallbackSettings(max_per_hour=2, max_value_per_day_minor=1_000))
@@ -53,3 +60,19 @@ def test_ledger_corrects_an_amount_and_forgets_after_a_day() -> None:
     ]
     history = record_spending(history, "c", 1, 24 * HOUR_MS)
     assert [entry.takeover_id for entry in history.entries] == ["b", "c"]
+
+
+def test_amounts_of_another_currency_do_not_use_up_the_value_of_the_day() -> None:
+    """50 000 JPY is no 50 000 CNY; an order that names no currency is in ours."""
+    found = [counted_amount(SETTINGS, currency, 700) for currency in ("CNY", "cny", None, "JPY")]
+    assert found == [700, 700, 700, None]
+    fallback = FallbackSettings(
+        mode="enforce", order=("pool",), has_shop=True, max_value_per_day_minor=1_000
+    )
+    story = Scenario(Settings(channels=(ChannelSettings("pool", kind="stock"),), fallback=fallback))
+    story.at("0s", paid("yen", amount_minor=50_000, currency="JPY"), paid("o1", amount_minor=900))
+    story.at("301s", tick())
+    assert {order.case.state for order in story.engine.shard.orders.values() if order.case} == {
+        "claiming"
+    }
+    assert sorted(entry.amount_minor for entry in story.engine.desk.spending.entries) == [0, 900]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from monitor.core.takeover.machine import TABLE, may_person_decide
@@ -84,6 +85,22 @@ def test_submit_carries_what_the_shop_said_and_not_the_event() -> None:
     assert isinstance(submit, Submit)
     assert (submit.sku, submit.quantity, submit.amount_minor) == ("shop-sku", 2, 700)
     assert (submit.key, submit.fence) == (f"submit_{submit.attempt_ref}", 7)
+
+
+@pytest.mark.parametrize(
+    ("currency", "state"),
+    [("CNY", "submitting"), ("cny", "submitting"), (None, "submitting"), ("JPY", "escalated")],
+)
+def test_order_in_another_currency_is_given_back_to_the_shop(
+    currency: str | None, state: str
+) -> None:
+    """Limits and losses are amounts of our currency; an order that names none is in ours."""
+    story = Story("asked")
+    story.case = msgspec.structs.replace(story.case, currency=currency)
+    is_ours = state == "submitting"
+    assert story.claim() == (["Submit"] if is_ours else ["Release"])
+    assert story.case.state == state
+    assert story.case.escalated_reason == (None if is_ours else "currency_mismatch")
 
 
 def test_same_order_and_fence_give_the_same_names() -> None:
