@@ -11,8 +11,8 @@ import apsw
 from monitor.model.errors import StorageError
 
 RESTORE_HINT = (
-    "stop the monitor, keep a copy of the file, put a backup in its place with "
-    "`delivery-monitor restore DIR`, and check the disk"
+    "stop the monitor, move the whole data directory away, unpack a backup in its place, start, "
+    "and check the disk (docs/operations.md, Backup and restore)"
 )
 
 

@@ -158,7 +158,9 @@ async def test_file_that_is_no_database_is_refused_with_a_way_out(data_dir: Path
     with pytest.raises(StorageError, match="damaged") as refusal:
         await open_sqlite(data_dir)
     assert refusal.value.code == "storage_corrupt"
-    assert "restore" in refusal.value.hint
+    assert "docs/operations.md, Backup and restore" in refusal.value.hint
+    page = Path(__file__).resolve().parents[4] / "docs/operations.md"
+    assert "\n## Backup and restore\n" in page.read_text(encoding="utf-8")
 
 
 async def test_damaged_page_is_found_at_open(data_dir: Path) -> None:
