@@ -276,7 +276,7 @@ class Monitor:
         self._edge.gate = self._gate()
         if self._traces is not None:
             self._traces.client = self._client
-        await old_client.close()
+        await old_client.retire()  # what is under way with it may have been done already
         log.info("reloaded", extra=fields(changed=changed, needs_restart=restart))
         return changed, restart
 

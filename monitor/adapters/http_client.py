@@ -13,6 +13,7 @@ queries of robot and supplier URLs carry tokens.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Collection, Mapping
 
@@ -65,6 +66,8 @@ class HttpClient:
         self._timeout_ms_max = timeout_ms_max
         # Two pools, so that permission is a property of the pool and not of a moment.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._under_way = 0
+        self._is_retired = False
 
     async def request(
         self,
@@ -84,6 +87,7 @@ class HttpClient:
         place = _place(url)
         sent_headers = _checked_headers(headers or {}, has_user=URL(url).raw_user is not None)
         session = self._session(is_trusted=place in self._config_hosts)
+        self._under_way += 1
         failure: EffectError
         try:
             async with session.request(
@@ -101,12 +105,27 @@ class HttpClient:
                 )
         except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
             failure = _classified(error, place)
+        except asyncio.CancelledError:  # by aiohttp, as it closes a pool that requests wait for
+            if _is_cancelled():
+                raise
+            failure = UnknownOutcome(f"{place}: the client was closed under the request")
+        finally:
+            self._under_way -= 1
+            if self._is_retired:
+                await self.retire()
         # Raised out here: the original names the full URL and must not travel along as context.
         raise failure
 
+    async def retire(self) -> None:
+        """Close as soon as no request is under way; one that comes late is sent all the same."""
+        self._is_retired = True
+        if not self._under_way:
+            await self.close()
+
     async def close(self) -> None:
-        """Close all connections; the client is not used afterwards."""
-        for session in self._sessions.values():
+        """Close all connections, also those of requests under way: their outcome is unknown."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
             await session.close()
 
     def _session(self, *, is_trusted: bool) -> aiohttp.ClientSession:
@@ -129,6 +148,12 @@ class HttpClient:
                 trust_env=False,
             )
         return self._sessions[is_trusted]
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody asked the running task to stop; else a CancelledError is an answer."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class _ConnectionLostError(aiohttp.ClientError):

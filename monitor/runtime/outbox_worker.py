@@ -149,18 +149,26 @@ class OutboxWorker:
 
     async def _work(self, lane: str) -> None:
         rows = self._lanes[lane]
-        while rows:
-            taken = [(row, effect_decoder.decode(row.body)) for row in [rows.popleft()]]
+        try:
+            while rows:
+                await self._work_off(lane, rows)
+        finally:
+            self._busy[lane] -= 1
+
+    async def _work_off(self, lane: str, rows: deque[OutboxRow]) -> None:
+        """Perform or put off what comes next in a lane."""
+        taken = [(row, effect_decoder.decode(row.body)) for row in [rows.popleft()]]
+        try:
             if is_about_one_order(taken[0][1]):
                 taken += self._take_alike(rows)
                 opens_ms = self._digest_opens_ms.get(lane, 0)
                 if opens_ms > self._clock.now_ms():
                     await self._postpone([row for row, _ in taken], opens_ms)
-                    continue
+                    return
                 self._digest_opens_ms[lane] = self._clock.now_ms() + EVERY_MS
             await self._perform(taken)
+        finally:
             self._in_hand.difference_update(row.key for row, _ in taken)
-        self._busy[lane] -= 1
 
     def _take_alike(self, rows: deque[OutboxRow]) -> list[tuple[OutboxRow, Effect]]:
         """Take the waiting messages about single orders out of a lane."""

@@ -14,7 +14,7 @@ from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.app import Monitor
 from monitor.config.load import Loaded
-from monitor.model.effects import Effect
+from monitor.model.effects import CallWebhook, Effect
 from monitor.model.endpoints import Endpoint, Endpoints, Listen
 from monitor.model.events import OrderEvent
 from monitor.model.records import Record
@@ -152,6 +152,17 @@ def paid(order_id: str, at_ms: int = T0) -> OrderEvent:
 def tasks(monitor: Monitor) -> Sequence[str]:
     """Names of the background tasks, sorted."""
     return sorted(task.get_name() for task in monitor.supervisor._tasks)
+
+
+async def lanes_done(monitor: Monitor) -> None:
+    """Return when every effect under way has its answer."""
+    lanes = [one for one in monitor.supervisor._tasks if one.get_name().startswith("lane ")]
+    async with asyncio.timeout(10):
+        await asyncio.gather(*lanes)
+
+
+def webhook_call(config: Loaded, key: str = "w1") -> CallWebhook:
+    return CallWebhook(key, config.endpoints.webhooks[0].name, "order.tier", RAW, T0)
 
 
 RAW = msgspec.Raw(b"{}")

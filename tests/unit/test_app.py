@@ -10,7 +10,7 @@ from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.model.endpoints import Telemetry
 from monitor.model.errors import StorageError
-from monitor.model.records import Breached
+from monitor.model.records import Breached, Notified
 from monitor.model.times import HOUR_MS
 from monitor.ports import Checkpoint, Lease, OutboxRow
 from tests.unit.app_world import (
@@ -18,11 +18,15 @@ from tests.unit.app_world import (
     FragileStore,
     StillClock,
     acknowledge,
+    lanes_done,
     loaded,
     paid,
+    queue,
     ready,
+    receiver,
     running,
     tasks,
+    webhook_call,
     written,
 )
 
@@ -116,3 +120,22 @@ async def test_page_and_its_files_are_there_before_the_store_is(tmp_path: Path) 
         await ready(monitor)
         async with session.get(monitor.url + "/") as answer:
             assert answer.status == 200
+
+
+async def test_reload_lets_an_effect_under_way_finish(tmp_path: Path) -> None:
+    """The answer to a request of before the reload counts; its row is closed, it is sent once."""
+    async with receiver() as hook:
+        config = loaded(tmp_path, hook.place)
+        await queue(tmp_path, webhook_call(config))
+        async with running(config) as monitor:
+            await ready(monitor)
+            await asyncio.wait_for(hook.arrived.wait(), 10)
+            await monitor.reload()
+            hook.release.set()
+            await lanes_done(monitor)
+        assert monitor.supervisor.failure is None
+        records, depth = await written(tmp_path)
+        assert [(one.effect_key, one.outcome) for one in records if isinstance(one, Notified)] == [
+            ("w1", "ok")
+        ]
+        assert (depth, hook.seen) == ({}, ["/hook"])

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from monitor.adapters.http_client import ANSWER_BYTES_MAX, HttpClient
+from monitor.adapters.http_client import ANSWER_BYTES_MAX, CONNECTIONS_PER_HOST_MAX, HttpClient
 from monitor.model.errors import EffectError, Permanent, Transient, UnknownOutcome
 from tests.loopback import DROP, HANG, Answer, Loopback, loopback, raw_server
 
@@ -64,6 +64,41 @@ async def test_plain_answer_is_returned_with_lower_case_headers(
     seen = server.seen[0]
     assert (seen.method, seen.path, seen.query, seen.body) == ("POST", "/a", {"b": "1"}, b"hi")
     assert seen.headers["x-id"] == "7"
+
+
+async def test_retired_client_ends_with_its_last_request(
+    client: HttpClient, server: Loopback
+) -> None:
+    """What is under way gets its answer, a late request is sent too, and no session stays open."""
+    sent = asyncio.create_task(client.request("POST", server.url("/early")))
+    while not client._under_way:
+        await asyncio.sleep(0)
+    await client.retire()
+    assert (await sent).status == 200
+    assert client._sessions == {}
+    assert (await client.request("POST", server.url("/late"))).status == 200
+    assert client._sessions == {}
+    assert [one.path for one in server.seen] == ["/early", "/late"]
+
+
+async def test_request_that_waits_for_a_closed_pool_is_an_effect_error(
+    client: HttpClient, server: Loopback
+) -> None:
+    """Nobody cancelled it, so it must not end its task; and a real cancellation still does."""
+    server.script = [HANG]
+    count = CONNECTIONS_PER_HOST_MAX + 1
+    sent = [asyncio.create_task(client.request("POST", server.url())) for _ in range(count)]
+    while len(server.seen) < CONNECTIONS_PER_HOST_MAX:
+        await asyncio.sleep(0.001)
+    await client.close()
+    ends = await asyncio.gather(*sent, return_exceptions=True)
+    assert [type(one) for one in ends] == [UnknownOutcome] * count
+    cancelled = asyncio.create_task(client.request("POST", server.url()))
+    while len(server.seen) <= CONNECTIONS_PER_HOST_MAX:
+        await asyncio.sleep(0.001)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
 
 
 async def test_redirect_is_an_answer_and_not_followed(client: HttpClient, server: Loopback) -> None:
