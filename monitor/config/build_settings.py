@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from monitor.config.check_channels import is_cost_guarded
 from monitor.config.schema import Document
 from monitor.config.schema_channels import Channel
 from monitor.model.endpoints import Listen
@@ -68,6 +69,7 @@ def _channel_settings(channel: Channel) -> ChannelSettings:
         capability=channel.capability or "opaque",
         settle_ms=channel.settle,
         max_cost_minor=channel.max_cost_minor,
+        is_cost_guarded=is_cost_guarded(channel),
     )
 
 
@@ -93,7 +95,6 @@ def _fallback_settings(document: Document) -> FallbackSettings:
         max_loss_minor=fallback.max_loss_minor,
         has_shop=document.shop is not None,
         claim_ttl_ms=fallback.claim_ttl,
-        manual_deadline_ms=fallback.manual_deadline,
     )
 
 

@@ -38,6 +38,8 @@ LATER_KEYS: tuple[YamlPath, ...] = (
     ("sources", ANY, "allow_get"),
     ("sources", ANY, "secret"),
     ("sources", ANY, "secret_file"),
+    ("fallback", "manual_deadline"),  # a case for people is handed to them for good
+    ("notify", "route", "group_by"),
     ("notify", "route", "group_wait"),
     ("notify", "route", "group_interval"),
     ("notify", "route", "repeat_interval"),

@@ -97,7 +97,6 @@ class Fallback(ConfigModel):
     max_value_per_day_minor: Money = 50_000
     max_loss_minor: Money = 0
     claim_ttl: Span = 24 * HOUR_MS
-    manual_deadline: Span = 30 * MINUTE_MS
 
 
 class Shop(ConfigModel):

@@ -50,7 +50,6 @@ class Route(ConfigModel):
     """Which receiver is told."""
 
     receiver: Name
-    group_by: Annotated[list[Name], FEW] = []
 
 
 class Notify(ConfigModel):

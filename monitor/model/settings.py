@@ -48,6 +48,7 @@ class ChannelSettings(msgspec.Struct, frozen=True):
     capability: str = "opaque"  # idempotent, queryable, detectable, opaque
     settle_ms: int = 10 * MINUTE_MS
     max_cost_minor: int | None = None
+    is_cost_guarded: bool = False  # the submit hands max_cost_minor to the supplier
 
 
 class FailoverSettings(msgspec.Struct, frozen=True):
@@ -71,7 +72,6 @@ class FallbackSettings(msgspec.Struct, frozen=True):
     max_loss_minor: int = 0
     has_shop: bool = False
     claim_ttl_ms: int = 24 * HOUR_MS
-    manual_deadline_ms: int = 30 * MINUTE_MS
 
 
 class WebhookSettings(msgspec.Struct, frozen=True):

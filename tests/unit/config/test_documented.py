@@ -77,7 +77,6 @@ def test_documented_durations_are_the_real_ones() -> None:
         "failover.min_dwell": 600_000,
         "fallback.after": 300_000,
         "fallback.claim_ttl": 86_400_000,
-        "fallback.manual_deadline": 1_800_000,
     }.items():
         assert schema[key].default == default_ms, key
     assert rows()["fallback.claim_ttl"][0] == "`24h`"

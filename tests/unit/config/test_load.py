@@ -60,6 +60,7 @@ def test_contract_example_loads_with_only_warnings(contract: Path) -> None:
     assert [str(warning).removeprefix(f"{contract}:") for warning in loaded.warnings] == [
         "10:53 sources[1].secret_file is not available in this version and is ignored",
         "32:1 canary is not available in this version and is ignored",
+        "33:33 notify.route.group_by is not available in this version and is ignored",
         "34:1 playbooks is not available in this version and is ignored",
         "35:67 telemetry.otlp.metrics is not available in this version and is ignored",
         "36:115 shop.notify_url is not available in this version and is ignored",
@@ -251,8 +252,9 @@ def test_later_keys_are_named_and_ignored(tmp_path: Path) -> None:
         canary: {sku: "${env:NOT_SET}"}
         sources: [{name: a, allow_get: true}]
         channels: [{name: b, weight: 50}]
+        fallback: {manual_deadline: 30m}
         notify:
-          route: {receiver: ops, repeat_interval: 4h}
+          route: {receiver: ops, group_by: [channel], repeat_interval: 4h}
           receivers: [{name: ops, feishu: [{url: x}], wecom: []}]
         telemetry: {otlp: {endpoint: "http://h", metrics: false, logs: true}}
         """,
@@ -265,14 +267,16 @@ def test_later_keys_are_named_and_ignored(tmp_path: Path) -> None:
             "2:1 canary",
             "3:21 sources[1].allow_get",
             "4:22 channels[1].weight",
-            "6:26 notify.route.repeat_interval",
+            "5:12 fallback.manual_deadline",
+            "7:26 notify.route.group_by",
+            "7:47 notify.route.repeat_interval",
             (
-                "7:15 notify.receivers[1]: 'ops' has no integration and tells nobody; "
+                "8:15 notify.receivers[1]: 'ops' has no integration and tells nobody; "
                 "add dingtalk or webhook"
             ),
-            "7:27 notify.receivers[1].feishu",
-            "7:47 notify.receivers[1].wecom",
-            "8:58 telemetry.otlp.logs",
+            "8:27 notify.receivers[1].feishu",
+            "8:47 notify.receivers[1].wecom",
+            "9:58 telemetry.otlp.logs",
         )
     ]
 
