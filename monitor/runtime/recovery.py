@@ -15,12 +15,10 @@ from collections.abc import Iterable
 import msgspec
 
 from monitor.core.engine import Engine, Entry
-from monitor.core.orders.facts import derive
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
 from monitor.model.ids import hash64
 from monitor.model.records import Record, record_decoder
-from monitor.model.settings import Settings
 from monitor.ports import OrderRow, Restart, Store, StoredSegment
 
 LOOKUP_IDS = 2_000  # orders read from the store at a time
@@ -105,6 +103,7 @@ async def recover(store: Store, engine: Engine, known: KnownOrders, now_ms: int)
                 continue
             for record in records:
                 engine.refold(record)
+    engine.shard.promises.forget()
     return Recovered(position, restart.cursor, tuple(undecided), undecided_position, tail_records)
 
 
@@ -124,19 +123,22 @@ async def _bring_back_as_of(store: Store, engine: Engine, restart: Restart, now_
             for event in decode_segment(stored):
                 if isinstance(event, OrderEvent):
                     later.setdefault(event.order_id, set()).add(_identity(event))
-    wanted = engine.shard.missing(later)
-    for start in range(0, len(wanted), LOOKUP_IDS):
-        rows = await store.lookup(wanted[start : start + LOOKUP_IDS])
-        for order_id, row in rows.items():
-            order = _without(order_of(row), later[order_id], engine.settings)
-            engine.hydrate([order] if order.timeline else [], now_ms)
+    named = list(later)
+    for start in range(0, len(named), LOOKUP_IDS):
+        rows = await store.lookup(named[start : start + LOOKUP_IDS])
+        orders = [order_of(row) for row in rows.values()]
+        engine.shard.promises.recall(orders)
+        absent = [order for order in orders if order.order_id not in engine.shard.orders]
+        for order in absent:
+            _take_out(order, later[order.order_id], engine)
+        engine.hydrate([order for order in absent if order.timeline], now_ms)
 
 
-def _without(order: Order, later: set[tuple[str, str, int]], settings: Settings) -> Order:
-    """The order without some of its events; one that has no others has not been seen yet."""
-    order.timeline = tuple(event for event in order.timeline if _identity(event) not in later)
-    order.facts = derive(order.timeline, settings.promise)
-    return order
+def _take_out(order: Order, later: set[tuple[str, str, int]], engine: Engine) -> None:
+    """Take some of its events out of an order; without any other it has not been seen yet."""
+    rest = tuple(event for event in order.timeline if _identity(event) not in later)
+    order.facts = engine.shard.promises.derive(order, rest, engine.settings.promise)
+    order.timeline = rest
 
 
 def _identity(event: OrderEvent) -> tuple[str, str, int]:

@@ -224,6 +224,12 @@ def _source(timeline: tuple[OrderEvent, ...]) -> str:
     return ranked[0].source if ranked else ""
 
 
+def promise_basis(timeline: tuple[OrderEvent, ...]) -> tuple[Any, ...]:
+    """Everything of an order that chooses its promise from a table; equal basis, equal promise."""
+    attributes = _attributes(timeline)
+    return tuple(attributes[name] for name in ("promise_ms", "sku", "fulfilment", "speed"))
+
+
 def _promise_ms(promises: PromiseTable, attributes: dict[str, Any]) -> int:
     """The most specific promise wins: sku, then fulfilment, then speed, then the default."""
     for table, name in (

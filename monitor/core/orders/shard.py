@@ -13,11 +13,12 @@ from typing import assert_never
 import msgspec
 
 from monitor.core.orders.agenda import Agenda
-from monitor.core.orders.facts import Facts, derive, holder_at, insert
+from monitor.core.orders.facts import Facts, holder_at, insert
 from monitor.core.orders.history import History, HourRow
 from monitor.core.orders.judgement import Judgement, ShardDecision
 from monitor.core.orders.lifecycle import is_overdue, verdict
 from monitor.core.orders.order import Order, checks, first_due_ms
+from monitor.core.orders.promises import Promises
 from monitor.core.orders.sources import Source
 from monitor.core.orders.table import OrderTable
 from monitor.core.orders.totals import Totals
@@ -55,6 +56,7 @@ class Shard:
         self.orders: dict[str, Order] = {}
         self.sources: dict[str, Source] = {}
         self.history = History()
+        self.promises = Promises()
         self.totals = Totals()
         self.channels: list[str] = []
         self._channel_index: dict[str, int] = {}
@@ -103,13 +105,15 @@ class Shard:
             order = Order(event.order_id, timeline, before)
             self.orders[event.order_id] = order
             source.count_order(event.received_ms)
+        order.facts = self.promises.derive(order, timeline, self.settings.promise)
         order.timeline = timeline
-        order.facts = derive(timeline, self.settings.promise)
         order.traceparent = order.traceparent or event.traceparent
         if before.paid_ms is None and is_overdue(order.facts, event.received_ms):
             order.hold_until_ms = event.received_ms + self.settings.backlog_hold_ms
         self._count_end(order, before, event.received_ms)
         self._update(order, event.received_ms)
+        if self._channel_name(order) == OTHER:
+            self.totals.count_overflow("channel")
         return "accepted"
 
     def _count_end(self, order: Order, before: Facts, now_ms: int) -> None:
@@ -129,6 +133,8 @@ class Shard:
 
     def _source(self, event: OrderEvent) -> Source:
         name = event.source if event.source in self.sources else self._admit_source(event.source)
+        if name != event.source:
+            self.totals.count_overflow("source")
         source = self.sources.get(name)
         if source is None:
             source = Source(name, event.received_ms, event.received_ms)
