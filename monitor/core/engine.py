@@ -27,6 +27,7 @@ from monitor.core.orders.order import Order
 from monitor.core.orders.shard import UNNAMED_CHANNEL, Shard, ShardSnapshot
 from monitor.core.rules.reader import SourceView
 from monitor.core.takeover.desk import Desk, Moved
+from monitor.core.takeover.doubles import is_double
 from monitor.core.takeover.limits import Spending
 from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Input, Perform, WakeAt
 from monitor.model.effects import Effect
@@ -132,7 +133,7 @@ class Engine:
                 self.latest_ms = max(self.latest_ms, entry.time_ms)
                 outcome = self.shard.fold(entry)
                 if outcome == "accepted":
-                    self._count_double_delivery(entry)
+                    self._count_double(entry.order_id, entry)
                 return outcome
             case Notified():
                 self.shard.totals.count_notification(entry.receiver, entry.outcome)
@@ -140,21 +141,20 @@ class Engine:
                 return "accepted" if self.control.controller.answered(entry) else "duplicate"
             case ChannelSteered():
                 self.control.controller.steer(entry)
-            case ClaimAnswered() | AttemptAnswered() | HandOverAnswered():
-                pass  # what they mean is decided in `_react` and logged as CaseMoved
+            case HandOverAnswered():  # what answers mean is decided in `_react`, for CaseMoved
+                case = self.desk.cases.get(entry.takeover_id)
+                self._count_double("" if case is None else case.order_id, entry)
+            case ClaimAnswered() | AttemptAnswered():
+                pass
             case EffectClosed() | SwitchOrdered() | CaseResolved():
                 pass
             case _:
                 assert_never(entry)
         return "accepted"
 
-    def _count_double_delivery(self, event: OrderEvent) -> None:
-        """A delivery by the shop after ours got through is the worst that can happen: count it."""
-        order = self.shard.orders.get(event.order_id)
-        if event.type != EventType.DELIVERED or order is None or order.case is None:
-            return
-        is_ours = event.takeover_id == order.case.takeover_id
-        if order.case.state == CaseState.DELIVERED and not is_ours:
+    def _count_double(self, order_id: str, news: OrderEvent | HandOverAnswered | CaseMoved) -> None:
+        order = self.shard.orders.get(order_id)
+        if order is not None and is_double(order, news):
             self.shard.totals.double_deliveries += 1
 
     def _react(self, entries: Sequence[Entry], outcomes: Sequence[str], now_ms: int) -> None:
@@ -231,6 +231,7 @@ class Engine:
                 self.shard.apply(decision)
             case CaseMoved():
                 self._count_takeover(decision)
+                self._count_double(decision.case.order_id, decision)
                 self.desk.apply(decision.case)
                 self.shard.apply(decision)
             case AlertMoved() | SwitchDecided():
