@@ -197,7 +197,8 @@ def _mode(engine: Engine, phrases: Phrases) -> list[str]:
             deliver = "enforce.advise"
         lines = [words(f"mode.switch.{switch}"), words(f"mode.deliver.{deliver}")]
     if engine.control.needs_review():
-        lines.append(words("mode.review"))
+        is_routed = failover.mode == "enforce"  # else `/v1/route` stays as it is
+        lines.append(words("mode.review" if is_routed else "mode.review.advised"))
     return lines
 
 

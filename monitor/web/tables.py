@@ -11,7 +11,7 @@ from monitor.core.alerting.template import alert_values, render
 from monitor.core.engine import Engine
 from monitor.core.views.fleet import AlertView, ChannelView, RouteView, SourceStatus, SwitchView
 from monitor.core.views.orders import OrderLine, TakeoverView
-from monitor.model.alerts import Alert, AlertState
+from monitor.model.alerts import Alert, AlertState, Evidence
 from monitor.model.rules import SIGNALS
 from monitor.model.takeovers import CaseState
 from monitor.model.times import SECOND_MS, from_datetime, parse_rfc3339
@@ -238,7 +238,7 @@ def _alert_row(view: AlertView, engine: Engine, phrases: Phrases) -> AlertRow:
     return AlertRow(
         rule=visible(view.rule),
         labels=" · ".join(f"{visible(name)}={visible(value)}" for name, value in labels),
-        summary="" if alert is None else _summary(alert, engine, phrases),
+        summary="" if alert is None else _summary(alert, view.evidence, engine, phrases),
         severity=words.code("severity", view.severity),
         state=Mark(words(f"alert.{view.state}"), tone),
         since=_moment(began.get(view.state, view.firing_at), phrases),
@@ -246,8 +246,8 @@ def _alert_row(view: AlertView, engine: Engine, phrases: Phrases) -> AlertRow:
     )
 
 
-def _summary(alert: Alert, engine: Engine, phrases: Phrases) -> str:
-    """The rule's own words about a firing or pending alert, in the reader's language if there."""
+def _summary(alert: Alert, evidence: Evidence, engine: Engine, phrases: Phrases) -> str:
+    """The rule's own words about a firing or pending alert as it stands now, if it has any."""
     rule = engine.control.rule(alert.rule)
     if rule is None or alert.state == AlertState.INACTIVE:
         return ""
@@ -255,7 +255,8 @@ def _summary(alert: Alert, engine: Engine, phrases: Phrases) -> str:
     template = annotations.get("summary", "")
     if phrases.words.language == CHINESE:
         template = annotations.get("summary_zh", template)
-    return visible(render(template, alert_values(alert)))
+    current = msgspec.structs.replace(alert, evidence=evidence)
+    return visible(render(template, alert_values(current)))
 
 
 def _evidence(view: AlertView, phrases: Phrases) -> list[str]:

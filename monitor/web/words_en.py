@@ -58,6 +58,7 @@ TEXTS: Mapping[str, str] = {
     "mode.deliver.enforce.advise": "Stuck orders: only advises, because no shop interface is "
     "configured.",
     "mode.review": "Manual review is on: a firing rule asks people to check new orders.",
+    "mode.review.advised": "A firing rule advises manual review of new orders; the route is unchanged.",
     # --- notes ----------------------------------------------------------------------------------
     "notes": "Needs attention",
     "note.no_receiver": "No receiver is configured: nobody would be told about an alert.",

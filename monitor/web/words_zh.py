@@ -55,6 +55,7 @@ TEXTS: Mapping[str, str] = {
     "mode.deliver.enforce": "滞留订单：在限额内自动接管。",
     "mode.deliver.enforce.advise": "滞留订单：未配置店铺接口，只给建议。",
     "mode.review": "人工审核已开启：有规则触发，要求人工检查新订单。",
+    "mode.review.advised": "有告警规则建议人工检查新订单；路由保持不变。",
     # --- notes ----------------------------------------------------------------------------------
     "notes": "需要注意",
     "note.no_receiver": "未配置接收人：告警触发时不会通知任何人。",

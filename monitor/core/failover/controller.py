@@ -54,12 +54,18 @@ class Controller:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.route = RouteState()
+        self._observed: dict[str, int] = {}  # shares before the first decision, for display alike
 
     def weights(self, channels: Sequence[str]) -> dict[str, int]:
-        """The desired weights; before the first decision the first routable channel has all."""
+        """The desired weights; before the first decision those that the orders show.
+
+        Before the first orders the first routable channel has all.
+        """
         routable = self._routable(channels)
         if self.route.weights:  # channels that the latest decision did not know have none yet
             return dict.fromkeys(routable, 0) | self.route.weights
+        if self._observed:
+            return dict.fromkeys(routable, 0) | self._observed
         return {name: FULL if name == routable[0] else 0 for name in routable} if routable else {}
 
     def decide(
@@ -157,14 +163,14 @@ class Controller:
 
     def _in_use(self, speeds: Mapping[str, ChannelSpeed]) -> dict[str, int]:
         """Weights as they are; before the first command the shop spreads its orders as it likes."""
+        self._observed = {}
         weights = self.weights(list(speeds))
         used = [name for name in weights if speeds[name].n or speeds[name].open_orders]
         if self.route.weights or not used:
             return weights
         share, rest = divmod(FULL, len(used))
-        return dict.fromkeys(weights, 0) | {
-            name: share + (index < rest) for index, name in enumerate(used)
-        }
+        self._observed = {name: share + (index < rest) for index, name in enumerate(used)}
+        return dict.fromkeys(weights, 0) | self._observed
 
     def _is_advised_already(self, weights: Mapping[str, int], now_ms: int) -> bool:
         """Whether people were told just this not long ago; a long outage is one piece of advice."""

@@ -112,7 +112,7 @@ class Shard:
             order.hold_until_ms = event.received_ms + self.settings.backlog_hold_ms
         self._count_end(order, before, event.received_ms)
         self._update(order, event.received_ms)
-        if self._channel_name(order) == OTHER:
+        if order.facts.paid_ms is not None and self._channel_name(order) == OTHER:
             self.totals.count_overflow("channel")
         return "accepted"
 

@@ -35,7 +35,7 @@ class Totals(msgspec.Struct, gc=False):
     takeovers: dict[str, int] = {}
     notifications: dict[str, int] = {}
     double_deliveries: int = 0
-    overflow: int = 0
+    overflow: dict[str, int] = {}
 
     def count_event(self, source: str, kind: str, outcome: str) -> None:
         """delivery_events_total."""
@@ -44,6 +44,10 @@ class Totals(msgspec.Struct, gc=False):
     def count_order(self, channel: str, verdict: str) -> None:
         """delivery_orders_total: once when its promise breaks, once when its wait ends."""
         self._add(self.orders, channel, verdict)
+
+    def count_overflow(self, label: str) -> None:
+        """Count what was put under `other` because a label had too many values."""
+        self.overflow[label] = self.overflow.get(label, 0) + 1
 
     def count_takeover(self, channel: str, outcome: str) -> None:
         """delivery_takeovers_total."""
@@ -62,6 +66,6 @@ class Totals(msgspec.Struct, gc=False):
     def _add(self, counter: dict[str, int], *labels: str) -> None:
         key = "\t".join(labels)
         if key not in counter and len(counter) >= SERIES_MAX:
-            self.overflow += 1
+            self.count_overflow("series")
             key = "\t".join("other" for _ in labels)
         counter[key] = counter.get(key, 0) + 1

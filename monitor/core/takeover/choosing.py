@@ -1,8 +1,9 @@
 """Which channel delivers a claimed order next, and what it may cost.
 
 The owner's `fallback.order` decides; a channel is skipped if it held the order when it got stuck,
-if the shop itself delivers through it (`external`), or if it has been tried. Nobody is asked while
-an earlier attempt may still deliver.
+if the shop itself delivers through it (`external`), if it has been tried, or if what it may charge
+is more than the order's amount and `max_loss_minor` allow. Nobody is asked while an earlier attempt
+may still deliver.
 """
 
 from __future__ import annotations
@@ -40,24 +41,48 @@ def next_attempt(case: TakeoverCase, settings: Settings, now_ms: int) -> Step:
         return Step(escalated(case, "claim_expired", now_ms))
     channel = next_channel(case, settings)
     if channel is None:
-        release = release_effect(case, "no_channel_left")
-        return Step(escalated(case, "no_channel_left", now_ms), (release,))
+        reason = "would_lose_money" if _untried(case, settings) else "no_channel_left"
+        return Step(escalated(case, reason, now_ms), (release_effect(case, reason),))
     return _submit(case, channel, settings, now_ms)
 
 
 def next_channel(case: TakeoverCase, settings: Settings) -> ChannelSettings | None:
     """The channel to try now, or None when there is nothing left."""
-    if should_retry_same(case):
-        again = channel_of(settings, case.attempts[-1].channel)
-        if again.kind in DELIVERING_KINDS:
-            return again
+    affordable = (one for one in _untried(case, settings) if _is_affordable(case, one, settings))
+    return next(affordable, None)
+
+
+def _untried(case: TakeoverCase, settings: Settings) -> list[ChannelSettings]:
+    """Channels whose turn may come, first the one that asked to be tried again."""
+    names = [case.attempts[-1].channel] if should_retry_same(case) else []
     tried = [attempt.channel for attempt in case.attempts]
-    for name in settings.fallback.order:
-        if name not in tried and name != case.held_by_channel:
-            channel = channel_of(settings, name)
-            if channel.kind in DELIVERING_KINDS:
-                return channel
-    return None
+    names += [
+        name
+        for name in settings.fallback.order
+        if name not in tried and name != case.held_by_channel
+    ]
+    channels = [channel_of(settings, name) for name in names]
+    return [channel for channel in channels if channel.kind in DELIVERING_KINDS]
+
+
+def _is_affordable(case: TakeoverCase, channel: ChannelSettings, settings: Settings) -> bool:
+    """Whether buying there keeps `max_loss_minor`, as far as that can be told before buying.
+
+    A supplier that is handed `{{ max_cost_minor }}` refuses by itself; goods of our own cost
+    nothing now.
+    """
+    if channel.kind != "http":
+        return True
+    if case.amount_minor is None:
+        return False
+    allowed_minor = case.amount_minor + settings.fallback.max_loss_minor
+    if allowed_minor <= 0:
+        return False
+    return (
+        channel.max_cost_minor is None
+        or channel.max_cost_minor <= allowed_minor
+        or channel.is_cost_guarded
+    )
 
 
 def should_retry_same(case: TakeoverCase) -> bool:

@@ -13,7 +13,7 @@ from monitor.core.signals.evidence import wilson_interval
 from monitor.core.signals.health import HealthIndex, health_from_sums
 from monitor.core.signals.scope import Counts, Scope
 from monitor.core.views.orders import TakeoverView, takeover_view
-from monitor.model.alerts import AlertState, Evidence
+from monitor.model.alerts import Alert, AlertState, Evidence
 from monitor.model.ids import ALL_ORDERS, digest
 from monitor.model.rules import QUANTILES
 from monitor.model.times import SECOND_MS, format_duration, format_rfc3339
@@ -225,7 +225,10 @@ def channels(engine: Engine, now_ms: int) -> list[ChannelView]:
 
 
 def alerts(engine: Engine) -> list[AlertView]:
-    """Active alerts first, then those resolved not long ago; latest first."""
+    """Active alerts first, then those resolved not long ago; latest first.
+
+    An active alert shows the evidence of its latest evaluation, a resolved one that of its end.
+    """
     found = [
         AlertView(
             rule=alert.rule,
@@ -236,19 +239,27 @@ def alerts(engine: Engine) -> list[AlertView]:
             pending_at=_time(alert.pending_ms),
             firing_at=_time(alert.firing_ms),
             resolved_at=_time(alert.resolved_ms),
-            value=alert.evidence.value,
-            k=alert.evidence.k,
-            n=alert.evidence.n,
-            p=alert.evidence.p,
-            evidence=alert.evidence,
+            value=evidence.value,
+            k=evidence.k,
+            n=evidence.n,
+            p=evidence.p,
+            evidence=evidence,
         )
         for alert in engine.control.alerts.values()
+        for evidence in [_current_evidence(engine, alert)]
         if alert.state != AlertState.INACTIVE or alert.resolved_ms is not None
     ]
     urgency: dict[str, int] = {AlertState.FIRING: 0, AlertState.PENDING: 1}
     found.sort(key=lambda view: view.firing_at or view.pending_at or "", reverse=True)
     found.sort(key=lambda view: urgency.get(view.state, 2))
     return found
+
+
+def _current_evidence(engine: Engine, alert: Alert) -> Evidence:
+    finding = engine.control.findings.get(alert.key)
+    if alert.state == AlertState.INACTIVE or finding is None or finding.evidence.value is None:
+        return alert.evidence
+    return finding.evidence
 
 
 def rules(engine: Engine) -> list[RuleView]:

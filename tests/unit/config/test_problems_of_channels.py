@@ -65,8 +65,19 @@ CASES: list[tuple[str, tuple[str, ...], list[str]]] = [
     ),
     (
         "too patient",
-        ("submit: {timeout: 3m, url: http://h}", ANSWER),
-        ["4:23 channels[1].submit.timeout must be at most 2m"],
+        ("submit: {timeout: 61s, url: http://h}", ANSWER),
+        ["4:23 channels[1].submit.timeout must be at most 1m"],
+    ),
+    ("as patient as the client", ("submit: {timeout: 60s, url: http://h}", ANSWER), []),
+    (
+        "endless digits",
+        (f"submit: {{timeout: {'9' * 400}d, url: http://h}}", ANSWER),
+        [
+            (
+                "4:23 channels[1].submit.timeout is not a duration; "
+                "write for example 500ms, 60s, 3m, 6h, 30d"
+            )
+        ],
     ),
     (
         "queryable without query",

@@ -111,6 +111,13 @@ def test_every_problem_of_every_file_is_reported(tmp_path: Path) -> None:
     ]
 
 
+def test_endless_digits_are_no_duration(tmp_path: Path) -> None:
+    """A number beyond every float is an error at its place, not a crash."""
+    assert problems(tmp_path, rule_text(f"for: {'9' * 400}d")) == [
+        "1.yaml:5:14 groups[1].rules[1].for must be a duration such as 500ms, 60s, 3m, 6h, 30d"
+    ]
+
+
 def test_labels_are_checked_against_the_signals(tmp_path: Path) -> None:
     """A label no signal of the rule has would make the same alert many times."""
     text = rule_text("expr: oldest_age > 3m and source_age > 3m", "by: [channel, source]")

@@ -153,6 +153,48 @@ def test_reload_that_arms_the_fallback_finds_orders_already_stuck() -> None:
     assert story.commands_like("case o1 claiming")
 
 
+def test_reload_that_arms_the_fallback_takes_over_what_it_had_only_advised() -> None:
+    """A new case under the next fence; the advice is gone, for a restarted engine alike."""
+    advising = msgspec.structs.replace(ARMED, fallback=FallbackSettings(mode="advise"))
+    story = Scenario(advising).at("0s", paid("o1", amount_minor=500)).at("20m", tick())
+    advised = story.engine.shard.orders["o1"].case
+    assert advised is not None
+    assert (advised.state, advised.fence) == ("advised", 1)
+    again = Engine(ARMED, RuleSet())
+    again.restore(story.engine.snapshot(), story.now_ms)
+    story.skip().engine.configure(ARMED, RuleSet())
+    story.at("20m1s", tick())
+    case = story.engine.shard.orders["o1"].case
+    assert case is not None
+    assert (case.state, case.fence) == ("claiming", 2)
+    assert [type(one).__name__ for one in story.effects()].count("Claim") == 1
+    for record in story.decisions():
+        if record.at_ms == story.now_ms:
+            again.refold(record)
+    assert list(story.engine.desk.cases) == list(again.desk.cases) == [case.takeover_id]
+
+
+@pytest.mark.parametrize("fallback", [FallbackSettings(mode="advise"), FallbackSettings("enforce")])
+def test_advice_stays_one_case_while_nobody_can_act(fallback: FallbackSettings) -> None:
+    """Without `enforce` and a shop to ask, the order is advised once and left to people."""
+    story = Scenario(Settings(fallback=fallback)).at("0s", paid("o1")).at("6m", tick())
+    story.engine.configure(Settings(fallback=fallback), RuleSet())
+    story.at("2h", tick())
+    assert len(story.commands_like("case o1 advised")) == 1
+
+
+def test_advised_order_waits_for_the_time_that_the_new_settings_name() -> None:
+    """Arming with a longer `after` does not take over what is younger than that."""
+    advising = msgspec.structs.replace(ARMED, fallback=FallbackSettings(mode="advise"))
+    story = Scenario(advising).at("0s", paid("o1", amount_minor=500)).at("301s", tick()).skip()
+    later = msgspec.structs.replace(ARMED.fallback, after_ms=600_000)
+    story.engine.configure(msgspec.structs.replace(ARMED, fallback=later), RuleSet())
+    story.at("599s", tick())
+    assert not story.commands_like("case o1 claiming")
+    story.at("10m", tick())
+    assert story.commands_like("case o1 claiming")
+
+
 # --- names from outside -------------------------------------------------------------------------
 
 

@@ -11,14 +11,14 @@ FAST = Settings(promise=PromiseTable(default_ms=5_000))
 
 
 def test_promise_survives_a_crash_and_a_restart_under_other_settings() -> None:
-    """Known from the snapshot, from its stored row, or half from each.."""
+    """Known from the snapshot, from its stored row, or half from each."""
 
     async def story() -> None:
         service = await Service(settings=SLOW).start()
         await service.post(event("old"), event("evicted"), event("evicted", "delivery.delivered"))
         await asyncio.sleep(7 * 3600)
-        await service.post(event("half", "order.created"))
         position = service.loop.snapshot_position
+        await service.post(event("half", "order.created"))
         while service.loop.snapshot_position == position:
             await asyncio.sleep(1)
         await service.post(event("evicted", "delivery.verified"), event("young"), event("half"))

@@ -79,8 +79,8 @@ def test_outage_is_said_worst_first_and_sorted_by_time_to_breach() -> None:
     assert (p95.value[:2], p95.tone) == ("≥ ", "warn")
     assert (now.channels[0].name, now.channels[0].state.word) == ("auto", "Slow: breaker open")
     assert now.alerts[0].rule == "DelayedOver2Percent"
-    assert now.alerts[0].summary == "3 of 15 orders on auto are late"
-    assert now.alerts[0].evidence == ["3 of 15", "20%, limit 2%"]
+    assert now.alerts[0].summary == "5 of 17 orders on auto are late"
+    assert now.alerts[0].evidence == ["5 of 17", "29.4%, limit 2%"]
 
 
 def test_outage_in_chinese_says_the_same() -> None:

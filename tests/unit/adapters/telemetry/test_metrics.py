@@ -141,7 +141,7 @@ def test_everything_configured_is_there_from_the_start() -> None:
         "delivery_double_deliveries_total{}",
         "delivery_switch_epoch{scope=*}",
         "delivery_monitor_commit_seconds_count{}",
-        "delivery_monitor_label_overflow_total{label=any}",
+        "delivery_monitor_label_overflow_total{label=channel}",
     ):
         assert series[name] == 0, name
     for name in (
@@ -292,7 +292,7 @@ def test_decisions_and_answers_are_counted() -> None:
     engine.refold(CaseMoved(case, T0 + 201 * S))
     engine.refold(Notified("n1", "ops", "ok", T0 + 202 * S))
     engine.shard.totals.double_deliveries = 2
-    engine.shard.totals.overflow = 7
+    engine.shard.totals.overflow = {"source": 7}
     process = Process()
     process.times = WriteTimes(count=9, sum_s=0.5, p50_s=0.01, p99_s=0.2)
     series = exposed(engine, 203, process)
@@ -303,7 +303,7 @@ def test_decisions_and_answers_are_counted() -> None:
         "delivery_takeovers_total{channel=pool,outcome=unknown}": 1,
         "delivery_notifications_total{outcome=ok,receiver=ops}": 1,
         "delivery_double_deliveries_total{}": 2,
-        "delivery_monitor_label_overflow_total{label=any}": 7,
+        "delivery_monitor_label_overflow_total{label=source}": 7,
         "delivery_monitor_commit_seconds_count{}": 9,
         "delivery_monitor_commit_seconds_sum{}": 0.5,
         "delivery_monitor_commit_seconds{quantile=0.99}": 0.2,

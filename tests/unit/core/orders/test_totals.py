@@ -22,7 +22,7 @@ def test_series_beyond_the_limit_are_counted_as_other() -> None:
         totals.count_event(f"source-{index}", "order.paid", "accepted")
     assert len(totals.events) == SERIES_MAX + 1
     assert totals.events["other\tother\tother"] == 3
-    assert totals.overflow == 3
+    assert totals.overflow == {"series": 3}
 
 
 def test_two_totals_share_no_counter() -> None:
