@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from typing import NewType
@@ -23,12 +24,14 @@ _MILLISECOND = timedelta(milliseconds=1)
 def parse_duration(text: str) -> DurationMs:
     """Read `500ms`, `60s`, `3m`, `1h30m`, `30d` as milliseconds.
 
-    Raises: ValueError naming the accepted forms.
+    Raises: ValueError naming the accepted forms, also for hundreds of digits, which no float holds.
     """
     parts = _PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    duration_ms = sum(float(number) * _UNIT_MS[unit] for number, unit in parts)
+    is_whole = "".join(number + unit for number, unit in parts) == text
+    if not parts or not is_whole or not math.isfinite(duration_ms):
         raise ValueError(f"{text!r} is not a duration; write for example 500ms, 60s, 3m, 6h, 30d")
-    return DurationMs(round(sum(float(number) * _UNIT_MS[unit] for number, unit in parts)))
+    return DurationMs(round(duration_ms))
 
 
 def format_duration(duration_ms: int) -> str:

@@ -113,8 +113,9 @@ def test_every_problem_of_every_file_is_reported(tmp_path: Path) -> None:
 
 def test_endless_digits_are_no_duration(tmp_path: Path) -> None:
     """A number beyond every float is an error at its place, not a crash."""
-    assert problems(tmp_path, rule_text(f"for: {'9' * 400}d")) == [
-        "1.yaml:5:14 groups[1].rules[1].for must be a duration such as 500ms, 60s, 3m, 6h, 30d"
+    text = rule_text("expr: open_orders > 1", f"for: {'9' * 400}d")
+    assert problems(tmp_path, text) == [
+        "1.yaml:6:14 groups[1].rules[1].for must be a duration such as 500ms, 60s, 3m, 6h, 30d"
     ]
 
 
