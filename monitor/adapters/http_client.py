@@ -23,11 +23,11 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from monitor.adapters.egress import EgressRefusedError, guard, host_port
+from monitor.model.endpoints import REQUEST_MS_MAX
 from monitor.model.errors import EffectError, Permanent, Transient, UnknownOutcome
 
 ANSWER_BYTES_MAX = 16 * 1024
 CONNECT_MS_MAX = 5_000
-TIMEOUT_MS_MAX = 60_000
 CONNECTIONS_MAX = 100
 CONNECTIONS_PER_HOST_MAX = 16
 
@@ -58,7 +58,7 @@ class HttpClient:
         config_hosts: Collection[str] = (),
         allow_networks: Collection[str] = (),
         resolver: AbstractResolver | None = None,
-        timeout_ms_max: int = TIMEOUT_MS_MAX,
+        timeout_ms_max: int = REQUEST_MS_MAX,
     ) -> None:
         self._config_hosts = frozenset(_canonical(entry) for entry in config_hosts)
         self._guard = guard(allow_networks)

@@ -22,7 +22,8 @@ from monitor.config.values import (
     keys_of,
     one_of,
 )
-from monitor.model.times import MINUTE_MS, SECOND_MS
+from monitor.model.endpoints import REQUEST_MS_MAX
+from monitor.model.times import MINUTE_MS, SECOND_MS, format_duration
 
 OUTCOMES = ("delivered", "accepted", "not_found", "rejected")
 _SCALARS = (str, int, float, bool)
@@ -56,8 +57,8 @@ def _is_status(item: object) -> bool:
 
 
 def _timeout(value: int) -> int:
-    if value > 2 * MINUTE_MS:
-        raise ValueError("must be at most 2m")
+    if value > REQUEST_MS_MAX:
+        raise ValueError(f"must be at most {format_duration(REQUEST_MS_MAX)}")
     return value
 
 

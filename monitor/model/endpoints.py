@@ -12,6 +12,8 @@ import msgspec
 
 from monitor.model.secret import Secret
 
+REQUEST_MS_MAX = 60_000  # how long any request to the outside may take, from dialling to the answer
+
 
 class Endpoint(msgspec.Struct, frozen=True):
     """A URL written in the configuration file, with its secret.
