@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -12,9 +13,20 @@ from monitor.sim.world import Chat, Shop, Supplier
 
 
 class Loopback:
-    """One small HTTP server that plays everybody outside the monitor."""
+    """One small HTTP server that plays everybody outside the monitor.
 
-    def __init__(self, shop: Shop, supplier: Supplier, chat: Chat, clock: Clock) -> None:
+    The supplier takes `supplier_delay_s` before it sells, and again before it says so.
+    """
+
+    def __init__(
+        self,
+        shop: Shop,
+        supplier: Supplier,
+        chat: Chat,
+        clock: Clock,
+        *,
+        supplier_delay_s: float = 0.0,
+    ) -> None:
         self.shop = shop
         self.supplier = supplier
         self.chat = chat
@@ -22,6 +34,7 @@ class Loopback:
         self.alerts: list[dict[str, Any]] = []
         self.delivered: list[tuple[str, str]] = []  # (order id, takeover id), to be told as events
         self._clock = clock
+        self._supplier_delay_s = supplier_delay_s
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -69,7 +82,9 @@ class Loopback:
 
     async def _buy(self, request: web.Request) -> web.Response:
         body = await request.json()
+        await asyncio.sleep(self._supplier_delay_s)
         answer = self.supplier.buy(str(body["ref"]), str(body["sku"]))
+        await asyncio.sleep(self._supplier_delay_s)
         if answer is None and request.transport is not None:
             request.transport.abort()  # sold, and the answer lost on its way
             return web.Response(status=500)

@@ -34,7 +34,8 @@ from tests.e2e.serving import ENVIRONMENT
 ORDERS_PER_S = 15.0
 CONNECTIONS = 4
 START_WITHIN_S = 60.0
-OUTAGE_S, CALM_S = 7.0, 4.0  # an outage longer than `fallback.after`, then time to recover
+SUPPLIER_DELAY_S = 0.25  # long enough to die while it sells
+OUTAGE_S, CALM_S = 11.0, 3.0  # an outage longer than `fallback.after`, then time to recover
 RULES = """
 groups:
   - name: delivery
@@ -133,7 +134,9 @@ class Town:
         self.seed = seed
         self.shop, self.chat = Shop(), Chat()
         self.supplier = Supplier(random.Random(f"supplier {seed}"))
-        self.world = Loopback(self.shop, self.supplier, self.chat, clock)
+        self.world = Loopback(
+            self.shop, self.supplier, self.chat, clock, supplier_delay_s=SUPPLIER_DELAY_S
+        )
         self.courier = Courier(self._post)
         chance = random.Random(f"buyers {seed}")
         self.traffic = Traffic(
