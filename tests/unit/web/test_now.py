@@ -87,7 +87,7 @@ def test_outage_in_chinese_says_the_same() -> None:
     """The rule's Chinese summary is used, and no English sentence is left."""
     now = look(broken_shop(), "zh-CN")
     assert now.headline.text == "2 条告警正在触发 · 5 位买家的等待已超过承诺时间 · 渠道 auto 变慢"
-    assert now.alerts[0].summary == "渠道 auto：15 单中有 3 单延迟"
+    assert now.alerts[0].summary == "渠道 auto：17 单中有 5 单延迟"
     assert now.orders[0].due.word == "超时 33分钟"
     assert now.mode == ["仅观察：不会自动切换渠道，也不会自动发货。"]
 
