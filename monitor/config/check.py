@@ -8,9 +8,10 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from monitor.config.check_channels import check_channel
+from monitor.config.check_channels import check_channel, is_cost_guarded
 from monitor.config.report import Report
 from monitor.config.schema import Document, Fallback
+from monitor.config.schema_channels import Channel
 from monitor.config.schema_outlets import DingTalk, PlainWebhook, Webhook
 from monitor.config.yaml_lines import YamlPath
 from monitor.model.spelling import did_you_mean
@@ -199,6 +200,18 @@ def _check_order(document: Document, fallback: Fallback, names: Mentioned, repor
             message = f"{report.name(at)}: '{name}' is opaque and must not stand first"
             hint = "an attempt without an answer can never be cleared up; put it later"
             report.error(at, message, hint)
+        elif _is_cost_unbounded(channel) and not report.lacks(places[name], "max_cost_minor"):
+            report.warn(
+                at,
+                f"{report.name(at)}: '{name}': without max_cost_minor the loss limit cannot be "
+                "kept before buying",
+                "set max_cost_minor, or hand {{ max_cost_minor }} to the supplier in submit",
+            )
+
+
+def _is_cost_unbounded(channel: Channel) -> bool:
+    is_known = channel.max_cost_minor is not None or is_cost_guarded(channel)
+    return channel.kind == "http" and channel.submit is not None and not is_known
 
 
 def _check_webhooks(document: Document, report: Report) -> None:

@@ -133,6 +133,11 @@ def template_names(request: Request) -> list[str]:
     return [found.strip() for _, text in _texts(request, ()) for found in _TEMPLATE.findall(text)]
 
 
+def is_cost_guarded(channel: Channel) -> bool:
+    """Whether the submit hands `{{ max_cost_minor }}` to the supplier, who then keeps it."""
+    return channel.submit is not None and "max_cost_minor" in template_names(channel.submit)
+
+
 def template_problems(text: str) -> Iterator[tuple[str, str]]:
     """Yield (message, hint) for every `{{ … }}` that cannot be filled in."""
     for found in _TEMPLATE.findall(text):

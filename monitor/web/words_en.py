@@ -230,6 +230,7 @@ TEXTS: Mapping[str, str] = {
     "why.hand_over_refused": "the shop refused the goods",
     "why.goods_in_quarantine": "goods are in quarantine",
     "why.no_channel_left": "no channel is left to try",
+    "why.would_lose_money": "every channel left may cost more than the order is worth",
     "why.manual_queue": "waits in the queue for people",
     "why.shop_says_unpaid": "the shop says it is not paid",
     "why.amount_unknown": "the amount is unknown",

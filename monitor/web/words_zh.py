@@ -226,6 +226,7 @@ TEXTS: Mapping[str, str] = {
     "why.hand_over_refused": "店铺拒收商品",
     "why.goods_in_quarantine": "商品已隔离",
     "why.no_channel_left": "没有可用渠道",
+    "why.would_lose_money": "剩余渠道的成本可能超过订单金额",
     "why.manual_queue": "在人工队列中等待",
     "why.shop_says_unpaid": "店铺称尚未付款",
     "why.amount_unknown": "金额未知",

@@ -6,7 +6,7 @@ import pytest
 
 from monitor.config.load import load
 from monitor.model.errors import ConfigError
-from tests.unit.config.files import problems_of, warnings_of
+from tests.unit.config.files import load_text, problems_of, warnings_of
 
 HTTP = "kind: http, submit: {url: 'http://h/{{ attempt_ref }}'}"
 ANSWER = "answer: {delivered: {when: {a: 1}, goods: g}}"
@@ -316,3 +316,38 @@ def test_token_written_into_an_address_or_header_is_a_warning(tmp_path: Path) ->
             "8:24 channels[1].submit.json.password",
         )
     ]
+
+
+BUYING = """
+channels:
+  - name: s
+    kind: http
+    capability: idempotent
+    submit: {{url: "http://h/{{{{ attempt_ref }}}}", json: {{most: "{price}"}}}}
+    answer: {{delivered: {{when: {{a: 1}}, goods: g}}}}
+    {more}
+fallback: {{order: [s]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("price", "more", "is_warned"),
+    [
+        ("10", "", True),
+        ("{{ max_cost_minor }}", "", False),
+        ("10", "max_cost_minor: 4800", False),
+    ],
+)
+def test_supplier_whose_price_nobody_limits_is_a_warning(
+    tmp_path: Path, price: str, more: str, is_warned: bool
+) -> None:
+    """It may charge what it likes, and the loss shows only after the purchase."""
+    text = BUYING.format(price=price, more=more)
+    expected = (
+        "monitor.yaml:9:20 fallback.order[1]: 's': without max_cost_minor the loss limit cannot be "
+        "kept before buying; set max_cost_minor, or hand {{ max_cost_minor }} to the supplier in "
+        "submit"
+    )
+    assert warnings_of(tmp_path, text) == ([expected] if is_warned else [])
+    guarded = load_text(tmp_path, text).settings.channels[0].is_cost_guarded
+    assert guarded == (price == "{{ max_cost_minor }}")
