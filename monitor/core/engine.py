@@ -56,7 +56,7 @@ from monitor.model.records import (
 )
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
-from monitor.model.takeovers import CaseState
+from monitor.model.takeovers import CaseState, TakeoverCase
 
 Entry = OrderEvent | Answer | Instruction
 
@@ -232,6 +232,7 @@ class Engine:
             case CaseMoved():
                 self._count_takeover(decision)
                 self._count_double(decision.case.order_id, decision)
+                self._forget_older_case(decision.case)
                 self.desk.apply(decision.case)
                 self.shard.apply(decision)
             case AlertMoved() | SwitchDecided():
@@ -245,6 +246,11 @@ class Engine:
         if moved.case.state != previous:
             channel = moved.case.attempts[-1].channel if moved.case.attempts else "none"
             self.shard.totals.count_takeover(channel, moved.case.state)
+
+    def _forget_older_case(self, newest: TakeoverCase) -> None:
+        older = self.shard.orders[newest.order_id].case
+        if older is not None and older.takeover_id != newest.takeover_id:
+            self.desk.forget(older.takeover_id)
 
     def _take(self, moved: Moved | None, now_ms: int) -> None:
         """Log a case that moved, queue what it asks for, and tell people about the big steps."""

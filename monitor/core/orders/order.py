@@ -11,7 +11,7 @@ from monitor.core.orders.facts import Facts
 from monitor.core.orders.lifecycle import is_breach
 from monitor.model.events import OrderEvent
 from monitor.model.settings import Settings
-from monitor.model.takeovers import TakeoverCase
+from monitor.model.takeovers import CaseState, TakeoverCase
 
 
 class Order(msgspec.Struct, gc=False, omit_defaults=True):
@@ -102,11 +102,12 @@ def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | N
     limits = tier_limits_ms(facts, settings)
     tier = max((level for level, limit in enumerate(limits, 1) if age_ms > limit), default=0)
     stuck_after_ms = settings.fallback.after_ms
-    is_stuck = order.case is None and age_ms >= stuck_after_ms
+    may_open = order.case is None or _is_only_advised(order.case, settings)
+    is_stuck = may_open and age_ms >= stuck_after_ms
     # Strictly later than the limit: the events of the deadline's own millisecond come first.
     moments = [facts.paid_ms + limit + 1 for limit in limits]
     moments.append(facts.deadline_ms + 1)
-    if order.case is None:
+    if may_open:
         moments.append(facts.paid_ms + stuck_after_ms)
     coming = [moment for moment in moments if moment > now_ms]
     return Due(
@@ -115,3 +116,10 @@ def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | N
         is_stuck=is_stuck,
         next_ms=min(coming) if coming else None,
     )
+
+
+def _is_only_advised(case: TakeoverCase, settings: Settings) -> bool:
+    """Whether people were told of the order before the fallback was armed, which may act now."""
+    fallback = settings.fallback
+    is_armed = fallback.mode == "enforce" and fallback.has_shop
+    return is_armed and case.state == CaseState.ADVISED

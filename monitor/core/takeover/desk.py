@@ -51,7 +51,10 @@ class Desk:
         self.spending = Spending()
 
     def open(self, orders: Iterable[Order], channel_of: dict[str, str], now_ms: int) -> list[Moved]:
-        """Open a case for every stuck order that the mode and the limits allow."""
+        """Open a case for every stuck order that the mode and the limits allow.
+
+        One that was only advised gets a new case under the next fence.
+        """
         fallback = self.settings.fallback
         if fallback.mode == "observe":
             return []
@@ -75,7 +78,7 @@ class Desk:
                 amount_minor=facts.amount_minor,
                 currency=facts.currency,
                 region=facts.region,
-                fence=1,
+                fence=1 if order.case is None else order.case.fence + 1,
                 settings=settings,
                 now_ms=now_ms,
             )
