@@ -188,6 +188,10 @@ class Outbox(Protocol):
         """Put a claimed row back for later and count the try."""
         ...
 
+    async def put_back(self, keys: Sequence[str], due_ms: int) -> None:
+        """Like `retry`, for rows that were claimed but never tried: no try is counted."""
+        ...
+
     async def discard(self, keys: Sequence[str]) -> None:
         """Delete rows that ended without an answer worth logging."""
         ...

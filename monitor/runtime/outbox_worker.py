@@ -163,7 +163,7 @@ class OutboxWorker:
                 taken += self._take_alike(rows)
                 opens_ms = self._digest_opens_ms.get(lane, 0)
                 if opens_ms > self._clock.now_ms():
-                    await self._postpone([row for row, _ in taken], opens_ms)
+                    await self._put_back([row for row, _ in taken], opens_ms)
                     return
                 self._digest_opens_ms[lane] = self._clock.now_ms() + EVERY_MS
             await self._perform(taken)
@@ -225,6 +225,16 @@ class OutboxWorker:
             self._in_hand.discard(row.key)
         heapq.heappush(self._due, due_ms)
         self._nudge.set()  # whoever waits for rows waits too long now
+
+    async def _put_back(self, rows: Sequence[OutboxRow], due_ms: int) -> None:
+        """Let go of rows that were not tried, so that their waits do not grow."""
+        try:
+            await self._store.put_back([row.key for row in rows], due_ms)
+        except StorageError as error:  # as above
+            log.error("put_back_failed", extra={"fields": {"error": str(error)}})
+        self._in_hand.difference_update(row.key for row in rows)
+        heapq.heappush(self._due, due_ms)
+        self._nudge.set()
 
     async def _report(self, answers: Sequence[Answer]) -> None:
         """Hand answers to the loop, however long the store is in trouble: they must not be lost."""

@@ -106,6 +106,12 @@ class SlowDisk:
         await self._store.retry(key, due_ms)
         await self._turn()
 
+    async def put_back(self, keys: Sequence[str], due_ms: int) -> None:
+        """See Outbox."""
+        await self._turn()
+        await self._store.put_back(keys, due_ms)
+        await self._turn()
+
     async def discard(self, keys: Sequence[str]) -> None:
         """See Outbox."""
         await self._turn()

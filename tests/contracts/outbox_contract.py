@@ -111,6 +111,16 @@ class OutboxContract:
         await store.retry("unknown", 0)
         assert await store.claim(5, 10, 100) == [effect("k", 5)]
 
+    async def test_row_that_was_put_back_was_never_tried(self, store: Store) -> None:
+        """It comes back with its tries; one that was cancelled meanwhile, or waits, does not move."""
+        await put(store, effect("a"), effect("gone", is_repeatable=False), effect("later", 9))
+        assert await claimed(store, 0) == ["a", "gone"]
+        await end(store, cancelled=("gone",))
+        await store.put_back(["a", "gone", "later", "unknown"], 5)
+        assert await store.claim(5, 10, 100) == [effect("a", 5)]
+        assert await claimed(store, 9) == ["later"]
+        assert await store.depth() == {"chat": 2}
+
     async def test_discarded_rows_are_gone(self, store: Store) -> None:
         """Unknown keys are ignored."""
         await put(store, effect("a"), effect("b"))

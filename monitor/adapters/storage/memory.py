@@ -227,14 +227,22 @@ class MemoryStore:
 
     async def retry(self, key: str, due_ms: int) -> None:
         """See Outbox; a row that is not under way is left alone."""
+        self._ready_again(self._writable(), key, due_ms, tries=1)
+
+    async def put_back(self, keys: Sequence[str], due_ms: int) -> None:
+        """See Outbox; rows that are not under way are left alone."""
         durable = self._writable()
+        for key in keys:
+            self._ready_again(durable, key, due_ms, tries=0)
+
+    def _ready_again(self, durable: _Durable, key: str, due_ms: int, *, tries: int) -> None:
         queued = durable.outbox.get(key)
         if queued is None or queued.state == READY:
             return
         if queued.state == ENDING:
             del durable.outbox[key]
             return
-        row = msgspec.structs.replace(queued.row, due_ms=due_ms, tries=queued.row.tries + 1)
+        row = msgspec.structs.replace(queued.row, due_ms=due_ms, tries=queued.row.tries + tries)
         durable.outbox[key] = _Queued(row, queued.sequence, due_ms)
 
     async def discard(self, keys: Sequence[str]) -> None:

@@ -80,11 +80,24 @@ def claim(
 
 def retry(connection: apsw.Connection, key: str, due_ms: int) -> None:
     """Make a row under way ready for later, one try older; a cancelled one goes."""
-    connection.execute("DELETE FROM outbox WHERE key = ? AND state = ?", (key, ENDING))
-    connection.execute(
-        "UPDATE outbox SET state = ?1, due_ms = ?2, wake_ms = ?2, tries = tries + 1"
-        " WHERE key = ?3 AND state = ?4",
-        (READY, due_ms, key, SENT),
+    _ready_again(connection, [key], due_ms, tries=1)
+
+
+def put_back(connection: apsw.Connection, keys: Sequence[str], due_ms: int) -> None:
+    """Make rows under way ready for later, as if they had not been claimed; cancelled ones go."""
+    _ready_again(connection, keys, due_ms, tries=0)
+
+
+def _ready_again(
+    connection: apsw.Connection, keys: Sequence[str], due_ms: int, *, tries: int
+) -> None:
+    connection.executemany(
+        "DELETE FROM outbox WHERE key = ? AND state = ?", [(key, ENDING) for key in keys]
+    )
+    connection.executemany(
+        "UPDATE outbox SET state = ?1, due_ms = ?2, wake_ms = ?2, tries = tries + ?3"
+        " WHERE key = ?4 AND state = ?5",
+        [(READY, due_ms, tries, key, SENT) for key in keys],
     )
 
 

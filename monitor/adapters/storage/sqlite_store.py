@@ -113,6 +113,10 @@ class SqliteStore:
         """See Outbox; a row that is not under way is left alone."""
         await self._write(lambda sql: sqlite_outbox.retry(sql, key, due_ms))
 
+    async def put_back(self, keys: Sequence[str], due_ms: int) -> None:
+        """See Outbox; rows that are not under way are left alone."""
+        await self._write(lambda sql: sqlite_outbox.put_back(sql, keys, due_ms))
+
     async def discard(self, keys: Sequence[str]) -> None:
         """See Outbox; unknown keys are ignored."""
         await self._write(lambda sql: sqlite_outbox.delete(sql, keys))
