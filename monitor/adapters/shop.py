@@ -3,7 +3,7 @@
 All three are safe to repeat at the shop (claim by `claim_id`, hand-over by Idempotency-Key), so an
 unclear answer is an UnknownOutcome and the same bytes are sent again: JSON with sorted keys.
 
-    claim      2xx and a readable answer: granted, already_delivered, denied
+    claim      2xx and a readable answer: granted, already_delivered, denied; the last two also 409
     deliver    2xx: delivered; 409 {"status":"already_delivered"}: the goods were not needed
     release    2xx: given back
     all        429, 503: later; other 4xx, 3xx: refused for good; 5xx, timeout, nonsense: unknown
@@ -58,10 +58,12 @@ class Shop:
             "expires_at": format_rfc3339(effect.expires_ms),
         }
         answer = await self._post(self._endpoints.claim_url, effect.key, body, now_ms)
-        check_status(answer, "the shop's claim_url", now_ms, is_repeat_known=False)
+        if answer.status != 409:
+            check_status(answer, "the shop's claim_url", now_ms, is_repeat_known=False)
         refused = read_json(answer.body, _Status)
         if refused is not None and refused.status in ("already_delivered", "denied"):
             return ClaimAnswered(effect.key, effect.takeover_id, refused.status, now_ms)
+        check_status(answer, "the shop's claim_url", now_ms, is_repeat_known=False)
         granted = read_json(answer.body, Granted)
         if granted is None:
             raise UnknownOutcome("the shop's answer to a claim is not readable")

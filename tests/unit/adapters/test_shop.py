@@ -70,13 +70,24 @@ async def test_grant_that_does_not_say_paid_is_not_paid(shop: Shop, server: Loop
     assert (await shop.claim(CLAIM, NOW_MS)).paid is False
 
 
+@pytest.mark.parametrize("http", [200, 409])
 @pytest.mark.parametrize("status", ["denied", "already_delivered"])
 async def test_refused_claim_needs_only_its_status(
-    shop: Shop, server: Loopback, status: str
+    shop: Shop, server: Loopback, status: str, http: int
 ) -> None:
-    """Nulls and odd fields beside a refusal do not hide it."""
-    server.script = [Answer(body=f'{{"status":"{status}","quantity":null}}'.encode())]
+    """Nulls and odd fields beside a refusal do not hide it; a shop may well call it a conflict."""
+    server.script = [Answer(http, body=f'{{"status":"{status}","quantity":null}}'.encode())]
     assert (await shop.claim(CLAIM, NOW_MS)).status == status
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"status":"granted","paid":true}'])
+async def test_conflict_that_says_no_refusal_is_final(
+    shop: Shop, server: Loopback, body: bytes
+) -> None:
+    """A grant comes with 2xx: a 409 grants nothing."""
+    server.script = [Answer(409, body=body)]
+    with pytest.raises(Permanent):
+        await shop.claim(CLAIM, NOW_MS)
 
 
 @pytest.mark.parametrize(
