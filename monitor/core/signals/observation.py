@@ -107,9 +107,15 @@ class Observation(msgspec.Struct, frozen=True, eq=False):
         until = np.where(self.kind == Kind.OPEN, now_ms, self.end_ms)
         return np.maximum(until - self.paid_ms, 0)
 
+    def where(self, mask: Bools) -> Observation:
+        """The chosen rows; their order stays the canonical one."""
+        return Observation(*(getattr(self, name)[mask] for name in self.__struct_fields__))
+
     def with_held_judged(self, now_ms: int) -> Observation:
         """The same rows with held overdue orders counted as breached: for display, not for rules."""
         overdue = self.is_held & self.is_open & (self.deadline_ms < now_ms) & (self.breach_ms == 0)
+        if not overdue.any():  # nearly always: spare the sort
+            return self
         return Observation.of(
             paid_ms=self.paid_ms,
             deadline_ms=self.deadline_ms,

@@ -48,31 +48,38 @@ _BELOW_MS: IntArray = read_only(np.concatenate((np.zeros(1, dtype=np.int64), UPP
 _WIDTH_MS: IntArray = read_only(UPPER_MS - _BELOW_MS)
 
 
-def cohort(durations_ms: IntArray, is_delivered: BoolArray) -> SurvivalCurve:
+def cohort(
+    durations_ms: IntArray, is_delivered: BoolArray, weights: IntArray | None = None
+) -> SurvivalCurve:
     """Product-limit estimate over the orders of a finished report.
 
-    Shapes: int64[n], bool[n]. A duration is the delay of a delivered order, the age of a waiting
-    one, or NEVER_MS. Negative durations count as 0.
+    Shapes: int64[n], bool[n], int64[n]. A duration is the delay of a delivered order, the age of a
+    waiting one, or NEVER_MS; its weight says for how many orders it stands (one each if None).
+    Negative durations count as 0.
     Source: Kaplan and Meier 1958; a delivery and a censoring of the same age happen in that order.
     """
     durations = _durations(durations_ms)
+    counts = np.ones(durations.size, np.int64) if weights is None else np.asarray(weights, np.int64)
     is_event = np.asarray(is_delivered, dtype=np.bool_) & (durations < NEVER_MS)
     # One sort: the lowest bit tells deliveries (0) from orders that left undelivered (1).
-    ranked = np.sort(2 * durations + ~is_event)
+    marks = (2 * durations + ~is_event)[counts > 0]
+    order = np.argsort(marks)
+    ranked, counts = marks[order], counts[counts > 0][order]
     ages = ranked >> 1
     first = np.flatnonzero(np.diff(ages, prepend=-1))
-    deliveries = np.add.reduceat(1 - (ranked & 1), first) if first.size else first
+    deliveries = np.add.reduceat(counts * (1 - (ranked & 1)), first) if first.size else first
     is_step = deliveries > 0
-    at_risk = durations.size - first[is_step]
+    total = int(counts.sum())
+    at_risk = total - (np.cumsum(counts) - counts)[first[is_step]]
     survival: FloatArray = np.cumprod((at_risk - deliveries[is_step]) / at_risk, dtype=np.float64)
     times_s: FloatArray = ages[first[is_step]].astype(np.float64) / 1000.0
     n_finite = int(np.searchsorted(ages, NEVER_MS, side="left"))
-    n_events = int(np.count_nonzero(is_event))
+    n_events = int(deliveries.sum())
     return SurvivalCurve(
         times_s=read_only(times_s),
         survival=read_only(survival),
         n_events=n_events,
-        n_censored=durations.size - n_events,
+        n_censored=total - n_events,
         horizon_s=float(ages[n_finite - 1]) / 1000.0 if n_finite else 0.0,
     )
 

@@ -100,6 +100,20 @@ def test_cohort_equals_lifelines(n: int, tick_ms: int, never: float) -> None:
     assert found.n == n
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_weighted_cohort_equals_the_orders_written_out(seed: int) -> None:
+    """A duration that stands for many orders (or none) counts as if each were there."""
+    durations, is_delivered = orders(40, seed=seed, tick_ms=1_000, never=0.2)
+    weights = np.random.default_rng(seed).integers(0, 9, 40)
+    found = cohort(durations, is_delivered, weights)
+    written = cohort(np.repeat(durations, weights), np.repeat(is_delivered, weights))
+    assert found.times_s.tolist() == written.times_s.tolist()
+    assert found.survival.tolist() == written.survival.tolist()
+    assert (found.n_events, found.n, found.horizon_s) == (
+        written.n_events, written.n, written.horizon_s,
+    )  # fmt: skip
+
+
 def test_percentile_off_a_tie_equals_lifelines_percentile() -> None:
     """The library's own percentile call, at shares no step can hit."""
     durations, is_delivered = orders(3_000, seed=5)
