@@ -42,6 +42,7 @@ class Edge:
         self.streams = StreamHub()
         self.decisions = Decisions()
         self.answers = Answers()
+        self.event_answers = Answers()  # apart: a busy shop must not push out those of operators
 
     def publish(self, event: StreamEvent) -> None:
         """Take a stream event of the service: for open streams and the list of decisions."""

@@ -10,6 +10,7 @@ Source: draft-ietf-httpapi-idempotency-key-header (409 while under way, 422 for 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import msgspec
 
@@ -41,6 +42,9 @@ class Answers:
         self._answers: dict[Name, Answer] = {}
         self._answers_max = answers_max
         self.dropped = 0  # answers that gave way before their day was over
+
+    def __len__(self) -> int:
+        return len(self._answers)
 
     def begin(self, name: Name, digest: bytes, now_ms: int) -> Answer | None:
         """Return the answer that was given already; None: go on, then `keep` or `forget`.
@@ -84,9 +88,18 @@ class Answers:
         raise CapacityError("too many writes are under way")
 
 
-def digest_of(method: str, path: str, body: bytes) -> bytes:
-    """Return what makes two requests the same: method, path and body."""
-    return hashlib.blake2b(b"\0".join((method.encode(), path.encode(), body))).digest()
+def digest_of(method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return what makes two requests the same: method, path, body, and how the body is to be read.
+
+    A CloudEvent in binary mode has its attributes in `ce-` headers.
+    """
+    telling = sorted(
+        f"{name.lower()}:{value}"
+        for name, value in headers.items()
+        if name.lower() == "content-type" or name.lower().startswith("ce-")
+    )
+    parts = [part.encode(errors="surrogateescape") for part in (method, path, *telling)]
+    return hashlib.blake2b(b"\0".join((*parts, body))).digest()
 
 
 def check_key(key: str) -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiohttp import web
 
 from monitor.api.body import read_body
-from monitor.api.edge import CALLER, EDGE
-from monitor.api.idempotency import HEADER, check_key, digest_of
+from monitor.api.edge import CALLER, EDGE, Edge
+from monitor.api.idempotency import HEADER, Answers, check_key, digest_of
 from monitor.api.problems import Handler
 
 REPLAYED = "Idempotent-Replayed"
 
 
-def once(handler: Handler) -> Handler:
-    """Do the write of a key once; without a key every request is a write of its own."""
+def _answers(edge: Edge) -> Answers:
+    return edge.answers
+
+
+def once(handler: Handler, answers_of: Callable[[Edge], Answers] = _answers) -> Handler:
+    """Do the write of a key once; without a key every request is a write of its own.
+
+    `answers_of`: where the answers of this kind of write are kept.
+    """
 
     async def handle(request: web.Request) -> web.StreamResponse:
         key = request.headers.get(HEADER)
@@ -21,10 +30,11 @@ def once(handler: Handler) -> Handler:
             return await handler(request)
         check_key(key)
         edge = request.app[EDGE]
+        answers = answers_of(edge)
         body = await read_body(request, edge.limits)
         name = (request[CALLER].name, key)
-        digest = digest_of(request.method, request.raw_path, body)
-        known = edge.answers.begin(name, digest, edge.clock.now_ms())
+        digest = digest_of(request.method, request.raw_path, body, request.headers)
+        known = answers.begin(name, digest, edge.clock.now_ms())
         if known is not None:
             headers = {REPLAYED: "true"}
             return web.Response(
@@ -36,12 +46,17 @@ def once(handler: Handler) -> Handler:
         kept = False
         try:
             response = await handler(request)
-            if isinstance(response, web.Response) and isinstance(response.body, bytes):
-                edge.answers.keep(name, response.status, response.body)
+            is_success = response.status < 400
+            if (
+                is_success
+                and isinstance(response, web.Response)
+                and isinstance(response.body, bytes)
+            ):
+                answers.keep(name, response.status, response.body)
                 kept = True
         finally:
             if not kept:
-                edge.answers.forget(name)
+                answers.forget(name)
         return response
 
     return handle

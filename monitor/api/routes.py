@@ -28,7 +28,13 @@ class Route(NamedTuple):
 
 
 ROUTES = (
-    Route("POST", "/v1/events", INGEST, post_events, is_early=True),
+    Route(
+        "POST",
+        "/v1/events",
+        INGEST,
+        once(post_events, lambda edge: edge.event_answers),
+        is_early=True,
+    ),
     Route("GET", "/v1/orders", READ, orders.get_orders),
     Route("GET", "/v1/orders/{id:[^/]+}", READ, orders.get_order),
     Route("GET", "/v1/quote", READ, orders.get_quote),

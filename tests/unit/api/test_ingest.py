@@ -197,3 +197,47 @@ async def test_slow_body_is_given_up_at_the_deadline() -> None:
         )
         assert raw.startswith(b"HTTP/1.1 408 ")
         assert b'"code":"timeout"' in raw
+
+
+KEY = {"Idempotency-Key": "k1"}
+
+
+async def test_repeated_key_gets_the_first_answer_again() -> None:
+    """Accepted then, accepted now, and taken once; without the key it would be a duplicate."""
+    async with serving() as server:
+        _, first = await post(server, paid(), **KEY)
+        answer, second = await post(server, paid(), **KEY)
+        assert (answer.status, second) == (202, first)
+        assert answer.headers["Idempotent-Replayed"] == "true"
+        assert len(server.service.events) == 1
+        assert (await post(server, paid()))[1]["duplicates"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "headers"), [(JSON, {"ce-subject": "A2"}), ("application/json; charset=utf-8", {})]
+)
+async def test_key_of_other_events_is_refused(kind: str, headers: dict[str, str]) -> None:
+    """Another body is another request, and so is another attribute in a header."""
+    binary = {"ce-type": "order.paid", "ce-id": "e", "ce-subject": "A1", "ce-time": TIME}
+    async with serving() as server:
+        await post(server, b"{}", JSON, **KEY, **binary)
+        for body, more in ((b'{"sku":"S"}', binary), (b"{}", binary | headers)):
+            answer, problem = await post(server, body, kind, **KEY, **more)
+            assert_problem(answer, problem, 422, "idempotency_key_reused")
+        assert [event.order_id for event in server.service.events] == ["A1"]
+
+
+async def test_key_of_refused_events_is_free_again() -> None:
+    """Nothing was taken: the corrected request may go by the same key."""
+    async with serving() as server:
+        answer, _ = await post(server, {"type": "order.paid"}, **KEY)
+        assert answer.status == 400
+        answer, found = await post(server, paid(), **KEY)
+        assert (answer.status, found["accepted"]) == (202, 1)
+
+
+async def test_keys_of_events_do_not_push_out_those_of_operators() -> None:
+    """A shop sends thousands of events a day; a switch is still done once."""
+    async with serving() as server:
+        await post(server, paid(), **KEY)
+        assert (len(server.edge.event_answers), len(server.edge.answers)) == (1, 0)
