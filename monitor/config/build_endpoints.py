@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 
@@ -13,7 +14,7 @@ from monitor.config.schema import Document
 from monitor.config.schema_channels import Channel, Request
 from monitor.config.schema_outlets import DingTalk, PlainWebhook, Webhook
 from monitor.config.secret_files import SecretReader
-from monitor.config.values import host_port, split_url
+from monitor.config.values import ITEMS_MAX, host_port, split_url
 from monitor.config.yaml_lines import YamlPath
 from monitor.model.endpoints import (
     AnswerRule,
@@ -46,7 +47,7 @@ def build_endpoints(
         data_dir=data_dir,
         integrations=builder.integrations(),
         webhooks=tuple(
-            builder.endpoint(webhook, "webhook", f"webhooks/{index}", ("webhooks", index))
+            builder.addressed(webhook, "webhook", "webhooks", ("webhooks", index))
             for index, webhook in enumerate(document.webhooks)
         ),
         failover=builder.endpoint(failover, "webhook", "failover", ("failover", "webhook"))
@@ -78,6 +79,22 @@ class _Builder:
         self._secrets = secrets
         self._report = report
         self.urls: list[str] = []
+        self._names: set[str] = set()
+
+    def addressed(
+        self, outlet: Webhook | PlainWebhook | DingTalk, kind: str, prefix: str, at: YamlPath
+    ) -> Endpoint:
+        """One entry of a list, under a name that stays with its address.
+
+        Queued messages carry the name: a position in the list would lead them to another receiver
+        once an entry before it is removed. The same address again is a second entry.
+        """
+        endpoint = self.endpoint(outlet, kind, prefix, at)
+        first = f"{prefix}/{_address_id(endpoint.url)}"
+        names = (first, *(f"{first}-{number}" for number in range(2, ITEMS_MAX + 2)))
+        name = next(name for name in names if name not in self._names)
+        self._names.add(name)
+        return msgspec.structs.replace(endpoint, name=name)
 
     def endpoint(
         self, outlet: Webhook | PlainWebhook | DingTalk, kind: str, name: str, at: YamlPath
@@ -104,12 +121,15 @@ class _Builder:
         found: list[Endpoint] = []
         for index, receiver in enumerate(self._document.notify.receivers):
             at: YamlPath = ("notify", "receivers", index)
-            for number, robot in enumerate(receiver.dingtalk):
-                name = f"{receiver.name}/dingtalk/{number}"
-                found.append(self.endpoint(robot, "dingtalk", name, (*at, "dingtalk", number)))
-            for number, webhook in enumerate(receiver.webhook):
-                name = f"{receiver.name}/webhook/{number}"
-                found.append(self.endpoint(webhook, "webhook", name, (*at, "webhook", number)))
+            outlets: tuple[tuple[str, Sequence[DingTalk | PlainWebhook]], ...] = (
+                ("dingtalk", receiver.dingtalk),
+                ("webhook", receiver.webhook),
+            )
+            found.extend(
+                self.addressed(outlet, kind, f"{receiver.name}/{kind}", (*at, kind, number))
+                for kind, listed in outlets
+                for number, outlet in enumerate(listed)
+            )
         return tuple(found)
 
     def shop(self) -> ShopEndpoints | None:
@@ -207,6 +227,11 @@ class _Builder:
             self._report.error(where, f"{self._report.name(where)} {error}")
             return False
         return True
+
+
+def _address_id(url: Secret) -> str:
+    # 32 bits tell a few hundred addresses apart and give away nothing of a token in the URL.
+    return hashlib.sha256(url.reveal().encode()).hexdigest()[:8]
 
 
 def _is_broken(text: str) -> bool:

@@ -7,7 +7,7 @@ import ipaddress
 from monitor.config.check_channels import is_cost_guarded
 from monitor.config.schema import Document
 from monitor.config.schema_channels import Channel
-from monitor.model.endpoints import Listen
+from monitor.model.endpoints import Endpoints, Listen
 from monitor.model.settings import (
     ChannelSettings,
     FailoverSettings,
@@ -21,8 +21,8 @@ from monitor.model.settings import (
 )
 
 
-def build_settings(document: Document, listen: Listen) -> Settings:
-    """Everything the core may know."""
+def build_settings(document: Document, endpoints: Endpoints) -> Settings:
+    """Everything the core may know; `endpoints` of the same document have the names."""
     return Settings(
         language=document.language,
         timezone=document.timezone,
@@ -51,14 +51,14 @@ def build_settings(document: Document, listen: Listen) -> Settings:
         failover=_failover_settings(document),
         fallback=_fallback_settings(document),
         webhooks=tuple(
-            WebhookSettings(name=f"webhooks/{index}", types=tuple(webhook.types))
-            for index, webhook in enumerate(document.webhooks)
+            WebhookSettings(name=endpoint.name, types=tuple(webhook.types))
+            for endpoint, webhook in zip(endpoints.webhooks, document.webhooks, strict=True)
         ),
-        receivers=_receivers(document),
+        receivers=_receivers(document, endpoints),
         default_receiver=document.notify.route.receiver if document.notify.route else None,
         event_retention_ms=document.retention.events,
         order_retention_ms=document.retention.orders,
-        public_url=document.public_url or _public_url(listen),
+        public_url=document.public_url or _public_url(endpoints.listen),
     )
 
 
@@ -98,17 +98,12 @@ def _fallback_settings(document: Document) -> FallbackSettings:
     )
 
 
-def _receivers(document: Document) -> tuple[ReceiverSettings, ...]:
-    return tuple(
-        ReceiverSettings(
-            name=receiver.name,
-            integrations=(
-                *(f"dingtalk/{index}" for index in range(len(receiver.dingtalk))),
-                *(f"webhook/{index}" for index in range(len(receiver.webhook))),
-            ),
-        )
-        for receiver in document.notify.receivers
-    )
+def _receivers(document: Document, endpoints: Endpoints) -> tuple[ReceiverSettings, ...]:
+    found: dict[str, list[str]] = {receiver.name: [] for receiver in document.notify.receivers}
+    for endpoint in endpoints.integrations:
+        receiver, _, integration = endpoint.name.partition("/")
+        found[receiver].append(integration)
+    return tuple(ReceiverSettings(name, tuple(names)) for name, names in found.items())
 
 
 def _public_url(listen: Listen) -> str:

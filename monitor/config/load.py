@@ -80,7 +80,7 @@ def load(
     secrets = SecretReader(folder, report)
     endpoints = build_endpoints(document, address, data_folder, secrets, report)
     _check_keys(address, names, overrides.get("listen"), report)
-    settings = build_settings(document, address)
+    settings = build_settings(document, endpoints)
     if language := overrides.get("language"):
         settings = msgspec.structs.replace(settings, language=_language(language, report))
     if report.errors:

@@ -11,7 +11,7 @@ import msgspec
 
 
 class Notify(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="notify"):
-    """A message to one integration (`dingtalk/0`) of a receiver.
+    """A message to one integration (`dingtalk/1f2e3d4c`) of a receiver.
 
     `title` and `text` (Markdown) are rendered for chat; `payload` is the `data` of a webhook whose
     `type` is `event_type` (contract §6). `status` is firing, resolved or info.
@@ -30,7 +30,7 @@ class Notify(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag
 
 
 class CallWebhook(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="webhook"):
-    """One of our signed webhooks (contract §6) to a configured endpoint (`webhooks/0`)."""
+    """One of our signed webhooks (contract §6) to a configured endpoint (`webhooks/1f2e3d4c`)."""
 
     key: str
     endpoint: str

@@ -1,7 +1,8 @@
 """Addresses and secrets of the outside, as adapters get them; the core never sees these.
 
 `monitor/config` builds them from `monitor.yaml`. Names match what effects carry: a `Notify` for
-integration `ops/dingtalk/0` finds its endpoint under that name.
+integration `ops/dingtalk/1f2e3d4c` finds its endpoint under that name, whose last part is a hash
+of the URL.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     listen: Listen = Listen()
     data_dir: str = "./data"
     integrations: tuple[Endpoint, ...] = ()  # named `<receiver>/<kind>/<index>`
-    webhooks: tuple[Endpoint, ...] = ()  # named `webhooks/<index>`
+    webhooks: tuple[Endpoint, ...] = ()  # named `webhooks/<hash of the URL>`
     failover: Endpoint | None = None  # named `failover`
     shop: ShopEndpoints | None = None
     http_channels: tuple[HttpChannel, ...] = ()

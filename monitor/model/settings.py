@@ -82,7 +82,7 @@ class WebhookSettings(msgspec.Struct, frozen=True):
 
 
 class ReceiverSettings(msgspec.Struct, frozen=True):
-    """A named receiver and its integrations, e.g. `("dingtalk/0", "webhook/0")`."""
+    """A named receiver and its integrations, e.g. `("dingtalk/1f2e3d4c", "webhook/5b6a7988")`."""
 
     name: str
     integrations: tuple[str, ...] = ()

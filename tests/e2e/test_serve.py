@@ -143,7 +143,7 @@ def test_init_serve_emit_and_doctor_work_together(tmp_path: Path) -> None:
         checks = {one["check"]: one for one in json.loads(looked.stdout)["checks"]}
         assert checks["service"]["found"] == f"runs as process {served.process.pid}, ready"
         assert checks["sources"]["found"].startswith("main-shop: the last event came ")
-        assert checks["receivers"]["found"] == "ops: webhook/0"
+        assert checks["receivers"]["found"].startswith("ops: webhook/")
         assert looked.returncode == 0, looked.stdout
         assert served.get("/readyz")[0] == 200
         assert served.stop() == 0

@@ -61,8 +61,8 @@ def test_message_reaches_every_integration(
     assert event["data"]["severity"] == "info"
     assert hook.headers["webhook-signature"].startswith("v1,")
     shown = capsys.readouterr().out
-    assert "dingtalk/0" in shown
-    assert "webhook/0" in shown
+    assert "dingtalk/" in shown
+    assert "webhook/" in shown
     assert "t0ken" not in shown
 
 
@@ -78,9 +78,10 @@ def test_one_failure_ends_with_1_and_names_the_reason(
     answer = json.loads(capsys.readouterr().out)
     assert (answer["receiver"], answer["ok"]) == ("ops", False)
     robot, hook = answer["results"]
-    assert (robot["integration"], robot["is_ok"]) == ("dingtalk/0", False)
+    assert (robot["integration"].split("/")[0], robot["is_ok"]) == ("dingtalk", False)
     assert "check the robot's secret" in robot["detail"]
-    assert (hook["integration"], hook["is_ok"], hook["detail"]) == ("webhook/0", True, "")
+    assert hook["integration"].startswith("webhook/")
+    assert (hook["is_ok"], hook["detail"]) == (True, "")
 
 
 def test_unreachable_receiver_is_a_failure_without_its_token(

@@ -88,10 +88,10 @@ def test_contract_example_gives_the_settings_it_says(contract: Path) -> None:
     assert settings.fallback.order == ("supplier", "pool", "staff")
     assert (settings.fallback.has_shop, settings.fallback.max_value_per_day_minor) == (True, 50_000)
     assert (settings.webhooks[0].name, settings.webhooks[0].types) == (
-        "webhooks/0",
+        "webhooks/2aa1c9fe",
         ("order.tier_changed", "takeover.*"),
     )
-    assert settings.receivers[0].integrations == ("dingtalk/0", "webhook/0")
+    assert settings.receivers[0].integrations == ("dingtalk/57fdae31", "webhook/995ee633")
     assert settings.default_receiver == "ops"
     assert (settings.event_retention_ms, settings.order_retention_ms) == (
         2_592_000_000,
@@ -105,11 +105,11 @@ def test_contract_example_gives_the_endpoints_it_says(contract: Path) -> None:
     robot = "https://oapi.dingtalk.com/robot/send?access_token=t0ken"
     options = {"at_mobiles": [], "at_user_ids": [], "at_all": False}
     assert endpoints.integrations == (
-        Endpoint("ops/dingtalk/0", "dingtalk", Secret(robot), None, options),
-        Endpoint("ops/webhook/0", "webhook", Secret("http://127.0.0.1:9000/alerts")),
+        Endpoint("ops/dingtalk/57fdae31", "dingtalk", Secret(robot), None, options),
+        Endpoint("ops/webhook/995ee633", "webhook", Secret("http://127.0.0.1:9000/alerts")),
     )
     assert endpoints.webhooks == (
-        Endpoint("webhooks/0", "webhook", Secret("http://[::1]/hook"), SECRET),
+        Endpoint("webhooks/2aa1c9fe", "webhook", Secret("http://[::1]/hook"), SECRET),
     )
     switch = Secret("http://127.0.0.1:9000/switch")
     assert endpoints.failover == Endpoint("failover", "webhook", switch, SECRET)
@@ -143,6 +143,26 @@ def test_contract_example_gives_the_http_channel_it_says(contract: Path) -> None
         30_000,
         4_800,
     )
+
+
+def test_names_of_endpoints_stay_with_their_addresses(tmp_path: Path) -> None:
+    """A queued message finds its receiver after an entry before it is gone; twins stay apart.
+
+    The names are the first digits of `printf %s http://a/1 | sha256sum`.
+    """
+
+    def names(*urls: str) -> tuple[list[str], tuple[str, ...]]:
+        listed = ", ".join(f'{{url: "{url}"}}' for url in urls)
+        notify = f"{{route: {{receiver: ops}}, receivers: [{{name: ops, webhook: [{listed}]}}]}}"
+        settings = load_text(tmp_path, f"webhooks: [{listed}]\nnotify: {notify}\n").settings
+        return [one.name for one in settings.webhooks], settings.receivers[0].integrations
+
+    first, second = "93e96c2c", "c84dcc97"
+    assert names("http://a/1", "http://b/2", "http://a/1") == (
+        [f"webhooks/{first}", f"webhooks/{second}", f"webhooks/{first}-2"],
+        (f"webhook/{first}", f"webhook/{second}", f"webhook/{first}-2"),
+    )
+    assert names("http://b/2") == ([f"webhooks/{second}"], (f"webhook/{second}",))
 
 
 def test_every_url_of_the_file_names_its_host_and_port(contract: Path) -> None:
