@@ -1,7 +1,7 @@
 """The composition root: the only place that names concrete adapters.
 
     Monitor.start:  HTTP up ─► store ─► engine rebuilt ─► ready ─► outbox, traces, retention
-    Monitor.stop:   HTTP down ─► last turn and snapshot ─► outbox, traces ─► store closed
+    Monitor.stop:   HTTP down ─► outbox ─► last turn and snapshot ─► traces ─► store closed
 
 The socket is open before the state is rebuilt, so probes and senders get an answer (503 with the
 reason) instead of silence; also while the store cannot be used.

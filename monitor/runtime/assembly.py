@@ -1,7 +1,7 @@
 """The parts that work on one open store, started and stopped together.
 
     start:  loop (lease, rebuilt state) ─► outbox ─► retention ─► ready
-    stop:   last turn and snapshot ─► everything else
+    stop:   answers of what is under way ─► last turn and snapshot ─► everything else
 
 A start that fails leaves nothing running, so that the next attempt with a store is the only one.
 """
@@ -61,6 +61,7 @@ class Assembly:
 
     async def stop(self) -> None:
         """Stop in the order that loses nothing; the store is no longer used afterwards."""
+        await self.worker.stop()
         await self.loop.stop()
         await self._tasks.stop()
 

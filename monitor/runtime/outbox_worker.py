@@ -15,8 +15,8 @@ import asyncio
 import heapq
 import logging
 from collections import deque
-from collections.abc import Sequence
-from typing import Protocol, assert_never
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, assert_never
 
 from monitor.core.engine import Entry
 from monitor.model.effects import (
@@ -59,6 +59,7 @@ log = logging.getLogger("monitor.outbox")
 CLAIM_MAX = 256
 CLAIM_LEASE_MS = 5 * MINUTE_MS
 LANE_WORKERS = {"shop": 8, "channel": 8}  # these lanes carry independent orders; others keep order
+STOP_S = 10.0  # for what is under way at the end: a purchase should get to say how it ended
 POLL_S = 5.0  # rows become due without anybody telling us only after a restart
 
 # Seconds before the 2nd, 3rd … try; the last one repeats. Full jitter down to half.
@@ -97,6 +98,8 @@ class OutboxWorker:
         self._lanes: dict[str, deque[OutboxRow]] = {}
         self._busy: dict[str, int] = {}
         self._digest_opens_ms: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
 
     def nudge(self) -> None:
         """New rows were committed."""
@@ -109,10 +112,33 @@ class OutboxWorker:
                 effect = effect_decoder.decode(row.body)
                 error = UnknownOutcome("the service stopped while the request was under way")
                 await self._report([failure(effect, error, self._clock.now_ms())])
-        self._supervisor.spawn("outbox", self._run())
+        self._spawn("outbox", self._run())
+
+    async def stop(self) -> None:
+        """Begin nothing more, and take in the answers of what is under way, within `STOP_S`.
+
+        What was claimed but not begun is put back; what is still under way then counts as
+        interrupted at the next start.
+        """
+        self._is_stopping = True
+        self._nudge.set()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._put_back_waiting()
+                if self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            log.warning(
+                "stopped_with_effects_under_way", extra={"fields": {"tasks": len(self._tasks)}}
+            )
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = self._supervisor.spawn(name, work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_stopping:
             self._nudge.clear()
             now_ms = self._clock.now_ms()
             while self._due and self._due[0] <= now_ms:
@@ -124,7 +150,9 @@ class OutboxWorker:
                 rows = []
             for row in rows:
                 self._enqueue(row)
-            if len(rows) < CLAIM_MAX:
+            if self._is_stopping:
+                await self._put_back_waiting()
+            elif len(rows) < CLAIM_MAX:
                 await self._wait()
 
     async def _wait(self) -> None:
@@ -145,7 +173,7 @@ class OutboxWorker:
         lane.append(row)
         if self._busy.get(row.lane, 0) < LANE_WORKERS.get(row.lane.split("/", 1)[0], 1):
             self._busy[row.lane] = self._busy.get(row.lane, 0) + 1
-            self._supervisor.spawn(f"lane {row.lane}", self._work(row.lane))
+            self._spawn(f"lane {row.lane}", self._work(row.lane))
 
     async def _work(self, lane: str) -> None:
         rows = self._lanes[lane]
@@ -235,6 +263,14 @@ class OutboxWorker:
         self._in_hand.difference_update(row.key for row in rows)
         heapq.heappush(self._due, due_ms)
         self._nudge.set()
+
+    async def _put_back_waiting(self) -> None:
+        """Let go of everything that was claimed and has not begun."""
+        waiting = [row for rows in self._lanes.values() for row in rows]
+        for rows in self._lanes.values():
+            rows.clear()
+        if waiting:
+            await self._put_back(waiting, self._clock.now_ms())
 
     async def _report(self, answers: Sequence[Answer]) -> None:
         """Hand answers to the loop, however long the store is in trouble: they must not be lost."""

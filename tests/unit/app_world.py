@@ -14,13 +14,20 @@ from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.app import Monitor
 from monitor.config.load import Loaded
-from monitor.model.effects import CallWebhook, Effect
-from monitor.model.endpoints import Endpoint, Endpoints, Listen
+from monitor.model.effects import CallWebhook, Effect, Submit
+from monitor.model.endpoints import (
+    AnswerRule,
+    Endpoint,
+    Endpoints,
+    HttpChannel,
+    HttpRequest,
+    Listen,
+)
 from monitor.model.events import OrderEvent
 from monitor.model.records import Record
 from monitor.model.rules import RuleSet
 from monitor.model.secret import Secret
-from monitor.model.settings import Settings
+from monitor.model.settings import ChannelSettings, Settings
 from monitor.ports import Checkpoint
 from monitor.runtime.loop import LEASE_TTL_MS, _outbox_row, _segment
 from monitor.runtime.recovery import decode_segment
@@ -163,6 +170,27 @@ async def lanes_done(monitor: Monitor) -> None:
 
 def webhook_call(config: Loaded, key: str = "w1") -> CallWebhook:
     return CallWebhook(key, config.endpoints.webhooks[0].name, "order.tier", RAW, T0)
+
+
+def submit() -> Submit:
+    return Submit("s1", "tko_1", "att_1", "supplier", "o1", 1, "gold", 1, 500, "CNY", None, None)
+
+
+def with_supplier(data_dir: Path, place: Receiver) -> Loaded:
+    """A configuration with one supplier, which accepts everything."""
+    place.reply = lambda: web.json_response({"status": "pending"})
+    channel = HttpChannel(
+        name="supplier",
+        submit=HttpRequest("POST", f"http://{place.place}/buy"),
+        query=None,
+        answers=(AnswerRule("accepted", {"status": "pending"}),),
+    )
+    settings = Settings(channels=(ChannelSettings("supplier", kind="http"),))
+    config = loaded(data_dir, settings=settings)
+    endpoints = msgspec.structs.replace(
+        config.endpoints, http_channels=(channel,), config_hosts=(place.place,)
+    )
+    return msgspec.structs.replace(config, endpoints=endpoints)
 
 
 RAW = msgspec.Raw(b"{}")

@@ -10,7 +10,7 @@ from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.model.endpoints import Telemetry
 from monitor.model.errors import StorageError
-from monitor.model.records import Breached, Notified
+from monitor.model.records import AttemptAnswered, Breached, Notified
 from monitor.model.times import HOUR_MS
 from monitor.ports import Checkpoint, Lease, OutboxRow
 from tests.unit.app_world import (
@@ -25,8 +25,10 @@ from tests.unit.app_world import (
     ready,
     receiver,
     running,
+    submit,
     tasks,
     webhook_call,
+    with_supplier,
     written,
 )
 
@@ -139,3 +141,18 @@ async def test_reload_lets_an_effect_under_way_finish(tmp_path: Path) -> None:
             ("w1", "ok")
         ]
         assert (depth, hook.seen) == ({}, ["/hook"])
+
+
+async def test_stop_takes_in_the_answer_of_an_effect_under_way(tmp_path: Path) -> None:
+    """A purchase that the supplier answers while we stop is no unknown outcome afterwards."""
+    async with receiver() as supplier:
+        config = with_supplier(tmp_path, supplier)
+        await queue(tmp_path, submit())
+        async with running(config) as monitor:
+            await ready(monitor)
+            await asyncio.wait_for(supplier.arrived.wait(), 10)
+            # Later than a stop that waits for nobody takes.
+            asyncio.get_running_loop().call_later(0.3, supplier.release.set)
+    records, depth = await written(tmp_path)
+    told = [one.outcome for one in records if isinstance(one, AttemptAnswered)]
+    assert (told, depth, supplier.seen) == (["accepted"], {}, ["/buy"])

@@ -112,6 +112,7 @@ class Service:
         )
 
     async def stop(self) -> None:
+        await self.worker.stop()
         await self.loop.stop()
         await self.supervisor.stop()
 

@@ -6,11 +6,12 @@ import msgspec
 
 from monitor.model.effects import Effect
 from monitor.model.errors import Transient
-from monitor.model.records import Answer
+from monitor.model.records import Answer, AttemptAnswered
+from monitor.runtime.outbox_worker import STOP_S
 from monitor.sim.virtual_loop import run_virtual
 from tests.property.engine_world import answer_to
 from tests.unit.runtime.service import now_ms
-from tests.unit.runtime.test_outbox_worker import failing, notify, service_with
+from tests.unit.runtime.test_outbox_worker import answers, failing, notify, service_with, submit
 
 
 def test_lane_goes_on_after_a_cancellation_nobody_asked_for() -> None:
@@ -46,5 +47,51 @@ def test_message_that_waits_for_others_was_not_tried() -> None:
         assert tries > 2
         assert service.store._durable.outbox["n1"].row.tries == tries
         await service.stop()
+
+    run_virtual(story())
+
+
+def test_purchase_under_way_at_the_end_says_how_it_ended() -> None:
+    """Two seconds at a supplier are waited for: the next start has nothing to ask."""
+
+    async def story() -> None:
+        async def outside(effect: Effect) -> Answer:
+            await asyncio.sleep(2)
+            return answer_to(effect, 0, now_ms())
+
+        service = await service_with(submit(), outside=outside)
+        await service.start()
+        await asyncio.sleep(1)
+        await service.stop()
+        (answer,) = await answers(service)
+        assert isinstance(answer, AttemptAnswered)
+        assert answer.outcome == "delivered"
+        assert await service.store.depth() == {}
+
+    run_virtual(story())
+
+
+def test_end_does_not_wait_for_ever_and_what_waits_was_never_begun() -> None:
+    """A supplier that hangs costs ten seconds; the ninth purchase is made by the next start."""
+
+    async def story() -> None:
+        async def hangs(effect: Effect) -> Answer:
+            await asyncio.sleep(3600)
+            return answer_to(effect, 0, now_ms())
+
+        service = await service_with(*(submit(f"s{n}") for n in range(9)), outside=hangs)
+        await service.start()
+        await asyncio.sleep(5)
+        began = asyncio.get_running_loop().time()
+        await service.stop()
+        assert asyncio.get_running_loop().time() - began <= STOP_S + 1
+        service.performer.outside = None
+        service.performer.begun.clear()
+        revived = await (await service.crash()).start()
+        await asyncio.sleep(60)
+        assert [effect.key for _, effect in revived.performer.begun] == ["s8"]
+        told = [one.outcome for one in await answers(revived) if isinstance(one, AttemptAnswered)]
+        assert sorted(told) == ["delivered", *["unknown"] * 8]
+        await revived.stop()
 
     run_virtual(story())
