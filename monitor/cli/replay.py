@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -42,14 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rules", type=Path, action="append", metavar="P", default=[],
                         help="rule file or folder (default: the shipped rules)")  # fmt: skip
     parser.add_argument("--until", metavar="T",
-                        help="judge at this time (default: that of the last event)")  # fmt: skip
+                        help="judge at this time, with its zone (default: that of the last event)")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
     """Replay and report; bad input is an InputError."""
     loaded = load(options.config)
     rules = load_rules(options.rules) if options.rules else load_shipped()
-    until_ms = None if options.until is None else _until(options.until, loaded.settings.timezone)
+    until_ms = None if options.until is None else _until(options.until)
     recording = read_recording(options.files, loaded.settings.sources)
     _say_problems(recording)
     if not recording.events:
@@ -72,20 +70,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _until(text: str, timezone: str) -> UnixMs:
-    """Read `--until`; a time without a zone is one of the configured time zone."""
-    moment: datetime | None = None
+def _until(text: str) -> UnixMs:
+    """Read `--until`; without a zone it could mean any of 24 hours."""
     try:
         moment = parse_rfc3339(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=ZoneInfo(timezone))
-        until_ms = from_datetime(moment)
+        is_zoned = moment.tzinfo is not None
+        until_ms = from_datetime(moment) if is_zoned else UnixMs(-1)
     except (ValueError, OverflowError):
-        until_ms = UnixMs(-1)
+        is_zoned, until_ms = True, UnixMs(-1)
     if until_ms < 0:
-        raise InputError(
-            f"--until {text!r} is not a time", hint="write for example 2026-01-05T10:00:00+08:00"
-        )
+        problem = "is not a time" if is_zoned else "has no time zone"
+        hint = "write for example 2026-01-05T10:00:00+08:00"
+        raise InputError(f"--until {text!r} {problem}", hint=hint)
     return until_ms
 
 
