@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, format_rfc3339
+from monitor.model.times import HOUR_MS, MINUTE_MS, SECOND_MS, format_rfc3339
 from tests.e2e.posting import batches, post_all
 from tests.e2e.real_files import ORDERS, PAYMENTS, run_example
 from tests.e2e.serving import run, serve
@@ -33,22 +33,22 @@ COURSES = (
 
 
 def generated(seed: int, orders: int) -> list[bytes]:
-    """Lines about orders of three sources over two days."""
+    """Lines about orders of three sources over two hours."""
     chance = random.Random(seed)
     lines = [line for number in range(orders) for line in _order(number, chance)]
     heartbeats = [
-        {"type": "source.heartbeat", "source": "web", "time": _time(START_MS + hour * HOUR_MS)}
-        for hour in range(48)
+        {"type": "source.heartbeat", "source": "web", "time": _time(START_MS + number * MINUTE_MS)}
+        for number in range(48)
     ]
     return lines + [json.dumps(one).encode() for one in heartbeats]
 
 
 def _order(number: int, chance: random.Random) -> Iterator[bytes]:
-    at_ms = START_MS + chance.randrange(2 * DAY_MS)
+    at_ms = START_MS + chance.randrange(HOUR_MS)
     source = chance.choice(("web", "app", "kiosk"))
     for step, kind in enumerate(chance.choice(COURSES)):
-        # Some facts of an order are told in the same millisecond, some lie hours apart.
-        at_ms += chance.choice((0, 1, SECOND_MS, 50 * SECOND_MS, 4 * MINUTE_MS, 3 * HOUR_MS))
+        # Some facts of an order are told in the same millisecond, some lie minutes apart.
+        at_ms += chance.choice((0, 1, SECOND_MS, 50 * SECOND_MS, 4 * MINUTE_MS, 10 * MINUTE_MS))
         if chance.random() < 0.05:
             continue
         event = {"type": kind, "order_id": f"G{number}", "source": source, "time": _time(at_ms)}
