@@ -119,7 +119,20 @@ class Control:
     def speeds(self, view: View) -> dict[str, ChannelSpeed]:
         """Breaker evidence of every channel that orders or the route know."""
         names = dict.fromkeys([*view.channels, *self.controller.route.weights])
-        return {name: self._speed(name, view) for name in names}
+        return {name: self.speed(name, view) for name in names}
+
+    def speed(self, name: str, view: View) -> ChannelSpeed:
+        """Breaker evidence of one channel."""
+        index = list(view.channels).index(name) if name in view.channels else -1
+        threshold_ms = slow_threshold_ms(self.settings, view.p95_ms.get(name))
+        mask = np.asarray(view.rows.channel == index)
+        speed = channel_speed(view.rows, mask, name, threshold_ms, view.now_ms)
+        if not speed.is_tripped or not any(source.is_silent for source in view.sources):
+            return speed
+        is_proven = is_tripped_without(
+            view.rows, mask, threshold_ms, view.now_ms, view.silent_keys()
+        )
+        return msgspec.structs.replace(speed, rests_on_silence=not is_proven)
 
     def needs_review(self) -> bool:
         """Whether a firing rule asks for people to check new orders."""
@@ -219,18 +232,6 @@ class Control:
             and _asks(rule, "failover")
         }
         return self.controller.decide(self.speeds(view), view.now_ms, asked_by=asked_by)
-
-    def _speed(self, name: str, view: View) -> ChannelSpeed:
-        index = list(view.channels).index(name) if name in view.channels else -1
-        threshold_ms = slow_threshold_ms(self.settings, view.p95_ms.get(name))
-        mask = np.asarray(view.rows.channel == index)
-        speed = channel_speed(view.rows, mask, name, threshold_ms, view.now_ms)
-        if not speed.is_tripped or not any(source.is_silent for source in view.sources):
-            return speed
-        is_proven = is_tripped_without(
-            view.rows, mask, threshold_ms, view.now_ms, view.silent_keys()
-        )
-        return msgspec.structs.replace(speed, rests_on_silence=not is_proven)
 
     def _forget_resolved(self) -> None:
         for key, alert in list(self.alerts.items()):

@@ -15,7 +15,7 @@ from monitor.core.engine import Engine
 from monitor.core.signals.curve import SurvivalCurve
 from monitor.core.signals.observation import Kind
 from monitor.core.views import fleet
-from monitor.core.views.orders import delivery_curve
+from monitor.core.views.curves import delivery_curve
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.takeovers import CaseState
 from monitor.model.times import format_rfc3339

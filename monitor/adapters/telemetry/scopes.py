@@ -11,10 +11,9 @@ from monitor.adapters.telemetry.catalogue import AGES_MS, HEALTH_WINDOW, QUANTIL
 from monitor.core.engine import Engine
 from monitor.core.signals.arrays import BoolArray, FloatArray, IntArray
 from monitor.core.signals.health import health_from_sums, merge_health_sums
-from monitor.core.signals.histogram import BUCKETS, LOWER_S, UPPER_S
 from monitor.core.signals.observation import Observation
 from monitor.core.signals.scope import Scope
-from monitor.core.signals.survival import NEVER_MS, cohort
+from monitor.core.views.curves import ChannelCurves
 from monitor.core.views.orders import LATE_RISK
 from monitor.model.ids import hash64
 from monitor.model.times import SECOND_MS
@@ -54,7 +53,7 @@ def order_gauges(engine: Engine, now_ms: int) -> OrderGauges:
     channels, sums = {}, []
     for index, name in enumerate(engine.shard.channels):
         mask = np.asarray(rows.channel == index)
-        scope = Scope(_rows_of(rows, mask), np.ones(int(mask.sum()), np.bool_), now_ms)
+        scope = Scope(rows.where(mask), np.ones(int(mask.sum()), np.bool_), now_ms)
         sums.append(scope.health(since_ms, engine.settings.health_anchors))
         health = health_from_sums(sums[-1]).value
         ages = scope.open_ages_ms()
@@ -67,11 +66,6 @@ def order_gauges(engine: Engine, now_ms: int) -> OrderGauges:
         )
     health = health_from_sums(merge_health_sums(sums)).value
     return OrderGauges(NAN if health is None else health, channels)
-
-
-def _rows_of(rows: Observation, mask: BoolArray) -> Observation:
-    """The chosen rows; their order stays the canonical one."""
-    return Observation(*(getattr(rows, name)[mask] for name in Observation.__struct_fields__))
 
 
 def _window(scope: Scope, since_ms: int) -> WindowGauges:
@@ -125,21 +119,9 @@ def _curves(
     engine: Engine, rows: Observation, now_ms: int
 ) -> Iterator[tuple[int, tuple[FloatArray, FloatArray, float]]]:
     """Per channel with open orders: steps of the survival curve of the week, S from the left."""
-    counts: dict[str, IntArray] = {}
-    never: dict[str, int] = {}
-    for hour in engine.shard.history.hours():
-        mine = counts.setdefault(hour.channel, np.zeros(BUCKETS, np.int64))
-        never[hour.channel] = never.get(hour.channel, 0) + hour.never
-        for bucket, count in hour.delivered.items():
-            mine[bucket] += count
-    middles_ms = np.round((LOWER_S + UPPER_S) / 2 * SECOND_MS).astype(np.int64)
+    curves = ChannelCurves(engine, now_ms)
     for index in np.unique(rows.channel[rows.is_open]).tolist():
-        name = engine.shard.channels[index]
-        delivered = np.repeat(middles_ms, counts.get(name, np.zeros(BUCKETS, np.int64)))
-        ages = rows.wait_ms(now_ms)[rows.is_open & (rows.channel == index)]
-        closed = np.full(never.get(name, 0), NEVER_MS, np.int64)
-        durations = np.concatenate([delivered, closed, ages])
-        curve = cohort(durations, np.arange(len(durations)) < len(delivered))
+        curve = curves.of(engine.shard.channels[index])
         yield index, (curve.times_s, np.concatenate([[1.0], curve.survival]), curve.horizon_s)
 
 

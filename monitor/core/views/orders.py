@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
 from monitor.core.engine import Engine
 from monitor.core.orders.lifecycle import Verdict, state, verdict
 from monitor.core.orders.order import Order, tier_limits_ms
-from monitor.core.signals.curve import SurvivalCurve
 from monitor.core.signals.eta import Eta, Quote, estimate, quote
-from monitor.core.signals.histogram import LOWER_S, UPPER_S
-from monitor.core.signals.survival import NEVER_MS, cohort
+from monitor.core.views.curves import ChannelCurves, delivery_curve
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.takeovers import Attempt, TakeoverCase
 from monitor.model.times import MINUTE_MS, SECOND_MS, format_rfc3339
@@ -209,26 +206,25 @@ class Prospects:
     def __init__(self, engine: Engine, now_ms: int) -> None:
         self._engine = engine
         self._now_ms = now_ms
-        self._speeds = engine.control.speeds(engine.view(now_ms))
-        self._curves: dict[str, SurvivalCurve] = {}
+        self._view = engine.view(now_ms)
+        self._curves = ChannelCurves(engine, now_ms)
+        self._tripped: dict[str, bool] = {}
 
     def eta(self, order: Order) -> Eta:
         """The prospect of an order in flight."""
         facts, now_ms = order.facts, self._now_ms
         assert facts.paid_ms is not None
         channel = self._engine.channel_of(order)
-        if channel not in self._curves:
-            self._curves[channel] = delivery_curve(self._engine, channel, None, now_ms)
         limits = tier_limits_ms(facts, self._engine.settings)
         coming = [facts.paid_ms + limit - now_ms for limit in limits]
         next_word_ms = min([ms for ms in coming if ms > 0], default=NEXT_WORD_MAX_MS)
         return estimate(
-            self._curves[channel],
+            self._curves.of(channel),
             facts.paid_ms,
             facts.promise_ms,
             now_ms,
             source_silent=self._engine.shard.is_source_silent(facts.source),
-            incident=channel in self._speeds and self._speeds[channel].is_tripped,
+            incident=self._is_tripped(channel),
             next_word_ms=min(next_word_ms, NEXT_WORD_MAX_MS),
         )
 
@@ -239,6 +235,12 @@ class Prospects:
         p_late = self.eta(order).p_late
         return p_late is not None and p_late >= LATE_RISK
 
+    def _is_tripped(self, channel: str) -> bool:
+        if channel not in self._tripped:
+            speed = self._engine.control.speed(channel, self._view)
+            self._tripped[channel] = speed.is_tripped
+        return self._tripped[channel]
+
 
 def quote_for(
     engine: Engine, now_ms: int, *, sku: str | None, speed: str | None, channel: str | None
@@ -248,36 +250,6 @@ def quote_for(
     promise_ms = promises.by_sku.get(sku or "", promises.by_speed.get(speed or "", 0))
     curve = delivery_curve(engine, channel, sku, now_ms)
     return quote(curve, promise_ms or promises.default_ms)
-
-
-def delivery_curve(
-    engine: Engine, channel: str | None, sku: str | None, now_ms: int
-) -> SurvivalCurve:
-    """How long deliveries take: the week's history, and the orders that wait now as censored."""
-    counts = np.zeros(len(UPPER_S), np.int64)
-    never = 0
-    for hour in engine.shard.history.hours():
-        if channel in (None, hour.channel) and sku in (None, hour.sku):
-            never += hour.never
-            for bucket, count in hour.delivered.items():
-                counts[bucket] += count
-    middles_ms = np.round((LOWER_S + UPPER_S) / 2 * SECOND_MS).astype(np.int64)
-    waiting = np.array(
-        [
-            order.age_ms(now_ms)
-            for order in engine.shard.orders.values()
-            if order.is_open
-            and channel in (None, engine.channel_of(order))
-            and sku in (None, order.facts.sku)
-        ],
-        dtype=np.int64,
-    )
-    durations = np.concatenate(
-        [np.repeat(middles_ms, counts), np.full(never, NEVER_MS, np.int64), waiting]
-    )
-    is_delivered = np.zeros(len(durations), np.bool_)
-    is_delivered[: int(counts.sum())] = True
-    return cohort(durations, is_delivered)
 
 
 def takeover_view(case: TakeoverCase) -> TakeoverView:
