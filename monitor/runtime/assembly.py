@@ -65,5 +65,5 @@ class Assembly:
         await self.loop.stop()
         await self._tasks.stop()
 
-    def _nudge(self) -> None:
-        self.worker.nudge()
+    def _nudge(self, cancelled: Sequence[str]) -> None:
+        self.worker.nudge(cancelled)

@@ -69,7 +69,7 @@ class Loop:
         *,
         owner: str,
         traces: TraceSink | None = None,
-        on_effects: Callable[[], None] = lambda: None,
+        on_effects: Callable[[Sequence[str]], None] = lambda cancelled: None,
         on_turn: Callable[[Sequence[Command]], None] = lambda commands: None,
     ) -> None:
         self.engine = engine
@@ -306,8 +306,8 @@ class Loop:
         self._position = position
         if chosen.snapshot is not None:
             self.snapshot_position = position
-        if chosen.outbox:
-            self._on_effects()
+        if chosen.outbox or chosen.cancelled:
+            self._on_effects(chosen.cancelled)
         return True
 
     async def _keep_lease(self) -> None:

@@ -99,10 +99,12 @@ class OutboxWorker:
         self._busy: dict[str, int] = {}
         self._digest_opens_ms: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._cancelled: set[str] = set()
         self._is_stopping = False
 
-    def nudge(self) -> None:
-        """New rows were committed."""
+    def nudge(self, cancelled: Sequence[str] = ()) -> None:
+        """New rows were committed, and some were cancelled: those are not begun any more."""
+        self._cancelled.update(cancelled)
         self._nudge.set()
 
     async def start(self) -> None:
@@ -140,6 +142,8 @@ class OutboxWorker:
     async def _run(self) -> None:
         while not self._is_stopping:
             self._nudge.clear()
+            # Before the claim: a row may be cancelled while its claim is on the way to us.
+            self._cancelled &= self._in_hand
             now_ms = self._clock.now_ms()
             while self._due and self._due[0] <= now_ms:
                 heapq.heappop(self._due)
@@ -195,6 +199,7 @@ class OutboxWorker:
                     return
                 self._digest_opens_ms[lane] = self._clock.now_ms() + EVERY_MS
             await self._perform(taken)
+            await self._discard([row.key for row, _ in taken if row.key in self._cancelled])
         finally:
             self._in_hand.difference_update(row.key for row, _ in taken)
 
@@ -213,7 +218,7 @@ class OutboxWorker:
         now_ms = self._clock.now_ms()
         late = [(row, one) for row, one in taken if row.expires_ms and now_ms > row.expires_ms]
         await self._report([expired(effect, now_ms) for _, effect in late])
-        due = [pair for pair in taken if pair not in late]
+        due = [pair for pair in taken if pair not in late and pair[0].key not in self._cancelled]
         if not due:
             return
         messages = [effect for _, effect in due if isinstance(effect, Notify)]
@@ -263,6 +268,15 @@ class OutboxWorker:
         self._in_hand.difference_update(row.key for row in rows)
         heapq.heappush(self._due, due_ms)
         self._nudge.set()
+
+    async def _discard(self, keys: Sequence[str]) -> None:
+        """Forget cancelled rows: nothing was done, or it was answered."""
+        if not keys:
+            return
+        try:
+            await self._store.discard(keys)
+        except StorageError as error:  # the next start finds them as interrupted
+            log.error("discard_failed", extra={"fields": {"error": str(error)}})
 
     async def _put_back_waiting(self) -> None:
         """Let go of everything that was claimed and has not begun."""

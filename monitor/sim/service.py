@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -101,8 +102,8 @@ class Service:
         await self._loop.stop()
         await self.supervisor.stop()
 
-    def _nudge(self) -> None:
-        self._worker.nudge()
+    def _nudge(self, cancelled: Sequence[str]) -> None:
+        self._worker.nudge(cancelled)
 
 
 def order_event(event: dict[str, Any], received_ms: int) -> OrderEvent:

@@ -98,8 +98,8 @@ class Service:
             "clock": clock,
         }
 
-    def _nudge(self) -> None:
-        self.worker.nudge()
+    def _nudge(self, cancelled: Sequence[str]) -> None:
+        self.worker.nudge(cancelled)
 
     async def start(self) -> Service:
         await self.loop.start(self.supervisor)

@@ -7,6 +7,7 @@ import msgspec
 from monitor.model.effects import Effect
 from monitor.model.errors import Transient
 from monitor.model.records import Answer, AttemptAnswered
+from monitor.ports import Checkpoint
 from monitor.runtime.outbox_worker import STOP_S
 from monitor.sim.virtual_loop import run_virtual
 from tests.property.engine_world import answer_to
@@ -93,5 +94,27 @@ def test_end_does_not_wait_for_ever_and_what_waits_was_never_begun() -> None:
         told = [one.outcome for one in await answers(revived) if isinstance(one, AttemptAnswered)]
         assert sorted(told) == ["delivered", *["unknown"] * 8]
         await revived.stop()
+
+    run_virtual(story())
+
+
+def test_cancelled_purchase_that_waits_in_its_lane_is_not_made() -> None:
+    """The shop delivered meanwhile; of the nine only the eight under way had begun."""
+
+    async def story() -> None:
+        async def outside(effect: Effect) -> Answer:
+            await asyncio.sleep(10)
+            return answer_to(effect, 0, now_ms())
+
+        service = await service_with(*(submit(f"s{n}") for n in range(9)), outside=outside)
+        await service.start()
+        await asyncio.sleep(5)
+        checkpoint = Checkpoint(cursor=0, cancelled=("s0", "s8"))
+        assert await service.loop._commit(checkpoint)
+        await asyncio.sleep(60)
+        assert {effect.key for _, effect in service.performer.begun} == {f"s{n}" for n in range(8)}
+        assert len(await answers(service)) == 8
+        assert await service.store.depth() == {}
+        await service.stop()
 
     run_virtual(story())
