@@ -58,7 +58,7 @@ async def get_signals(request: web.Request) -> web.StreamResponse:
         {
             "window": format_duration(window_ms),
             "at": format_rfc3339(now_ms),
-            "signals": [fleet.signals(engine, scope, window_ms, now_ms) for scope in scopes],
+            "signals": fleet.signals_by_scope(engine, scopes, window_ms, now_ms),
         }
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 
@@ -11,6 +13,7 @@ from monitor.core.rules.evaluate import Finding
 from monitor.core.signals.curve import Quantile
 from monitor.core.signals.evidence import wilson_interval
 from monitor.core.signals.health import HealthIndex, health_from_sums
+from monitor.core.signals.observation import Observation
 from monitor.core.signals.scope import Counts, Scope
 from monitor.core.views.orders import TakeoverView, takeover_view
 from monitor.model.alerts import Alert, AlertState, Evidence
@@ -153,13 +156,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
 def scope_of(engine: Engine, channel: str | None, now_ms: int) -> Scope:
     """All orders, or those of one channel; held overdue ones count as late here (display)."""
     rows = engine.shard.observe().with_held_judged(now_ms)
-    if channel is None:
-        mask = np.ones(len(rows.channel), np.bool_)
-    else:
-        known = engine.shard.channels
-        index = known.index(channel) if channel in known else -1
-        mask = np.asarray(rows.channel == index)
-    return Scope(rows, mask, now_ms)
+    return _part_of(engine, rows, channel, now_ms)
 
 
 def health(engine: Engine, channel: str | None, window_ms: int, now_ms: int) -> HealthIndex:
@@ -171,8 +168,27 @@ def health(engine: Engine, channel: str | None, window_ms: int, now_ms: int) -> 
 
 def signals(engine: Engine, channel: str | None, window_ms: int, now_ms: int) -> SignalsView:
     """All signals of a scope in a window."""
-    scope = scope_of(engine, channel, now_ms)
-    since_ms = now_ms - window_ms
+    return _signals(engine, scope_of(engine, channel, now_ms), channel, window_ms)
+
+
+def signals_by_scope(
+    engine: Engine, channels: Sequence[str | None], window_ms: int, now_ms: int
+) -> list[SignalsView]:
+    """`signals` of many scopes at one instant; the orders are judged and sorted only once."""
+    rows = engine.shard.observe().with_held_judged(now_ms)
+    scopes = [(_part_of(engine, rows, channel, now_ms), channel) for channel in channels]
+    return [_signals(engine, scope, channel, window_ms) for scope, channel in scopes]
+
+
+def _part_of(engine: Engine, rows: Observation, channel: str | None, now_ms: int) -> Scope:
+    if channel is not None:
+        known = engine.shard.channels
+        rows = rows.where(rows.channel == (known.index(channel) if channel in known else -1))
+    return Scope(rows, np.ones(len(rows.channel), np.bool_), now_ms)
+
+
+def _signals(engine: Engine, scope: Scope, channel: str | None, window_ms: int) -> SignalsView:
+    since_ms = scope.now_ms - window_ms
     counts, delays, curve = scope.counts(since_ms), scope.delays(since_ms), scope.curve(since_ms)
     ages = scope.open_ages_ms()
     judged = counts.judged
