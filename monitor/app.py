@@ -25,6 +25,7 @@ from monitor.adapters.ids import RandomIds
 from monitor.adapters.performer import OutsidePerformer
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
+from monitor.adapters.telemetry.left_out import LeftOut
 from monitor.adapters.telemetry.logs import fields
 from monitor.adapters.telemetry.metrics import MetricsCollector, WriteTimes
 from monitor.adapters.telemetry.traces import OtlpTraceSink
@@ -82,6 +83,7 @@ class Monitor:
         self.engine = Engine(settings_for(loaded.settings, rules), rules)
         self.store: SqliteStore | None = None
         self.trouble: str | None = "starting"
+        self.left_out = LeftOut()
         self.url = ""
         self.token_path = Path()
         self._data_dir = Path(loaded.endpoints.data_dir)

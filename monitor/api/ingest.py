@@ -43,6 +43,11 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     )
     content_type = request.headers.get("Content-Type", "")
     decoded = decode(body, content_type, request.headers, context)
+    edge.service.left_out.count(
+        context.default_source,
+        rejected=len(decoded.rejected),
+        ignored_fields=decoded.unknown_fields + decoded.secret_fields,
+    )
     if not decoded.events and decoded.rejected and decoded.rejected[0].code in _WHOLE_BODY_CODES:
         raise InputError(decoded.rejected[0].detail, code=decoded.rejected[0].code)
     outcomes = await edge.service.ingest(decoded.events) if decoded.events else ()

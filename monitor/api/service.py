@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from monitor.adapters.telemetry.left_out import LeftOut
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
@@ -31,6 +32,11 @@ class StreamEvent(msgspec.Struct, frozen=True):
 
 class Service(Protocol):
     """The running monitor as the HTTP edge sees it."""
+
+    @property
+    def left_out(self) -> LeftOut:
+        """Where the intake counts what it did not take."""
+        ...
 
     async def ingest(self, events: tuple[OrderEvent, ...]) -> tuple[str, ...]:
         """Take events; returns after they are synced to disk.

@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from monitor.adapters.clock import SystemClock
+from monitor.adapters.telemetry.left_out import LeftOut
 from monitor.adapters.telemetry.metrics import CONTENT_TYPE, MetricsCollector, WriteTimes
 from monitor.core.engine import Engine
 from monitor.model.commands import Batch
@@ -35,6 +36,8 @@ pytestmark = pytest.mark.skipif(
 
 class Process:
     """Runtime facts of a service with one receiver."""
+
+    left_out = LeftOut()
 
     def outbox_rows(self) -> dict[str, int]:
         return {"notify/ops/dingtalk/0": 0}

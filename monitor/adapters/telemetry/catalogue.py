@@ -30,7 +30,7 @@ CATALOGUE: tuple[Family, ...] = (
     Family(
         "delivery_events_total",
         "counter",
-        "Events taken in; outcome is accepted or duplicate.",
+        "Events that came in; outcome is accepted, duplicate or, of type unknown, rejected.",
         ("source", "type", "outcome"),
     ),
     Family(
@@ -149,6 +149,11 @@ CATALOGUE: tuple[Family, ...] = (
         "counter",
         "Counts that went to label value other because there were too many values.",
         ("label",),
+    ),
+    Family(
+        "delivery_monitor_ignored_fields_total",
+        "counter",
+        "Fields of events that were left out: unknown ones and those that look like card secrets.",
     ),
     Family(
         "delivery_monitor_build_info",

@@ -22,6 +22,7 @@ from monitor.adapters.telemetry.catalogue import (
     FAMILIES,
     OLDEST,
 )
+from monitor.adapters.telemetry.left_out import LeftOut
 from monitor.adapters.telemetry.scopes import NAN, order_gauges
 from monitor.core.engine import Engine
 from monitor.core.orders.lifecycle import Verdict
@@ -60,6 +61,11 @@ class RuntimeStats(Protocol):
     """What the process knows of itself; answers come from memory, without waiting."""
 
     def outbox_rows(self) -> Mapping[str, int]:
+    @property
+    def left_out(self) -> LeftOut:
+        """What the intake did not take."""
+        ...
+
         """Rows waiting or under way by lane, as last seen."""
         ...
 
@@ -134,6 +140,7 @@ def _counters(engine: Engine) -> Iterator[Row]:
     names = [one.name for one in settings.receivers] + [one.name for one in settings.webhooks]
     expected: tuple[tuple[str, dict[str, int], Iterable[tuple[str, ...]]], ...] = (
         ("delivery_events_total", totals.events, product(sources, EventType, _TAKEN)),
+        _left_out(engine, stats.left_out),
         ("delivery_orders_total", totals.orders, product(shard.channels, _VERDICTS)),
         (
             "delivery_takeovers_total",
@@ -219,3 +226,10 @@ def _process(stats: RuntimeStats) -> Iterator[Row]:
     yield name, "_sum", (), times.sum_s
     yield "delivery_monitor_loop_lag_seconds", "", (), stats.loop_lag_s()
     yield "delivery_monitor_build_info", "", (__version__,), 1
+def _left_out(engine: Engine, left_out: LeftOut) -> Iterator[Row]:
+    for source in dict.fromkeys([*(engine.shard.sources or (DEFAULT_SOURCE,)), *left_out.rejected]):
+        labels = (source, "unknown", "rejected")
+        yield "delivery_events_total", "", labels, left_out.rejected[source]
+    yield "delivery_monitor_ignored_fields_total", "", (), left_out.ignored_fields
+
+

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import ClientSession, web
 from yarl import URL
 
+from monitor.adapters.telemetry.left_out import LeftOut
 from monitor.api.auth import Gate, token_sha256
 from monitor.api.edge import Edge, Limits
 from monitor.api.routes import ROUTES, Route
@@ -65,6 +66,7 @@ class MemoryService:
         self.stored: dict[str, Order] = {}
         self.given: list[Entry] = []
         self.events: list[OrderEvent] = []
+        self.left_out = LeftOut()
         self.listeners: list[Callable[[StreamEvent], None]] = []
         self.trouble: MonitorError | None = None
         self.refused: tuple[str, ...] = ()

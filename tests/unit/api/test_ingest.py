@@ -241,3 +241,13 @@ async def test_keys_of_events_do_not_push_out_those_of_operators() -> None:
     async with serving() as server:
         await post(server, paid(), **KEY)
         assert (len(server.edge.event_answers), len(server.edge.answers)) == (1, 0)
+
+
+async def test_what_was_not_taken_is_counted_for_the_metrics() -> None:
+    """Two bad events and a body that is no JSON; an unknown field and one that looks like a key."""
+    async with serving() as server:
+        odd = paid() | {"colour": "red", "card": "K"}
+        await post(server, [odd, {"type": "order.paid"}, {"type": "order.payed"}])
+        await post(server, b"{")
+        left_out = server.service.left_out
+        assert (dict(left_out.rejected), left_out.ignored_fields) == ({"default": 3}, 2)

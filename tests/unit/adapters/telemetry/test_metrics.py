@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.adapters.telemetry.catalogue import CATALOGUE
+from monitor.adapters.telemetry.left_out import LeftOut
 from monitor.adapters.telemetry.metrics import MetricsCollector, WriteTimes, collect
 from monitor.adapters.telemetry.scopes import order_gauges
 from monitor.core.engine import Engine
@@ -61,6 +62,7 @@ class Process:
 
     def __init__(self) -> None:
         self.times: WriteTimes | None = None
+        self.left_out = LeftOut()
 
     def outbox_rows(self) -> dict[str, int]:
         return {"notify/ops/dingtalk/0": 3}
@@ -357,6 +359,7 @@ def test_contract_names_are_declared() -> None:
         "delivery_monitor_commit_seconds": set(),
         "delivery_monitor_loop_lag_seconds": set(),
         "delivery_monitor_label_overflow_total": {"label"},
+        "delivery_monitor_ignored_fields_total": set(),
         "delivery_monitor_build_info": {"version"},
     }
 

@@ -1,0 +1,23 @@
+"""What the intake did not take: rejected events and ignored fields, since the process started.
+
+Not part of the engine's state, because nothing of it is in the log: a restart counts from zero.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class LeftOut:
+    """Counts what requests contained beyond the events that reached the engine."""
+
+    def __init__(self) -> None:
+        # By authenticated source: what a rejected event says of itself proves nothing.
+        self.rejected: Counter[str] = Counter()
+        self.ignored_fields = 0
+
+    def count(self, source: str, *, rejected: int, ignored_fields: int) -> None:
+        """Add what one request of a source contained."""
+        if rejected:
+            self.rejected[source] += rejected
+        self.ignored_fields += ignored_fields
