@@ -258,11 +258,12 @@ class Loop:
         effects = tuple(_outbox_row(one.effect) for one in commands if isinstance(one, Perform))
         if not (decisions or changed or dormant or done or effects or is_snapshot_due):
             return None
-        rows = (*map(row_of, changed), *(row_of(order, now_ms) for order in dormant))
+        kept = tuple(map(row_of, changed))
+        rows = (*kept, *(row_of(order, now_ms) for order in dormant))
         if self._traces is not None:
-            for order in changed:
+            for order, row in zip(changed, kept, strict=True):
                 if order.facts.paid_ms is not None and order.facts.done_ms is not None:
-                    self._traces.offer(row_of(order))
+                    self._traces.offer(row)
         self._known.add(row.order_id for row in rows if row.closed_ms is not None)
         if is_snapshot_due:
             self.engine.shard.history.forget_before(now_ms)

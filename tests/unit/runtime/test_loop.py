@@ -7,10 +7,11 @@ import pytest
 
 from monitor.model.errors import CapacityError, FencedError, StorageError
 from monitor.model.records import Breached, TierReached
+from monitor.ports import Checkpoint, Lease, OrderRow
 from monitor.runtime.loop import IDLE_MAX_S, PENDING_ENTRIES_MAX
 from monitor.sim.virtual_loop import run_virtual
 from monitor.testing.scenario import delivered, paid
-from tests.unit.runtime.service import REFUSED, TOLD, Service, decisions, event, now_ms
+from tests.unit.runtime.service import REFUSED, TOLD, FaultyStore, Service, decisions, event, now_ms
 
 # --- acknowledgement ------------------------------------------------------------------------------
 
@@ -306,6 +307,42 @@ def test_full_disk_for_minutes_refuses_writes_but_does_not_end_the_service() -> 
         await asyncio.sleep(10)
         assert await service.post(event("o2")) == ("accepted",)
         assert decisions(await service.log(), Breached) == {"o1": 1}
+        await service.stop()
+
+    run_virtual(story())
+
+
+# --- the end, and what is told of it --------------------------------------------------------------
+
+
+class Collected:
+    """A trace sink that keeps what it is offered."""
+
+    def __init__(self) -> None:
+        self.rows: list[OrderRow] = []
+
+    def offer(self, order_row: OrderRow) -> None:
+        self.rows.append(order_row)
+
+
+def test_order_is_encoded_once_for_store_and_traces() -> None:
+    """The very row that is committed is offered."""
+
+    async def story() -> None:
+        stored: list[OrderRow] = []
+
+        class Watched(FaultyStore):
+            async def commit(self, lease: Lease, checkpoint: Checkpoint) -> int:
+                stored.extend(checkpoint.orders)
+                return await super().commit(lease, checkpoint)
+
+        service, sink = Service(Watched()), Collected()
+        service.loop._traces = sink
+        await service.start()
+        await service.post(event("o1"), event("o1", "delivery.delivered"))
+        await asyncio.sleep(5)
+        (row,) = sink.rows
+        assert any(row is one for one in stored)
         await service.stop()
 
     run_virtual(story())
