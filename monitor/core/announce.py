@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from monitor.core.alerting import messages
+from monitor.core.alerting.markdown import escaped
 from monitor.core.alerting.messages import Message
-from monitor.core.alerting.template import alert_values, render
+from monitor.core.alerting.template import Value, alert_values, render
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.effects import CallWebhook, Effect, Notify, SwitchChannel
 from monitor.model.ids import derived_id
@@ -52,7 +53,8 @@ def announce_alert(settings: Settings, rule: Rule | None, moved: AlertMoved) -> 
         return []
     payload = alert_payload(alert, rule, moved.at_ms, status, settings.language)
     message = messages.alert_message(
-        settings.language, alert, payload["summary"], status, moved.at_ms,
+        settings.language, alert, _summary_as_markdown(alert, rule, settings.language), status,
+        moved.at_ms,
         asks_review=any(action.type == "manual_review" for action in (rule.actions if rule else ())),
     )  # fmt: skip
     cause = (alert.key, str(alert.firing_ms))
@@ -91,14 +93,13 @@ def alert_payload(
     """The `data` of `alert.firing` and `alert.resolved`."""
     found = alert.evidence
     values = alert_values(alert)
-    annotations = {name: render(text, values) for name, text in (rule.annotations if rule else ())}
-    in_language = annotations.get("summary_zh") if language.startswith("zh") else None
+    annotations = _annotations(rule, values)
     return {
         "rule": alert.rule,
         "status": status,
         "labels": dict(alert.labels),
         "severity": alert.severity,
-        "summary": in_language or annotations.get("summary", ""),
+        "summary": _summary(annotations, language),
         "annotations": annotations,
         "value": found.value,
         "evidence": msgspec.to_builtins(found),
@@ -109,6 +110,24 @@ def alert_payload(
         "runbook_url": rule.runbook_url if rule else None,
         "expr": rule.expr_text if rule else None,
     }
+
+
+def _annotations(rule: Rule | None, values: Mapping[str, Value]) -> dict[str, str]:
+    return {name: render(text, values) for name, text in (rule.annotations if rule else ())}
+
+
+def _summary(annotations: Mapping[str, str], language: str) -> str:
+    in_language = annotations.get("summary_zh") if language.startswith("zh") else None
+    return in_language or annotations.get("summary", "")
+
+
+def _summary_as_markdown(alert: Alert, rule: Rule | None, language: str) -> str:
+    """The rule's author may use markup, what fills the template may not."""
+    values: dict[str, Value] = {
+        name: escaped(value) if isinstance(value, str) else value
+        for name, value in alert_values(alert).items()
+    }
+    return _summary(_annotations(rule, values), language)
 
 
 def announce_tier(settings: Settings, order: OrderView, tier: int, at_ms: int) -> list[Effect]:

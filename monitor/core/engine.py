@@ -25,6 +25,7 @@ from monitor.core.failover.silence import silent_keys
 from monitor.core.orders.fingerprint import StateHasher
 from monitor.core.orders.order import Order
 from monitor.core.orders.shard import UNNAMED_CHANNEL, Shard, ShardSnapshot
+from monitor.core.orders.sources import next_silence_ms
 from monitor.core.rules.reader import SourceView
 from monitor.core.takeover.desk import Desk, Moved
 from monitor.core.takeover.doubles import is_double
@@ -216,7 +217,11 @@ class Engine:
                 self._announce_switch(decision)
 
     def _next_wake_ms(self, now_ms: int) -> int:
-        moments = [self.shard.next_ms(), self.shard.next_silence_ms(now_ms), self.control.next_ms()]
+        moments = [
+            self.shard.next_ms(),
+            next_silence_ms(self.shard.sources, now_ms),
+            self.control.next_ms(),
+        ]
         return max(now_ms + 1, min(moment for moment in moments if moment is not None))
 
     # --- decisions --------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from monitor.core.alerting.markdown import escaped
 from monitor.model.alerts import Alert
 from monitor.model.records import SwitchDecided
 from monitor.model.takeovers import TakeoverCase
@@ -77,7 +78,7 @@ TEXTS: dict[str, dict[str, str]] = {
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A rendered message: `text` is Markdown that DingTalk understands."""
+    """A rendered message: `title` is plain, `text` is Markdown that DingTalk understands."""
 
     title: str
     text: str
@@ -88,14 +89,25 @@ def say(language: str, key: str, **values: object) -> str:
     return TEXTS.get(language, TEXTS["en"])[key].format(**values)
 
 
+def _write(language: str, key: str, **values: str | int) -> str:
+    """One phrase as Markdown: what comes from outside is shown, not read as markup."""
+    shown = {name: escaped(value) if isinstance(value, str) else value
+             for name, value in values.items()}  # fmt: skip
+    return say(language, key, **shown)
+
+
+def _message(title: str, *paragraphs: str) -> Message:
+    return Message(title, "\n\n".join([f"### {escaped(title)}", *paragraphs]))
+
+
 def alert_message(
     language: str, alert: Alert, summary: str, status: str, now_ms: int, *, asks_review: bool
 ) -> Message:
-    """The firing or resolved message of an alert; `summary` is its rendered annotation."""
+    """The firing or resolved message of an alert; `summary` is its annotation as Markdown."""
     title = say(language, f"alert.{status}", rule=alert.rule)
-    lines = [f"### {title}"]
+    lines: list[str] = []
     if alert.labels:
-        lines.append(" · ".join(f"{name}={value}" for name, value in alert.labels))
+        lines.append(escaped(" · ".join(f"{name}={value}" for name, value in alert.labels)))
     if summary:
         lines.append(summary)
     found = alert.evidence
@@ -109,7 +121,7 @@ def alert_message(
             lines.append(say(language, "review"))
     else:
         lines.append(f"{say(language, 'duration')}: {format_duration(now_ms - started_ms)}")
-    return Message(title, "\n\n".join(lines))
+    return _message(title, *lines)
 
 
 def tier_message(
@@ -117,11 +129,11 @@ def tier_message(
 ) -> Message:
     """An order entered L2 or L3."""
     title = say(language, "order.tier_changed", order=order_id, tier=tier)
-    body = say(
+    body = _write(
         language, "tier.body", channel=channel,
         age=format_duration(age_ms), promise=format_duration(promise_ms),
     )  # fmt: skip
-    return Message(title, f"### {title}\n\n{body}\n\n{say(language, f'tier.{tier}')}")
+    return _message(title, body, say(language, f"tier.{tier}"))
 
 
 def switch_message(
@@ -134,33 +146,31 @@ def switch_message(
     won = [name for name, share in decided.weights.items() if decided.previous.get(name, 0) < share]
     failed, target = ", ".join(lost) or "-", ", ".join(won) or "-"
     title = say(language, "channel.switch", failed=failed, target=target)
-    lines = [f"### {title}"]
-    lines.extend(
-        say(
+    lines = [
+        _write(
             language, "switch.why", channel=name, n=evidence[name]["n"],
             slow=evidence[name]["slow"], threshold=format_duration(evidence[name]["threshold_ms"]),
             oldest=format_duration(evidence[name]["oldest_age_ms"]),
         )
         for name in lost
         if name in evidence
-    )  # fmt: skip
+    ]  # fmt: skip
     phrase = f"switch.{decided.mode}"
-    lines.append(say(language, phrase, epoch=decided.epoch, reason=decided.reason))
-    return Message(title, "\n\n".join(lines))
+    lines.append(_write(language, phrase, epoch=decided.epoch, reason=decided.reason))
+    return _message(title, *lines)
 
 
 def unacknowledged_message(language: str, epoch: int, status: str) -> Message:
     """The shop refused a switch or let it expire."""
     title = say(language, "switch.unacked", epoch=epoch, status=status)
-    return Message(title, f"### {title}")
+    return _message(title)
 
 
 def takeover_message(language: str, event_type: str, case: TakeoverCase) -> Message:
     """A takeover started, delivered, or needs a person."""
     title = say(language, event_type, order=case.order_id)
     reason = case.escalated_reason or case.resolution or case.state
-    body = say(language, "takeover.body", channel=case.held_by_channel, reason=reason)
-    lines = [f"### {title}", body]
+    lines = [_write(language, "takeover.body", channel=case.held_by_channel, reason=reason)]
     if case.state == "advised":
         lines.append(say(language, "advised"))
-    return Message(title, "\n\n".join(lines))
+    return _message(title, *lines)

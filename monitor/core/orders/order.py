@@ -19,6 +19,8 @@ class Order(msgspec.Struct, gc=False, omit_defaults=True):
 
     `breach_ms`, `tier` and `case` come from decisions, everything else from events.
     `hold_until_ms`: first seen overdue, so nothing starts before this (contract §2).
+    `handed_over_ms`: the shop took our goods; it stands for the delivery until the shop tells its
+    own, which wins.
     """
 
     order_id: str
@@ -29,7 +31,14 @@ class Order(msgspec.Struct, gc=False, omit_defaults=True):
     tier: int = 0
     case: TakeoverCase | None = None
     hold_until_ms: int = 0
+    handed_over_ms: int | None = None
     traceparent: str | None = None
+
+    def with_hand_over(self, facts: Facts) -> Facts:
+        """Facts, completed by our own delivery while the shop has not reported one."""
+        if self.handed_over_ms is None or facts.delivered_ms is not None:
+            return facts
+        return msgspec.structs.replace(facts, delivered_ms=self.handed_over_ms)
 
     @property
     def is_open(self) -> bool:
@@ -74,14 +83,6 @@ def tier_limits_ms(facts: Facts, settings: Settings) -> tuple[int, int, int]:
     second = max(round(tiers.l2_after_ms * stretch), facts.promise_ms)
     third = max(round(tiers.l3_after_ms * stretch), second)
     return (first, second, third)
-
-
-def first_due_ms(facts: Facts, settings: Settings) -> int | None:
-    """When the first thing would happen to an order that is only waited for; None while unpaid."""
-    if facts.paid_ms is None or facts.deadline_ms is None:
-        return None
-    first_age_ms = min(*tier_limits_ms(facts, settings), settings.fallback.after_ms)
-    return min(facts.deadline_ms, facts.paid_ms + first_age_ms)
 
 
 def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | None) -> Due:

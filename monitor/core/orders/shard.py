@@ -17,9 +17,9 @@ from monitor.core.orders.facts import Facts, holder_at, insert
 from monitor.core.orders.history import History, HourRow
 from monitor.core.orders.judgement import Judgement, ShardDecision
 from monitor.core.orders.lifecycle import is_overdue, verdict
-from monitor.core.orders.order import Order, checks, first_due_ms
+from monitor.core.orders.order import Order, checks
 from monitor.core.orders.promises import Promises
-from monitor.core.orders.sources import Source
+from monitor.core.orders.sources import Source, silences
 from monitor.core.orders.table import OrderTable
 from monitor.core.orders.totals import Totals
 from monitor.core.signals.observation import Observation
@@ -105,7 +105,8 @@ class Shard:
             order = Order(event.order_id, timeline, before)
             self.orders[event.order_id] = order
             source.count_order(event.received_ms)
-        order.facts = self.promises.derive(order, timeline, self.settings.promise)
+        derived = self.promises.derive(order, timeline, self.settings.promise)
+        order.facts = order.with_hand_over(derived)
         order.timeline = timeline
         order.traceparent = order.traceparent or event.traceparent
         if before.paid_ms is None and is_overdue(order.facts, event.received_ms):
@@ -153,7 +154,7 @@ class Shard:
         decisions: list[ShardDecision] = []
         stuck: list[Order] = []
         woken: list[Order] = []
-        for moved in self._judge_sources(now_ms):
+        for moved in silences(self.sources, now_ms):
             self.apply(moved)
             decisions.append(moved)
         for order_id in self._agenda.take_due(now_ms):
@@ -194,22 +195,20 @@ class Shard:
                 order.tier = decision.tier
             case CaseMoved():
                 order = self.orders[decision.case.order_id]
-                order.case = decision.case
-                self._not_before.pop(order.order_id, None)
+                self._take_case(order, decision)
             case _:
                 assert_never(decision)
         at_ms = decision.at_ms if isinstance(decision, CaseMoved) else decision.decided_ms
         self._update(order, at_ms)
 
-    def _judge_sources(self, now_ms: int) -> Iterable[SourceMoved]:
-        for name in sorted(self.sources):
-            source = self.sources[name]
-            if not source.last_ms:
-                continue  # configured, never heard: "waiting for the first event", not silent
-            is_silent = source.is_quiet_too_long(now_ms)
-            if is_silent != source.is_silent:
-                limit_ms = source.limit_ms(now_ms) or 0
-                yield SourceMoved(name, is_silent, now_ms, source.last_ms, limit_ms)
+    def _take_case(self, order: Order, moved: CaseMoved) -> None:
+        order.case = moved.case
+        self._not_before.pop(order.order_id, None)
+        if moved.case.state == CaseState.DELIVERED and order.handed_over_ms is None:
+            before = order.facts
+            order.handed_over_ms = moved.at_ms
+            order.facts = order.with_hand_over(before)
+            self._count_end(order, before, moved.at_ms)
 
     def _apply_source(self, moved: SourceMoved) -> None:
         source = self.sources[moved.source]
@@ -224,12 +223,13 @@ class Shard:
     def _held_until_ms(self, order: Order) -> int | None:
         """Until when nothing may start for an order; None while its source is silent."""
         source = self.sources.get(order.facts.source)
-        first_ms = first_due_ms(order.facts, self.settings)
-        if source is None or first_ms is None:
+        paid_ms = order.facts.paid_ms
+        if source is None or paid_ms is None:
             return order.hold_until_ms
         if source.is_silent:
             return None
-        if source.returned_ms and first_ms <= source.returned_ms:
+        # Whatever was paid before the return may have become slow, late or stuck unseen.
+        if source.returned_ms and paid_ms <= source.returned_ms:
             return max(order.hold_until_ms, source.returned_ms + self.settings.backlog_hold_ms)
         return order.hold_until_ms
 
@@ -368,15 +368,6 @@ class Shard:
     def next_ms(self) -> int | None:
         """When `judge` has something to do next, apart from source silence."""
         return self._agenda.next_ms()
-
-    def next_silence_ms(self, now_ms: int) -> int | None:
-        """The first time at which a source that is heard now would count as silent."""
-        limits = [
-            source.last_ms + limit + 1
-            for source in self.sources.values()
-            if source.last_ms and not source.is_silent and (limit := source.limit_ms(now_ms))
-        ]
-        return min(limits) if limits else None
 
     def snapshot(self) -> ShardSnapshot:
         """The whole state as plain data, independent of arrival order where the state is."""

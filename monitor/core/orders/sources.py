@@ -9,10 +9,12 @@ so it is never called silent by accident.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import msgspec
 
 from monitor.core.signals.evidence import quick_rate_lower_bound
+from monitor.model.records import SourceMoved
 from monitor.model.times import DAY_MS, MINUTE_MS
 
 SILENCE_FLOOR_MS = 5 * MINUTE_MS
@@ -57,3 +59,27 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
         """Whether the silence has outlasted its limit."""
         limit_ms = self.limit_ms(now_ms)
         return limit_ms is not None and now_ms - self.last_ms > limit_ms
+
+
+def silences(sources: Mapping[str, Source], now_ms: int) -> list[SourceMoved]:
+    """Sources that fell silent or came back by now, in the order of their names."""
+    moved = []
+    for name in sorted(sources):
+        source = sources[name]
+        if not source.last_ms:
+            continue  # configured, never heard: "waiting for the first event", not silent
+        is_silent = source.is_quiet_too_long(now_ms)
+        if is_silent != source.is_silent:
+            limit_ms = source.limit_ms(now_ms) or 0
+            moved.append(SourceMoved(name, is_silent, now_ms, source.last_ms, limit_ms))
+    return moved
+
+
+def next_silence_ms(sources: Mapping[str, Source], now_ms: int) -> int | None:
+    """The first time at which a source that is heard now would count as silent."""
+    limits = [
+        source.last_ms + limit + 1
+        for source in sources.values()
+        if source.last_ms and not source.is_silent and (limit := source.limit_ms(now_ms))
+    ]
+    return min(limits) if limits else None
