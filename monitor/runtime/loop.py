@@ -49,6 +49,7 @@ SAVE_EVERY_MS = SECOND_MS
 SNAPSHOT_EVERY_MS = 60 * SECOND_MS
 TAIL_RECORDS_MAX = 5_000  # a restart that folded more (about half a second) saves itself the next
 RETRY_COMMIT_S = 1.0
+STOP_S = 5.0
 LEASE_TTL_MS = 30 * SECOND_MS
 EFFECT_EXPIRES_MS = DAY_MS
 
@@ -147,11 +148,12 @@ class Loop:
         await self._changed.wait()
 
     async def stop(self) -> None:
-        """Finish the current turn, write a last snapshot, give the lease back."""
+        """Finish the current turn within `STOP_S`, write a last snapshot, give the lease back."""
         self._is_stopping = True
         self._nudge.set()
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        if self._task is not None and not (await asyncio.wait([self._task], timeout=STOP_S))[0]:
+            log.warning("stopped_during_a_turn")  # the disk hangs; the log has what we promised
+            return
         if self._lease is None:
             return
         try:

@@ -8,7 +8,7 @@ import pytest
 from monitor.model.errors import CapacityError, FencedError, StorageError
 from monitor.model.records import Breached, TierReached
 from monitor.ports import Checkpoint, Lease, OrderRow
-from monitor.runtime.loop import IDLE_MAX_S, PENDING_ENTRIES_MAX
+from monitor.runtime.loop import IDLE_MAX_S, PENDING_ENTRIES_MAX, STOP_S
 from monitor.sim.virtual_loop import run_virtual
 from monitor.testing.scenario import delivered, paid
 from tests.unit.runtime.service import REFUSED, TOLD, FaultyStore, Service, decisions, event, now_ms
@@ -344,5 +344,32 @@ def test_order_is_encoded_once_for_store_and_traces() -> None:
         (row,) = sink.rows
         assert any(row is one for one in stored)
         await service.stop()
+
+    run_virtual(story())
+
+
+def test_stop_does_not_wait_for_a_disk_that_hangs() -> None:
+    """A service manager would kill us; what was acknowledged is in the log."""
+
+    async def story() -> None:
+        class Hanging(FaultyStore):
+            is_hanging = False
+
+            async def commit(self, lease: Lease, checkpoint: Checkpoint) -> int:
+                if self.is_hanging:
+                    await asyncio.sleep(3600)
+                return await super().commit(lease, checkpoint)
+
+        store = Hanging()
+        service = await Service(store).start()
+        store.is_hanging = True
+        assert await service.post(event("o1")) == ("accepted",)
+        await asyncio.sleep(2)
+        began = asyncio.get_running_loop().time()
+        await service.loop.stop()
+        assert asyncio.get_running_loop().time() - began <= STOP_S
+        revived = await (await service.crash()).start()
+        assert list(revived.engine.shard.orders) == ["o1"]
+        await revived.stop()
 
     run_virtual(story())
