@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from monitor.core.alerting.markdown import escaped
 from monitor.model.effects import Effect, Notify
 from monitor.model.times import SECOND_MS
 
@@ -30,7 +31,7 @@ def merge(messages: Sequence[Notify]) -> Notify:
     first = messages[0]
     if len(messages) == 1:
         return first
-    lines = [f"- {message.title}" for message in messages[:LINES_MAX]]
+    lines = [f"- {escaped(message.title)}" for message in messages[:LINES_MAX]]
     if len(messages) > LINES_MAX:
         lines.append(f"- … +{len(messages) - LINES_MAX}")
     severities = [message.severity for message in messages]
@@ -39,6 +40,6 @@ def merge(messages: Sequence[Notify]) -> Notify:
         first,
         severity="warning" if "warning" in severities else first.severity,
         title=title,
-        text="\n".join([f"### {title}", "", *lines]),
+        text="\n".join([f"### {escaped(title)}", "", *lines]),
         payload=msgspec.Raw(b"[" + b",".join(bytes(one.payload) for one in messages) + b"]"),
     )

@@ -304,14 +304,16 @@ def test_alert_stays_when_its_rule_changes_anything_but_its_labels() -> None:
 
 def test_alert_message_carries_value_limit_and_evidence() -> None:
     """The payload of `alert.firing`, and the summary rendered with the same numbers."""
-    annotations = (("summary", "{{ count }} of {{ total }} late on {{ channel }} ({{ value }})"),)
+    annotations = (("summary", "{{ count }} of {{ total }} *late* on {{ channel }} ({{ value }})"),)
     rules = RuleSet((rule("delayed_ratio > 2%", by=("channel",), annotations=annotations),))
-    story = Scenario(TOLD, rules).at("0s", *(paid(f"o{n}", channel="a") for n in range(4)))
+    story = Scenario(TOLD, rules).at("0s", *(paid(f"o{n}", channel="a_[b]") for n in range(4)))
     story.at("5m", tick())
     message = next(one for one in story.effects() if isinstance(one, Notify))
     payload = msgspec.json.decode(message.payload)
-    assert payload["summary"] == "4 of 4 late on a (100%)"
-    assert payload["labels"] == {"channel": "a"}
+    assert payload["summary"] == "4 of 4 *late* on a_[b] (100%)"
+    # The rule's own markup stays, a channel's name is none.
+    assert r"4 of 4 *late* on a\_\[b\] (100%)" in message.text.splitlines()
+    assert payload["labels"] == {"channel": "a_[b]"}
     assert (payload["value"], payload["evidence"]["k"], payload["evidence"]["n"]) == (1.0, 4, 4)
     assert payload["firing_at"] == "2026-01-01T00:03:15Z"
     assert payload["expr"] == "delayed_ratio > 2%"
