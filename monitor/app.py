@@ -231,9 +231,11 @@ class Monitor:
             facts["orders"] = str(len(self.engine.shard.orders))
         return Readiness(is_ready, facts)
 
-    def subscribe(self, listener: Callable[[StreamEvent], None]) -> Callable[[], None]:
+    def subscribe(
+        self, listener: Callable[[StreamEvent], None], wants_signals: Callable[[], bool]
+    ) -> Callable[[], None]:
         """Call a listener with every stream event; returns how to stop that."""
-        return self._broadcast.subscribe(listener)
+        return self._broadcast.subscribe(listener, wants_signals)
 
     def metrics(self) -> bytes:
         """The exposition of `/metrics`."""

@@ -25,12 +25,21 @@ class Broadcast:
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[StreamEvent], None]] = []
+        self._wants: list[Callable[[], bool]] = []
         self._signalled_s = 0.0
 
-    def subscribe(self, listener: Callable[[StreamEvent], None]) -> Callable[[], None]:
+    def subscribe(
+        self, listener: Callable[[StreamEvent], None], wants_signals: Callable[[], bool]
+    ) -> Callable[[], None]:
         """Call a listener with every event from now on; returns how to stop that."""
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        self._wants.append(wants_signals)
+
+        def end() -> None:
+            self._listeners.remove(listener)
+            self._wants.remove(wants_signals)
+
+        return end
 
     def publish(self, commands: Sequence[Command], engine: Engine, now_ms: int) -> None:
         """Tell what a turn decided, and now and then that numbers moved."""
@@ -41,7 +50,8 @@ class Broadcast:
                 kind = _KINDS[type(command.decision)]
                 self._tell(StreamEvent(kind, msgspec.json.encode(command.decision)))
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._signalled_s >= SIGNAL_EVERY_S:
+        is_due = now_s - self._signalled_s >= SIGNAL_EVERY_S
+        if is_due and any(wants_signals() for wants_signals in self._wants):
             self._signalled_s = now_s
             index = fleet.health(engine, None, HEALTH_WINDOW_MS, now_ms)
             self._tell(StreamEvent("signal", msgspec.json.encode({"health_index": index})))

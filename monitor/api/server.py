@@ -120,7 +120,7 @@ async def _secure(request: web.Request, response: web.StreamResponse) -> None:
 
 async def _feed_streams(app: web.Application) -> AsyncIterator[None]:
     edge = app[EDGE]
-    unsubscribe = edge.service.subscribe(edge.publish)
+    unsubscribe = edge.service.subscribe(edge.publish, lambda: edge.streams.readers > 0)
     yield
     unsubscribe()
 

@@ -54,8 +54,13 @@ class Service(Protocol):
         """Whether the state is rebuilt and the store can be written."""
         ...
 
-    def subscribe(self, listener: Callable[[StreamEvent], None]) -> Callable[[], None]:
-        """Call the listener with every stream event from now on; returns how to stop that."""
+    def subscribe(
+        self, listener: Callable[[StreamEvent], None], wants_signals: Callable[[], bool]
+    ) -> Callable[[], None]:
+        """Call the listener with every stream event from now on; returns how to stop that.
+
+        Signals cost a look at all orders: they are left out while no listener wants them.
+        """
         ...
 
     def rebuilt(self) -> Engine:

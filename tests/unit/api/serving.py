@@ -68,6 +68,7 @@ class MemoryService:
         self.events: list[OrderEvent] = []
         self.left_out = LeftOut()
         self.listeners: list[Callable[[StreamEvent], None]] = []
+        self.wants_signals: Callable[[], bool] = lambda: False
         self.trouble: MonitorError | None = None
         self.refused: tuple[str, ...] = ()
         self.is_ready = True
@@ -142,8 +143,11 @@ class MemoryService:
     def readiness(self) -> Readiness:
         return Readiness(self.is_ready, {"store": "ok"})
 
-    def subscribe(self, listener: Callable[[StreamEvent], None]) -> Callable[[], None]:
+    def subscribe(
+        self, listener: Callable[[StreamEvent], None], wants_signals: Callable[[], bool]
+    ) -> Callable[[], None]:
         self.listeners.append(listener)
+        self.wants_signals = wants_signals
         return lambda: self.listeners.remove(listener)
 
 

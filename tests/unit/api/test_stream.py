@@ -41,6 +41,14 @@ async def test_every_reader_gets_every_event() -> None:
             assert frame == b'event: alert\ndata: {"rule":"DeliveryStalled"}\n\n'
 
 
+async def test_signals_are_wanted_only_while_somebody_reads() -> None:
+    """Without a reader nobody computes the health of the shop every second."""
+    async with serving() as server, client(server) as session:
+        assert not server.service.wants_signals()
+        async with streaming(session):
+            assert server.service.wants_signals()
+
+
 async def test_shutdown_with_open_streams_takes_less_than_a_second() -> None:
     """Fifty readers see a clean end at once; nobody listens afterwards."""
     loop = asyncio.get_running_loop()
