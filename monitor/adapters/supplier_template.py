@@ -2,14 +2,15 @@
 
 A JSON string that is exactly one placeholder becomes the value with its type (`quantity` stays a
 number, an unknown amount becomes null); inside a longer text the value is written out. What goes
-into a URL is percent-encoded, so an order id cannot leave its place.
+into a URL is percent-encoded, so an order id cannot leave its place; `.` and `..`, which no
+encoding keeps from being folded away, are refused as segments of its path.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -47,10 +48,10 @@ def values_of(effect: Submit | Query) -> dict[str, Value]:
 
 
 def fill(template: HttpRequest, values: dict[str, Value]) -> FilledRequest:
-    """Put the values into a request; raises Permanent for a name that has none."""
+    """Put the values into a request; raises Permanent for a name without value and for `..`."""
     return FilledRequest(
         method=template.method,
-        url=_text(template.url, values, is_url=True),
+        url=_url(template.url, values),
         headers={name: _text(text, values) for name, text in template.headers.items()},
         json=_json(template.json, values),
         form=None
@@ -58,6 +59,17 @@ def fill(template: HttpRequest, values: dict[str, Value]) -> FilledRequest:
         else {name: _text(text, values) for name, text in template.form.items()},
         timeout_ms=template.timeout_ms,
     )
+
+
+def _url(template: str, values: dict[str, Value]) -> str:
+    url = _text(template, values, is_url=True)
+    if any(unquote(segment) in {".", ".."} for segment in urlsplit(url).path.split("/")):
+        raise Permanent(
+            "a value would lead the request to another path of the supplier",
+            code="template_value",
+            hint="an order id or sku is '.' or '..'; send it in the body or the query instead",
+        )
+    return url
 
 
 def _json(value: Any, values: dict[str, Value]) -> Any:

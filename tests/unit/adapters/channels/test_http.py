@@ -51,6 +51,21 @@ def read(status: int, body: object) -> Any:
     return read_answer(HttpAnswer(status, {}, raw), CHANNEL)
 
 
+@pytest.mark.parametrize("sku", [".", ".."])
+@pytest.mark.parametrize("url", ["http://x/a/{{ sku }}/buy", "http://x/a/{{ sku }}?q=1"])
+def test_value_that_would_climb_the_path_is_refused(url: str, sku: str) -> None:
+    """`/a/../buy` is `/buy` to every client: the request would ask for something else."""
+    with pytest.raises(Permanent) as refusal:
+        fill(HttpRequest("GET", url), {"sku": sku})
+    assert refusal.value.code == "template_value"
+
+
+def test_dots_inside_a_value_and_in_the_query_are_kept() -> None:
+    """Only whole segments are folded."""
+    template = HttpRequest("GET", "http://x/{{ sku }}/a.b?q={{ region }}")
+    assert fill(template, {"sku": "..a", "region": ".."}).url == "http://x/..a/a.b?q=.."
+
+
 def test_json_placeholder_keeps_its_type_and_text_around_it_makes_it_text() -> None:
     """`"{{ quantity }}"` is the number 2, `"n={{ quantity }}"` a text, an unknown value null."""
     template = HttpRequest(
