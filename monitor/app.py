@@ -25,7 +25,6 @@ from monitor.adapters.ids import RandomIds
 from monitor.adapters.performer import OutsidePerformer
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
-from monitor.adapters.telemetry.left_out import LeftOut
 from monitor.adapters.telemetry.logs import fields
 from monitor.adapters.telemetry.metrics import MetricsCollector, WriteTimes
 from monitor.adapters.telemetry.traces import OtlpTraceSink
@@ -33,6 +32,7 @@ from monitor.adapters.vault import SealedVault
 from monitor.api.auth import READ, Gate, ensure_admin_token, read_token_sha256
 from monitor.api.broadcast import Broadcast
 from monitor.api.edge import Edge
+from monitor.api.left_out import LeftOut
 from monitor.api.routes import ROUTES, Route
 from monitor.api.server import make_app, make_runner
 from monitor.api.service import Readiness, StreamEvent

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from monitor.adapters.telemetry.left_out import LeftOut
+from monitor.api.left_out import LeftOut
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent

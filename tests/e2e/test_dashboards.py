@@ -17,8 +17,8 @@ import pytest
 from aiohttp import web
 
 from monitor.adapters.clock import SystemClock
-from monitor.adapters.telemetry.left_out import LeftOut
 from monitor.adapters.telemetry.metrics import CONTENT_TYPE, MetricsCollector, WriteTimes
+from monitor.api.left_out import LeftOut
 from monitor.core.engine import Engine
 from monitor.model.commands import Batch
 from monitor.model.events import EventType, OrderEvent

@@ -22,7 +22,6 @@ from monitor.adapters.telemetry.catalogue import (
     FAMILIES,
     OLDEST,
 )
-from monitor.adapters.telemetry.left_out import LeftOut
 from monitor.adapters.telemetry.scopes import NAN, order_gauges
 from monitor.core.engine import Engine
 from monitor.core.orders.lifecycle import Verdict
@@ -55,6 +54,20 @@ class WriteTimes(msgspec.Struct, frozen=True):
     sum_s: float
     p50_s: float | None
     p99_s: float | None
+
+
+class LeftOut(Protocol):
+    """What the intake did not take since the process started."""
+
+    @property
+    def rejected(self) -> Mapping[str, int]:
+        """Events by source."""
+        ...
+
+    @property
+    def ignored_fields(self) -> int:
+        """Fields of events."""
+        ...
 
 
 class RuntimeStats(Protocol):
@@ -229,7 +242,7 @@ def _process(stats: RuntimeStats) -> Iterator[Row]:
 def _left_out(engine: Engine, left_out: LeftOut) -> Iterator[Row]:
     for source in dict.fromkeys([*(engine.shard.sources or (DEFAULT_SOURCE,)), *left_out.rejected]):
         labels = (source, "unknown", "rejected")
-        yield "delivery_events_total", "", labels, left_out.rejected[source]
+        yield "delivery_events_total", "", labels, left_out.rejected.get(source, 0)
     yield "delivery_monitor_ignored_fields_total", "", (), left_out.ignored_fields
 
 

@@ -10,9 +10,9 @@ import msgspec
 from aiohttp import ClientSession, web
 from yarl import URL
 
-from monitor.adapters.telemetry.left_out import LeftOut
 from monitor.api.auth import Gate, token_sha256
 from monitor.api.edge import Edge, Limits
+from monitor.api.left_out import LeftOut
 from monitor.api.routes import ROUTES, Route
 from monitor.api.server import make_app, make_runner
 from monitor.api.service import Readiness, StreamEvent

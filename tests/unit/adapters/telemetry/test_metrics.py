@@ -13,9 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.adapters.telemetry.catalogue import CATALOGUE
-from monitor.adapters.telemetry.left_out import LeftOut
 from monitor.adapters.telemetry.metrics import MetricsCollector, WriteTimes, collect
 from monitor.adapters.telemetry.scopes import order_gauges
+from monitor.api.left_out import LeftOut
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.core.views import fleet
