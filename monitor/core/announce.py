@@ -6,7 +6,7 @@ Every effect key is made of its cause, so folding a decision twice could not sen
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,13 +15,14 @@ from monitor.core.alerting import messages
 from monitor.core.alerting.markdown import escaped
 from monitor.core.alerting.messages import Message
 from monitor.core.alerting.template import Value, alert_values, render
+from monitor.core.takeover.desk import Refusal
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.effects import CallWebhook, Effect, Notify, SwitchChannel
 from monitor.model.ids import derived_id
 from monitor.model.records import AlertMoved, SwitchAnswered, SwitchDecided
 from monitor.model.rules import Rule
 from monitor.model.settings import Settings
-from monitor.model.takeovers import TakeoverCase
+from monitor.model.takeovers import CaseState, TakeoverCase
 from monitor.model.times import format_rfc3339
 
 PROGRAM_PREFIX = "webhook/"  # integrations that programs read; people read all the others
@@ -221,6 +222,35 @@ def announce_unacknowledged(settings: Settings, answer: SwitchAnswered) -> list[
         at_ms=answer.at_ms,
         is_for_webhooks=False,
     )
+
+
+def announce_opened(settings: Settings, case: TakeoverCase) -> list[Effect]:
+    """`takeover.started`; a case that is only advice is for people alone, and says so."""
+    if case.state != CaseState.ADVISED:
+        return announce_takeover(settings, "takeover.started", case)
+    return [
+        effect
+        for effect in announce_takeover(settings, "takeover.advised", case)
+        if isinstance(effect, Notify)
+    ]
+
+
+def announce_limits(settings: Settings, refusals: Sequence[Refusal], at_ms: int) -> list[Effect]:
+    """Stuck orders stay where they are because a limit of `fallback` is reached."""
+    effects: list[Effect] = []
+    for refusal in refusals:
+        effects += _tell(
+            settings,
+            event_type="takeover.limited",
+            cause_id=derived_id("limit", refusal.reason, str(at_ms)),
+            status="info",
+            severity="warning",
+            message=messages.limit_message(settings.language, refusal.reason, refusal.order_id),
+            payload={"reason": refusal.reason, "order_id": refusal.order_id},
+            at_ms=at_ms,
+            is_for_webhooks=False,
+        )
+    return effects
 
 
 def announce_takeover(settings: Settings, event_type: str, case: TakeoverCase) -> list[Effect]:

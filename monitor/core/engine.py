@@ -15,21 +15,19 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import assert_never
 
-import msgspec
-
 from monitor.core import announce
 from monitor.core.announce import OrderView
-from monitor.core.control import Control, ControlSnapshot, View
+from monitor.core.control import Control, View
 from monitor.core.failover.controller import RouteState
 from monitor.core.failover.silence import silent_keys
 from monitor.core.orders.fingerprint import StateHasher
 from monitor.core.orders.order import Order
-from monitor.core.orders.shard import UNNAMED_CHANNEL, Shard, ShardSnapshot
+from monitor.core.orders.shard import UNNAMED_CHANNEL, Shard
 from monitor.core.orders.sources import next_silence_ms
 from monitor.core.rules.reader import SourceView
+from monitor.core.snapshot import Snapshot, snapshot_decoder, snapshot_encoder
 from monitor.core.takeover.desk import Desk, Moved
 from monitor.core.takeover.doubles import is_double
-from monitor.core.takeover.limits import Spending
 from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Input, Perform, WakeAt
 from monitor.model.effects import Effect
 from monitor.model.events import EventType, OrderEvent
@@ -74,15 +72,6 @@ _ENDS: dict[str, str] = {
     EventType.CANCELLED: "cancelled",
     EventType.EXPIRED: "cancelled",
 }
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """The whole engine as plain data."""
-
-    shard: ShardSnapshot
-    control: ControlSnapshot
-    spending: Spending
-    latest_ms: int
 
 
 class Engine:
@@ -199,6 +188,7 @@ class Engine:
         channels = {order.order_id: self.channel_of(order) for order in judgement.stuck}
         for moved in self.desk.open(judgement.stuck, channels, now_ms):
             self._take(moved, now_ms)
+        self._perform(announce.announce_limits(self.settings, self.desk.take_refusals(), now_ms))
         for order in judgement.woken:
             if order.case is not None:
                 self._take(self.desk.wake(order.case, now_ms), now_ms)
@@ -265,7 +255,7 @@ class Engine:
         self._perform(moved.effects)
         self._commands.extend(Cancel(key) for key in moved.cancels)
         if moved.previous is None:
-            self._perform(announce.announce_takeover(self.settings, "takeover.started", moved.case))
+            self._perform(announce.announce_opened(self.settings, moved.case))
         told = _TOLD_STATES.get(CaseState(moved.case.state))
         if told is not None and moved.previous != moved.case.state:
             self._perform(announce.announce_takeover(self.settings, told, moved.case))
@@ -353,7 +343,7 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """The whole state, encoded; equal states give equal bytes."""
-        return _SNAPSHOT_ENCODER.encode(
+        return snapshot_encoder.encode(
             Snapshot(
                 self.shard.snapshot(), self.control.snapshot(), self.desk.spending, self.latest_ms
             )
@@ -361,7 +351,7 @@ class Engine:
 
     def restore(self, body: bytes, now_ms: int) -> None:
         """Take over a snapshot of an engine with the same or other settings."""
-        snapshot = _SNAPSHOT_DECODER.decode(body)
+        snapshot = snapshot_decoder.decode(body)
         self.latest_ms = snapshot.latest_ms
         self.control.restore(snapshot.control)
         self.desk.spending = snapshot.spending
@@ -396,7 +386,3 @@ class Engine:
         for order in orders:
             if order.case is not None:
                 self.desk.cases[order.case.takeover_id] = order.case
-
-
-_SNAPSHOT_ENCODER = msgspec.json.Encoder(order="deterministic")
-_SNAPSHOT_DECODER = msgspec.json.Decoder(Snapshot)

@@ -43,7 +43,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "takeover.delivered": "✅ 已代发订单 {order}",
         "takeover.escalated": "🙋 订单 {order} 需要人工处理",
         "takeover.body": "原渠道 {channel}；原因 {reason}。",
-        "advised": "仅建议：未配置 shop 接口，未执行接管。",
+        "takeover.advised": "🛟 订单 {order} 卡住，建议人工接管",
+        "advised": "仅建议：没有认领、没有采购、没有发货。",
+        "takeover.limited": "⛔ 代发已达上限（{reason}）",
+        "limited": "订单 {order} 等卡住的订单暂不代发。请人工处理，或调高 fallback 的上限。",
     },
     "en": {
         "alert.firing": "🔴 Firing: {rule}",
@@ -72,7 +75,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "takeover.delivered": "✅ Delivered order {order} through the fallback",
         "takeover.escalated": "🙋 Order {order} needs a person",
         "takeover.body": "Was on channel {channel}; reason: {reason}.",
-        "advised": "Advice only: no shop interface is configured, nothing was taken over.",
+        "takeover.advised": "🛟 Order {order} is stuck: take it over by hand?",
+        "advised": "Advice only: nothing was claimed, bought or delivered.",
+        "takeover.limited": "⛔ The fallback has reached its limit ({reason})",
+        "limited": "Order {order} and others stuck with it stay where they are. "
+        "Help them by hand, or raise the limits of fallback.",
     },
 }
 
@@ -164,6 +171,12 @@ def unacknowledged_message(language: str, epoch: int, status: str) -> Message:
     """The shop refused a switch or let it expire."""
     title = say(language, "switch.unacked", epoch=epoch, status=status)
     return _message(title)
+
+
+def limit_message(language: str, reason: str, order_id: str) -> Message:
+    """A limit keeps stuck orders from being taken over."""
+    title = say(language, "takeover.limited", reason=reason)
+    return _message(title, _write(language, "limited", order=order_id))
 
 
 def takeover_message(language: str, event_type: str, case: TakeoverCase) -> Message:

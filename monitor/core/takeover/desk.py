@@ -26,6 +26,7 @@ from monitor.model.effects import Effect
 from monitor.model.records import AttemptAnswered, CaseResolved, ClaimAnswered, HandOverAnswered
 from monitor.model.settings import Settings
 from monitor.model.takeovers import CaseState, TakeoverCase
+from monitor.model.times import HOUR_MS
 
 CaseAnswer = ClaimAnswered | AttemptAnswered | HandOverAnswered
 
@@ -42,6 +43,13 @@ class Moved(msgspec.Struct, frozen=True):
     cancels: tuple[str, ...]
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """A limit of `fallback` that keeps an order, the first of perhaps many, where it is."""
+
+    reason: str
+    order_id: str
+
+
 class Desk:
     """Cases by takeover id and what they may cost; state changes only through `apply`."""
 
@@ -49,6 +57,8 @@ class Desk:
         self.settings = settings
         self.cases: dict[str, TakeoverCase] = {}
         self.spending = Spending()
+        self._refusals: list[Refusal] = []
+        self._told_ms: dict[str, int] = {}  # by reason; a restart tells once more
 
     def open(self, orders: Iterable[Order], channel_of: dict[str, str], now_ms: int) -> list[Moved]:
         """Open a case for every stuck order that the mode and the limits allow.
@@ -68,8 +78,11 @@ class Desk:
             facts = order.facts
             acts = settings.fallback.has_shop
             amount_minor = counted_amount(settings, facts.currency, facts.amount_minor)
-            if acts and may_open(self.spending, settings, amount_minor, now_ms) is not None:
-                continue  # the shard shows the order again in a minute
+            if acts:
+                refusal = may_open(self.spending, settings, amount_minor, now_ms)
+                if refusal is not None:  # the shard shows the order again in a minute
+                    self._refuse(refusal, order.order_id, now_ms)
+                    continue
             step = machine.open_case(
                 order_id=order.order_id,
                 held_by_channel=channel_of[order.order_id],
@@ -84,6 +97,17 @@ class Desk:
             )
             opened.append(self._moved(step, None))
         return opened
+
+    def take_refusals(self) -> list[Refusal]:
+        """Limits that stopped a takeover and were not told in the last hour."""
+        refusals, self._refusals = self._refusals, []
+        return refusals
+
+    def _refuse(self, reason: str, order_id: str, now_ms: int) -> None:
+        told_ms = self._told_ms.get(reason)
+        if told_ms is None or now_ms - told_ms >= HOUR_MS:
+            self._told_ms[reason] = now_ms
+            self._refusals.append(Refusal(reason, order_id))
 
     def answer(self, answer: CaseAnswer, now_ms: int) -> Moved | None:
         """Feed an answer of the shop or a channel to its case."""

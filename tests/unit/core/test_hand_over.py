@@ -6,11 +6,18 @@ import msgspec
 
 from monitor.core.engine import Engine
 from monitor.core.orders.lifecycle import verdict
-from monitor.model.commands import Batch, Decide, Tick
+from monitor.model.commands import Batch, Decide, Perform, Tick
+from monitor.model.effects import CallWebhook, Effect, Notify
 from monitor.model.events import OrderEvent
 from monitor.model.records import AttemptAnswered, ClaimAnswered, HandOverAnswered, TierReached
 from monitor.model.rules import RuleSet
-from monitor.model.settings import ChannelSettings, FallbackSettings, Settings
+from monitor.model.settings import (
+    ChannelSettings,
+    FallbackSettings,
+    ReceiverSettings,
+    Settings,
+    WebhookSettings,
+)
 from monitor.model.times import MINUTE_MS
 
 START_MS = 1_770_000_000_000
@@ -70,3 +77,62 @@ def test_hand_over_survives_a_restart() -> None:
     restored.restore(engine.snapshot(), START_MS + 6 * MINUTE_MS)
     assert restored.engine_hash() == engine.engine_hash()
     assert msgspec.structs.asdict(restored.shard.orders["o1"])["handed_over_ms"] is not None
+
+
+def test_advice_is_for_people_and_says_that_nothing_was_done() -> None:
+    """No `takeover.started` for what was never started."""
+    settings = msgspec.structs.replace(
+        SETTINGS,
+        language="en",
+        fallback=msgspec.structs.replace(FALLBACK, mode="advise"),
+        receivers=(ReceiverSettings("ops", ("dingtalk/0",)),),
+        default_receiver="ops",
+        webhooks=(WebhookSettings("webhooks/0", ("takeover.*",)),),
+    )
+    (message,) = takeover_effects(settings, orders=1)
+    assert isinstance(message, Notify)
+    assert message.title == "🛟 Order o0 is stuck: take it over by hand?"
+    assert "nothing was claimed" in message.text
+
+
+def test_reached_limit_is_told_once_an_hour() -> None:
+    """Three stuck orders, one takeover an hour: people hear of the limit, once."""
+    settings = msgspec.structs.replace(
+        SETTINGS,
+        language="en",
+        fallback=msgspec.structs.replace(FALLBACK, max_per_hour=1),
+        receivers=(ReceiverSettings("ops", ("dingtalk/0",)),),
+        default_receiver="ops",
+    )
+    titles = [one.title for one in takeover_effects(settings, orders=3) if isinstance(one, Notify)]
+    assert titles == [
+        "🛟 Taking over order o0",
+        "⛔ The fallback has reached its limit (max_per_hour)",
+    ]
+
+
+def takeover_effects(settings: Settings, *, orders: int) -> list[Effect]:
+    """What is sent about takeovers while orders are stuck from minute 6 to minute 9."""
+    engine = Engine(settings, RuleSet())
+    engine.handle(
+        Batch(
+            tuple(
+                OrderEvent(
+                    "order.paid", f"o{one}", "shop", "e1", START_MS, START_MS, amount_minor=5
+                )
+                for one in range(orders)
+            )
+        ),
+        START_MS,
+    )
+    commands = [
+        command
+        for minute in range(6, 10)
+        for command in engine.handle(Tick(), START_MS + minute * MINUTE_MS)
+    ]
+    effects = [one.effect for one in commands if isinstance(one, Perform)]
+    return [
+        one
+        for one in effects
+        if isinstance(one, (Notify, CallWebhook)) and one.event_type.startswith("takeover.")
+    ]

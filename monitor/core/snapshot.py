@@ -1,0 +1,22 @@
+"""The whole engine as one value: plain data, encoded so that equal states give equal bytes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from monitor.core.control import ControlSnapshot
+from monitor.core.orders.shard import ShardSnapshot
+from monitor.core.takeover.limits import Spending
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The state of shard, control and takeover desk."""
+
+    shard: ShardSnapshot
+    control: ControlSnapshot
+    spending: Spending
+    latest_ms: int
+
+
+snapshot_encoder = msgspec.json.Encoder(order="deterministic")
+snapshot_decoder = msgspec.json.Decoder(Snapshot)
