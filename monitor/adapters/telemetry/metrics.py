@@ -34,6 +34,7 @@ from monitor.model.takeovers import AttemptState, CaseState
 from monitor.model.times import SECOND_MS
 from monitor.ports import Clock
 
+FRESH_MS = SECOND_MS
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # What an order can be counted as (`Totals.count_order`); unpaid and undecided never are.
@@ -73,12 +74,12 @@ class LeftOut(Protocol):
 class RuntimeStats(Protocol):
     """What the process knows of itself; answers come from memory, without waiting."""
 
-    def outbox_rows(self) -> Mapping[str, int]:
     @property
     def left_out(self) -> LeftOut:
         """What the intake did not take."""
         ...
 
+    def outbox_rows(self) -> Mapping[str, int]:
         """Rows waiting or under way by lane, as last seen."""
         ...
 
@@ -98,14 +99,26 @@ class MetricsCollector:
         self._engine = engine
         self._clock = clock
         self._stats = stats_provider
+        self._rendered = (0, b"")  # when, and what
 
     def render(self) -> bytes:
-        """The exposition in Prometheus' text format, for `CONTENT_TYPE`."""
+        """The exposition in Prometheus' text format, for `CONTENT_TYPE`; at most 1 s old.
+
+        However many scrape, and however often, the event loop pays for one exposition a second.
+        """
+        now_ms = self._clock.now_ms()
+        at_ms, body = self._rendered
+        if not body or not 0 <= now_ms - at_ms < FRESH_MS:
+            body = self._render(now_ms)
+            self._rendered = (now_ms, body)
+        return body
+
+    def _render(self, now_ms: int) -> bytes:
         # Imported at the first scrape: 15 MB that a monitor nobody scrapes need not spend.
         from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
         from prometheus_client.metrics_core import Metric  # noqa: PLC0415
 
-        samples = collect(self._engine, self._clock.now_ms(), self._stats)
+        samples = collect(self._engine, now_ms, self._stats)
         families = []
         for family in CATALOGUE:
             metric = Metric(family.name.removesuffix("_total"), family.help, family.kind)
@@ -140,6 +153,7 @@ def collect(engine: Engine, now_ms: int, stats: RuntimeStats) -> dict[str, list[
         _orders(engine, now_ms),
         _channels(engine, now_ms),
         _decisions(engine),
+        _left_out(engine, stats.left_out),
         _process(stats),
     ):
         for name, suffix, values, value in part:
@@ -153,7 +167,6 @@ def _counters(engine: Engine) -> Iterator[Row]:
     names = [one.name for one in settings.receivers] + [one.name for one in settings.webhooks]
     expected: tuple[tuple[str, dict[str, int], Iterable[tuple[str, ...]]], ...] = (
         ("delivery_events_total", totals.events, product(sources, EventType, _TAKEN)),
-        _left_out(engine, stats.left_out),
         ("delivery_orders_total", totals.orders, product(shard.channels, _VERDICTS)),
         (
             "delivery_takeovers_total",
@@ -228,6 +241,13 @@ def _decisions(engine: Engine) -> Iterator[Row]:
     yield "delivery_ambiguous_open", "", (), len(ambiguous)
 
 
+def _left_out(engine: Engine, left_out: LeftOut) -> Iterator[Row]:
+    for source in dict.fromkeys([*(engine.shard.sources or (DEFAULT_SOURCE,)), *left_out.rejected]):
+        labels = (source, "unknown", "rejected")
+        yield "delivery_events_total", "", labels, left_out.rejected.get(source, 0)
+    yield "delivery_monitor_ignored_fields_total", "", (), left_out.ignored_fields
+
+
 def _process(stats: RuntimeStats) -> Iterator[Row]:
     for lane, rows in stats.outbox_rows().items():
         yield "delivery_monitor_outbox_rows", "", (lane,), rows
@@ -239,10 +259,3 @@ def _process(stats: RuntimeStats) -> Iterator[Row]:
     yield name, "_sum", (), times.sum_s
     yield "delivery_monitor_loop_lag_seconds", "", (), stats.loop_lag_s()
     yield "delivery_monitor_build_info", "", (__version__,), 1
-def _left_out(engine: Engine, left_out: LeftOut) -> Iterator[Row]:
-    for source in dict.fromkeys([*(engine.shard.sources or (DEFAULT_SOURCE,)), *left_out.rejected]):
-        labels = (source, "unknown", "rejected")
-        yield "delivery_events_total", "", labels, left_out.rejected.get(source, 0)
-    yield "delivery_monitor_ignored_fields_total", "", (), left_out.ignored_fields
-
-
