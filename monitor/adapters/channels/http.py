@@ -23,6 +23,7 @@ from monitor.adapters.http_client import HttpAnswer, HttpClient
 from monitor.adapters.signing import bearer, hmac_sha256_hex, md5_sorted, webhook_headers
 from monitor.adapters.supplier_answer import Finding, read_answer
 from monitor.adapters.supplier_template import FilledRequest, fill, values_of
+from monitor.adapters.unanswered import unanswered
 from monitor.model.effects import Quarantine, Query, Submit
 from monitor.model.endpoints import HttpChannel, HttpRequest, Signing
 from monitor.model.errors import Permanent, StorageError, Transient, UnknownOutcome
@@ -53,7 +54,7 @@ class HttpSupplier:
 
     async def submit(self, effect: Submit, now_ms: int) -> AttemptAnswered:
         """Buy once; never raises for what the supplier or the network does."""
-        answer = _unknown(effect, now_ms)
+        answer = unanswered(effect, now_ms)
         try:
             http_answer = await self._send(self._channel.submit, effect, now_ms)
         except (Transient, Permanent) as error:
@@ -68,7 +69,7 @@ class HttpSupplier:
     async def query(self, effect: Query, now_ms: int) -> AttemptAnswered:
         """Ask, or send the same submit again to an idempotent channel; a failure is `unknown`."""
         is_replay = self._channel.query is None
-        answer = msgspec.structs.replace(_unknown(effect, now_ms), is_query=not is_replay)
+        answer = msgspec.structs.replace(unanswered(effect, now_ms), is_query=not is_replay)
         if is_replay and self._channel.capability != "idempotent":
             return msgspec.structs.replace(answer, detail="this channel cannot be asked")
         try:
@@ -154,16 +155,6 @@ def _encoded(json: Any, form: dict[str, str] | None, headers: dict[str, str]) ->
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         return urlencode(form).encode()
     return b""
-
-
-def _unknown(effect: Submit | Query, now_ms: int) -> AttemptAnswered:
-    return AttemptAnswered(
-        effect_key=effect.key,
-        takeover_id=effect.takeover_id,
-        attempt_ref=effect.attempt_ref,
-        outcome="unknown",
-        at_ms=now_ms,
-    )
 
 
 def _with_finding(answer: AttemptAnswered, finding: Finding, digest: str | None) -> AttemptAnswered:

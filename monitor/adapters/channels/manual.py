@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from monitor.adapters.unanswered import unanswered
 from monitor.model.effects import Quarantine, Query, Submit
 from monitor.model.records import AttemptAnswered
 
@@ -22,11 +25,5 @@ class ManualChannel:
 
 
 def _answer(effect: Submit | Query, now_ms: int, outcome: str) -> AttemptAnswered:
-    return AttemptAnswered(
-        effect_key=effect.key,
-        takeover_id=effect.takeover_id,
-        attempt_ref=effect.attempt_ref,
-        outcome=outcome,
-        at_ms=now_ms,
-        is_query=isinstance(effect, Query),
-    )
+    answer = unanswered(effect, now_ms)
+    return msgspec.structs.replace(answer, outcome=outcome, is_query=isinstance(effect, Query))

@@ -14,6 +14,7 @@ import msgspec
 
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.goods_key import Sealer
+from monitor.adapters.unanswered import unanswered
 from monitor.adapters.vault import close_attempt, is_closed, repeat_later, store_goods
 from monitor.model.effects import Quarantine, Query, Submit
 from monitor.model.errors import StorageError
@@ -41,7 +42,7 @@ class StockChannel:
 
     async def submit(self, effect: Submit, now_ms: int) -> AttemptAnswered:
         """Reserve units for the attempt: delivered, or rejected with `out_of_stock`."""
-        answer = _answer(effect, now_ms)
+        answer = unanswered(effect, now_ms)
         try:
             await self._file.open()
         except StorageError as error:
@@ -60,7 +61,7 @@ class StockChannel:
 
     async def query(self, effect: Query, now_ms: int) -> AttemptAnswered:
         """Say what the attempt holds; after `not_found` it will never hold anything."""
-        answer = msgspec.structs.replace(_answer(effect, now_ms), is_query=True)
+        answer = msgspec.structs.replace(unanswered(effect, now_ms), is_query=True)
         try:
             goods, digest = await self._file.run(
                 lambda connection, _sealer: _held_or_barred(connection, effect.attempt_ref)
@@ -163,16 +164,6 @@ def _held_or_barred(connection: apsw.Connection, attempt_ref: str) -> tuple[int,
     if held[1] is None:
         close_attempt(connection, attempt_ref)
     return held
-
-
-def _answer(effect: Submit | Query, now_ms: int) -> AttemptAnswered:
-    return AttemptAnswered(
-        effect_key=effect.key,
-        takeover_id=effect.takeover_id,
-        attempt_ref=effect.attempt_ref,
-        outcome="unknown",
-        at_ms=now_ms,
-    )
 
 
 def _delivered(answer: AttemptAnswered, goods: int, digest: str) -> AttemptAnswered:
