@@ -37,15 +37,7 @@ class FailoverWebhook:
         """Send the full desired state once; Transient means: not acknowledged, send it again."""
         if now_ms >= effect.valid_until_ms:
             return _answered(effect, "expired", None, now_ms)
-        answer = await post_event(
-            self._client,
-            self._endpoint,
-            key=effect.key,
-            event_type="channel.switch",
-            at_ms=effect.at_ms,
-            payload=effect.payload,
-            now_ms=now_ms,
-        )
+        answer = await post_event(self._client, self._endpoint, effect, now_ms)
         said = read_json(answer.body, SwitchAnswer)
         if said is None:
             raise Transient("the failover webhook said 2xx without status and epoch")

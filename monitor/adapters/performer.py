@@ -99,15 +99,7 @@ class OutsidePerformer:
 
     async def _call_webhook(self, effect: CallWebhook, now_ms: int) -> Notified:
         endpoint = self._endpoint(effect.endpoint)
-        await post_event(
-            self._client,
-            endpoint,
-            key=effect.key,
-            event_type=effect.event_type,
-            at_ms=effect.at_ms,
-            payload=effect.payload,
-            now_ms=now_ms,
-        )
+        await post_event(self._client, endpoint, effect, now_ms)
         return Notified(effect_key=effect.key, receiver=endpoint.name, outcome="ok", at_ms=now_ms)
 
     async def _switch(self, effect: SwitchChannel, now_ms: int) -> SwitchAnswered:

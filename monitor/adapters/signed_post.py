@@ -15,6 +15,7 @@ import msgspec
 
 from monitor.adapters.http_client import HttpAnswer, HttpClient
 from monitor.adapters.signing import webhook_headers
+from monitor.model.effects import CallWebhook, Notify, SwitchChannel
 from monitor.model.endpoints import Endpoint
 from monitor.model.errors import Permanent, Transient, UnknownOutcome
 from monitor.model.secret import Secret
@@ -58,19 +59,17 @@ async def post_signed(
 
 
 async def post_event(
-    client: HttpClient,
-    endpoint: Endpoint,
-    *,
-    key: str,
-    event_type: str,
-    at_ms: int,
-    payload: msgspec.Raw,
-    now_ms: int,
+    client: HttpClient, endpoint: Endpoint, event: Notify | CallWebhook | SwitchChannel, now_ms: int
 ) -> HttpAnswer:
-    """Post an event to a receiver that recognises repeats by `webhook-id`; returns for 2xx only."""
-    body = event_body(event_type, at_ms, payload)
-    url = endpoint.url.reveal()
-    answer = await post_signed(client, url, endpoint.secret, key=key, body=body, now_ms=now_ms)
+    """Post an event to a receiver that recognises repeats by `webhook-id`; returns for 2xx only.
+
+    The id is the effect's key, the header's time that of this attempt.
+    """
+    event_type = "channel.switch" if isinstance(event, SwitchChannel) else event.event_type
+    body = event_body(event_type, event.at_ms, event.payload)
+    answer = await post_signed(
+        client, endpoint.url.reveal(), endpoint.secret, key=event.key, body=body, now_ms=now_ms
+    )
     check_status(answer, endpoint.name, now_ms, is_repeat_known=True)
     return answer
 

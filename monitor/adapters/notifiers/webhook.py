@@ -15,13 +15,5 @@ class WebhookNotifier:
         self._client = client
 
     async def send(self, notify: Notify, endpoint: Endpoint, now_ms: int) -> None:
-        """Post the event; the id is the effect's key, the header's time that of this attempt."""
-        await post_event(
-            self._client,
-            endpoint,
-            key=notify.key,
-            event_type=notify.event_type,
-            at_ms=notify.at_ms,
-            payload=notify.payload,
-            now_ms=now_ms,
-        )
+        """Post the event; what people would read is left out."""
+        await post_event(self._client, endpoint, notify, now_ms)
