@@ -223,6 +223,8 @@ class Monitor:
         """Whether queries and ingest work, and the facts behind it."""
         trouble = self.trouble or (self._running().loop.trouble if self.is_ready else None)
         facts = dict(self._facts)
+        if trouble is None and self.store is not None:  # the facts may be older
+            trouble = self.store.write_trouble
         if trouble is not None:
             facts["trouble"] = trouble
         facts["notes"] = "; ".join(self.notes())

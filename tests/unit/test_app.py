@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import msgspec
+import pytest
 from aiohttp import ClientSession
 
 from monitor.adapters.storage.sqlite import open_sqlite
@@ -156,3 +157,21 @@ async def test_stop_takes_in_the_answer_of_an_effect_under_way(tmp_path: Path) -
     records, depth = await written(tmp_path)
     told = [one.outcome for one in records if isinstance(one, AttemptAnswered)]
     assert (told, depth, supplier.seen) == (["accepted"], {}, ["/buy"])
+
+
+async def test_readiness_knows_of_a_refused_write_at_once(tmp_path: Path) -> None:
+    """The sender got 503; who asks `/readyz` next is not told to go on sending. It ends by itself."""
+    async with running(loaded(tmp_path)) as monitor:
+        await ready(monitor)
+        assert monitor.readiness().is_ready
+        assert monitor.store is not None
+        connection = monitor.store._writer._connection
+        assert connection is not None
+        connection.pragma("max_page_count", 1)  # SQLite takes the present size
+        with pytest.raises(StorageError) as refusal:
+            await monitor.ingest((msgspec.structs.replace(paid("A1"), sku="x" * 200_000),))
+        found = monitor.readiness()
+        assert (found.is_ready, found.facts["trouble"]) == (False, str(refusal.value))
+        connection.pragma("max_page_count", 1_000_000)
+        assert await monitor.ingest((paid("A1"),)) == ("accepted",)
+        assert monitor.readiness().is_ready

@@ -43,7 +43,7 @@ class SqliteStore:
         self._reader = reader
         self._session = session
         self._last_error = ""
-        self._is_failing = False
+        self.write_trouble: str | None = None  # why the latest write failed; None: it did not
 
     @property
     def commit_seconds(self) -> Durations:
@@ -149,7 +149,7 @@ class SqliteStore:
 
     async def health(self) -> dict[str, str]:
         """See Store; after a failed write a probing write tells whether writing works again."""
-        if self._is_failing:
+        if self.write_trouble is not None:
             await self._write(probe)
         facts = await self._writer.read(self._facts)
         return facts | {"last_error": self._last_error}
@@ -167,10 +167,9 @@ class SqliteStore:
         except FencedError:
             raise
         except StorageError as error:
-            self._last_error = str(error)
-            self._is_failing = True
+            self._last_error = self.write_trouble = str(error)
             raise
-        self._is_failing = False
+        self.write_trouble = None
         return result
 
     async def _repeat(self, delete_some: Callable[[apsw.Connection], int]) -> int:
