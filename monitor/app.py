@@ -88,6 +88,7 @@ class Monitor:
         self.token_path = Path()
         self._data_dir = Path(loaded.endpoints.data_dir)
         self._client = _client(loaded)
+        self._outside: OutsidePerformer | None = None
         self._goods = GoodsFile(self._data_dir)
         self._assembly: Assembly | None = None
         self._traces: OtlpTraceSink | None = None
@@ -222,9 +223,9 @@ class Monitor:
     def readiness(self) -> Readiness:
         """Whether queries and ingest work, and the facts behind it."""
         trouble = self.trouble or (self._running().loop.trouble if self.is_ready else None)
-        facts = dict(self._facts)
         if trouble is None and self.store is not None:  # the facts may be older
             trouble = self.store.write_trouble
+        facts = dict(self._facts)
         if trouble is not None:
             facts["trouble"] = trouble
         facts["notes"] = "; ".join(self.notes())
@@ -338,12 +339,12 @@ class Monitor:
     def _performer(self) -> OutsidePerformer:
         endpoints = self.loaded.endpoints
         vault = SealedVault(self._goods)
-        channels = build_channels(
-            self.engine.settings.channels,
-            endpoints.http_channels,
-            Parts(client=self._client, vault=vault, goods=self._goods),
+        parts = Parts(client=self._client, vault=vault, goods=self._goods)
+        channels = build_channels(self.engine.settings.channels, endpoints.http_channels, parts)
+        self._outside = OutsidePerformer(
+            self._client, endpoints, channels, vault, self.clock, self._outside
         )
-        return OutsidePerformer(self._client, endpoints, channels, vault, self.clock)
+        return self._outside
 
     async def _refresh_facts(self) -> None:
         while self.store is not None:

@@ -44,7 +44,10 @@ from monitor.ports import Clock
 
 
 class OutsidePerformer:
-    """Keeps `ports.Performer` on the real outside; made anew when the configuration changes."""
+    """Keeps `ports.Performer` on the real outside; made anew when the configuration changes.
+
+    `previous` is the one it takes the place of: how fast receivers may be sent to goes on counting.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class OutsidePerformer:
         channels: Mapping[str, DeliveryChannel],
         vault: Vault,
         clock: Clock,
+        previous: OutsidePerformer | None = None,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -61,7 +65,10 @@ class OutsidePerformer:
         self._endpoints = {
             endpoint.name: endpoint for endpoint in (*endpoints.integrations, *endpoints.webhooks)
         }
-        self._notifiers = {kind: make(client) for kind, make in NOTIFIERS.items()}
+        self.notifiers: dict[str, Notifier] = {
+            kind: previous.notifiers[kind].moved(client) if previous else make(client)
+            for kind, make in NOTIFIERS.items()
+        }
         self._shop = Shop(client, endpoints.shop) if endpoints.shop else None
         self._failover = FailoverWebhook(client, endpoints.failover) if endpoints.failover else None
 
@@ -144,9 +151,9 @@ class OutsidePerformer:
         return self._endpoints[name]
 
     def _notifier(self, endpoint: Endpoint) -> Notifier:
-        if endpoint.kind not in self._notifiers:
+        if endpoint.kind not in self.notifiers:
             raise _not_configured(f"a notifier of kind {endpoint.kind}")
-        return self._notifiers[endpoint.kind]
+        return self.notifiers[endpoint.kind]
 
     def _channel(self, name: str) -> DeliveryChannel:
         if name not in self._channels:

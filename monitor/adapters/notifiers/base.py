@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from monitor.adapters.http_client import HttpClient
 from monitor.model.effects import Notify
 from monitor.model.endpoints import Endpoint
 
@@ -17,4 +18,8 @@ class Notifier(Protocol):
         Raises: Transient (not delivered, or a repeat is recognised), Permanent, UnknownOutcome.
         No message holds the URL, the token or the secret.
         """
+        ...
+
+    def moved(self, client: HttpClient) -> Notifier:
+        """The same notifier on another client; what it sent before still counts for its limits."""
         ...

@@ -28,9 +28,9 @@ _HINTS = {310000: "check the robot's secret, keywords and IP list, and this mach
 class DingTalkNotifier:
     """Sends to `…/robot/send?access_token=…`, never faster than the robot allows."""
 
-    def __init__(self, client: HttpClient) -> None:
+    def __init__(self, client: HttpClient, rate: SlidingWindow | None = None) -> None:
         self._client = client
-        self._rate = SlidingWindow(LIMIT, WINDOW_MS)
+        self._rate = rate or SlidingWindow(LIMIT, WINDOW_MS)
 
     async def send(self, notify: Notify, endpoint: Endpoint, now_ms: int) -> None:
         """Send the message; the signature is URL-encoded exactly once."""
@@ -43,6 +43,10 @@ class DingTalkNotifier:
         answer = await post_signed(self._client, url, None, key="", body=body, now_ms=now_ms)
         check_status(answer, endpoint.name, now_ms, is_repeat_known=False)
         check_code(answer, "errcode", endpoint.name, wait_ms=_WAIT_MS, hints=_HINTS)
+
+    def moved(self, client: HttpClient) -> DingTalkNotifier:
+        """The same on another client: the robot counts on, whoever sends."""
+        return DingTalkNotifier(client, self._rate)
 
 
 def _body(notify: Notify, endpoint: Endpoint) -> bytes:

@@ -17,3 +17,7 @@ class WebhookNotifier:
     async def send(self, notify: Notify, endpoint: Endpoint, now_ms: int) -> None:
         """Post the event; what people would read is left out."""
         await post_event(self._client, endpoint, notify, now_ms)
+
+    def moved(self, client: HttpClient) -> WebhookNotifier:
+        """The same on another client; there is no limit to remember."""
+        return WebhookNotifier(client)

@@ -5,14 +5,19 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator
 from itertools import count
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from monitor.adapters.clock import SystemClock
+from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.http_client import HttpClient
 from monitor.adapters.notifiers.dingtalk import DingTalkNotifier
+from monitor.adapters.performer import OutsidePerformer
+from monitor.adapters.vault import SealedVault
 from monitor.model.effects import Notify
-from monitor.model.endpoints import Endpoint
+from monitor.model.endpoints import Endpoint, Endpoints
 from monitor.model.errors import EffectError, Permanent, Transient, UnknownOutcome
 from monitor.model.secret import Secret
 from tests.loopback import Answer, Loopback, loopback
@@ -158,3 +163,19 @@ async def test_twenty_first_message_of_a_minute_waits(
     await robot.send(notify(), endpoint(server, "/send?access_token=b"), NOW_MS + 1_000)
     await robot.send(notify(), endpoint(server), NOW_MS + 62_000)
     assert len(server.seen) == 22
+
+
+async def test_robot_counts_on_when_the_configuration_is_read_again(server: Loopback) -> None:
+    """A reload brings a new performer with a new client, and the robot's limit stays the same."""
+    clients = [HttpClient(config_hosts=[server.place]) for _ in range(2)]
+    endpoints = Endpoints(integrations=(endpoint(server),))
+    vault = SealedVault(GoodsFile(Path("never-opened")))
+    clock = SystemClock()
+    first = OutsidePerformer(clients[0], endpoints, {}, vault, clock)
+    for _ in range(20):
+        await first.perform(notify())
+    second = OutsidePerformer(clients[1], endpoints, {}, vault, clock, previous=first)
+    with pytest.raises(Transient, match="20 messages a minute"):
+        await second.perform(notify())
+    for client in clients:
+        await client.close()
