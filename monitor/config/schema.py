@@ -31,6 +31,7 @@ from monitor.config.values import (
     keys_of,
     one_of,
 )
+from monitor.model.settings import PromiseTable
 from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
 
 LANGUAGES = ("zh-CN", "en")
@@ -53,9 +54,9 @@ class Promise(ConfigModel):
     """The time within which an order should be delivered; the most specific entry wins."""
 
     default: Span = 3 * MINUTE_MS
-    by_speed: Annotated[Spans, keys_of(*SPEEDS)] = {}
+    by_speed: Annotated[Spans, keys_of(*SPEEDS)] = PromiseTable().by_speed
     by_sku: dict[str, Span] = {}
-    by_fulfilment: Annotated[Spans, keys_of(*FULFILMENTS)] = {}
+    by_fulfilment: Annotated[Spans, keys_of(*FULFILMENTS)] = PromiseTable().by_fulfilment
 
 
 class Tiers(ConfigModel):

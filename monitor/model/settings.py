@@ -18,9 +18,11 @@ class PromiseTable(msgspec.Struct, frozen=True):
     """
 
     default_ms: int = 3 * MINUTE_MS
-    by_speed: dict[str, int] = {}
+    by_speed: dict[str, int] = msgspec.field(
+        default_factory=lambda: {"express": 60 * SECOND_MS, "economy": 30 * MINUTE_MS}
+    )
     by_sku: dict[str, int] = {}
-    by_fulfilment: dict[str, int] = {}
+    by_fulfilment: dict[str, int] = msgspec.field(default_factory=lambda: {"manual": 2 * HOUR_MS})
 
 
 class Tiers(msgspec.Struct, frozen=True):

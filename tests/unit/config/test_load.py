@@ -48,6 +48,18 @@ def test_no_file_gives_the_defaults_without_a_warning() -> None:
     assert loaded.warnings == ()
 
 
+def test_promises_that_the_file_does_not_give_are_those_of_the_contract(tmp_path: Path) -> None:
+    """Contract §5; a table that is given replaces the default one as a whole."""
+    promise = load_text(tmp_path, "promise: {default: 5m}\n").settings.promise
+    assert promise.default_ms == 300_000
+    assert promise.by_speed == {"express": 60_000, "economy": 1_800_000}
+    assert promise.by_fulfilment == {"manual": 7_200_000}
+    assert promise.by_sku == {}
+    text = "promise: {by_speed: {express: 30s}, by_fulfilment: {}}\n"
+    given = load_text(tmp_path, text).settings.promise
+    assert (given.by_speed, given.by_fulfilment) == ({"express": 30_000}, {})
+
+
 def test_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     """A file of comments, and keys without a value, change nothing."""
     assert load_text(tmp_path, "# nothing\n").settings == Settings()
