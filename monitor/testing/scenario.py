@@ -95,8 +95,9 @@ def heartbeat(source: str = "shop", **fields: object) -> Happening:
     return Happening(EventType.HEARTBEAT.value, "", None, beat)
 
 
-def tick() -> None:
+def tick() -> Happening | None:
     """Nothing but time."""
+    return None
 
 
 class Scenario:
