@@ -109,10 +109,12 @@ def _receivers(document: Document, endpoints: Endpoints) -> tuple[ReceiverSettin
 def _public_url(listen: Listen) -> str:
     """An address that works on this machine; `public_url` names a better one."""
     host = listen.host
-    if ":" in host or host[:1].isdigit():
-        address = ipaddress.ip_address(host)
-        if address.is_unspecified:
-            host = "127.0.0.1"
-        elif address.version == 6:
-            host = f"[{host}]"
+    try:
+        is_unspecified = ipaddress.ip_address(host).is_unspecified
+    except ValueError:  # a name; it may begin with a digit
+        is_unspecified = False
+    if is_unspecified:
+        host = "127.0.0.1"
+    elif ":" in host:
+        host = f"[{host}]"
     return f"http://{host}:{listen.port}"

@@ -60,6 +60,12 @@ def test_promises_that_the_file_does_not_give_are_those_of_the_contract(tmp_path
     assert (given.by_speed, given.by_fulfilment) == ({"express": 30_000}, {})
 
 
+def test_host_name_that_begins_with_a_digit_is_no_address(tmp_path: Path) -> None:
+    """Such names exist; what merely looks like an address is left to the system to refuse."""
+    settings = load_text(tmp_path, "listen: 1shop.local:8080\n").settings
+    assert settings.public_url == "http://1shop.local:8080"
+
+
 def test_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     """A file of comments, and keys without a value, change nothing."""
     assert load_text(tmp_path, "# nothing\n").settings == Settings()
@@ -240,6 +246,13 @@ def test_command_line_beats_environment_beats_file(tmp_path: Path) -> None:
 def test_public_url_follows_the_address(listen: str, url: str) -> None:
     """Links lead back to where the service listens."""
     assert load(None, listen=listen, environ={}).settings.public_url == url
+
+
+def test_host_that_begins_with_a_digit_may_be_a_name(tmp_path: Path) -> None:
+    """An address that lost a digit is no reason to crash."""
+    write_secret(tmp_path / "k")
+    text = "listen: 0.0.1:80\nsources: [{name: a, api_key_file: k}]\n"
+    assert load_text(tmp_path, text).settings.public_url == "http://0.0.1:80"
 
 
 def test_public_url_of_all_addresses_is_one_that_can_be_opened(tmp_path: Path) -> None:
