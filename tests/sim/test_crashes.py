@@ -21,7 +21,7 @@ from monitor.sim.world import PRICE_MINOR, SKU, Shop
 from tests.sim.books import played, script_of
 
 PLAY_S = 28.0  # about when the last stuck order is rescued
-HEALS_S = (None, 9.5, 14.0)
+HEALS_S = (None, 11.0, 14.0)
 
 
 @pytest.mark.parametrize("seed", range(32))
