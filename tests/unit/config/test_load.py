@@ -60,12 +60,6 @@ def test_promises_that_the_file_does_not_give_are_those_of_the_contract(tmp_path
     assert (given.by_speed, given.by_fulfilment) == ({"express": 30_000}, {})
 
 
-def test_host_name_that_begins_with_a_digit_is_no_address(tmp_path: Path) -> None:
-    """Such names exist; what merely looks like an address is left to the system to refuse."""
-    settings = load_text(tmp_path, "listen: 1shop.local:8080\n").settings
-    assert settings.public_url == "http://1shop.local:8080"
-
-
 def test_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     """A file of comments, and keys without a value, change nothing."""
     assert load_text(tmp_path, "# nothing\n").settings == Settings()
