@@ -15,7 +15,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test check check-format check-lint check-types check-floors check-shape \
+.PHONY: help run demo test soak check check-format check-lint check-types check-floors check-shape \
 	format lock dist clean
 
 help: ## show the targets
@@ -30,6 +30,9 @@ demo: $(RUNTIME) ## a synthetic shop, an outage, an alert, a switch, a rescue; a
 # Worksteal: each process begins with whole files in a row, so what a file sets up once is set up once.
 test: $(DEV) ## every test
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --durations=25
+
+soak: $(DEV) ## 200 kill -9 under load, about ten minutes; prints what it counted
+	DELIVERY_MONITOR_KILLS=200 $(BIN)/python -m pytest -s -n 0 tests/e2e/test_kill9.py
 
 check: check-format check-lint check-types check-floors check-shape ## format, lint, types, floors, shape
 
