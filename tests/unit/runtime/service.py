@@ -11,9 +11,10 @@ from monitor.core.engine import Engine, Entry
 from monitor.model.effects import Effect
 from monitor.model.errors import StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import Answer, Record
+from monitor.model.records import Answer, Breached, Record, TierReached
 from monitor.model.rules import RuleSet
 from monitor.model.settings import ReceiverSettings, Settings
+from monitor.model.times import UnixMs
 from monitor.ports import Checkpoint, Lease, OrderRow, StoredSegment
 from monitor.runtime.loop import Loop
 from monitor.runtime.outbox_worker import OutboxWorker
@@ -123,6 +124,10 @@ class Service:
         await self.supervisor.stop()
         return Service(durable, **self._arguments)  # type: ignore[arg-type]  # as they came
 
+    def leap(self, span_ms: int) -> None:
+        """The wall clock jumps on; no timer runs out."""
+        self.clock.start_ms = UnixMs(self.clock.start_ms + span_ms)
+
     async def log(self) -> list[Record]:
         return [record for stored in await self.store.read(0) for record in decode_segment(stored)]
 
@@ -144,5 +149,5 @@ def event(order_id: str, kind: str = "order.paid", event_id: str = "") -> OrderE
     return OrderEvent(kind, order_id, "shop", event_id or kind, now_ms(), now_ms())
 
 
-def decisions(records: list[object], kind: type) -> Counter[str]:
+def decisions(records: Sequence[Record], kind: type[Breached | TierReached]) -> Counter[str]:
     return Counter(one.order_id for one in records if isinstance(one, kind))
