@@ -28,6 +28,7 @@ from monitor.model.records import Record
 from monitor.model.rules import RuleSet
 from monitor.model.secret import Secret
 from monitor.model.settings import ChannelSettings, Settings
+from monitor.model.times import UnixMs
 from monitor.ports import Checkpoint
 from monitor.runtime.loop import LEASE_TTL_MS, _outbox_row, _segment
 from monitor.runtime.recovery import decode_segment
@@ -41,8 +42,8 @@ class StillClock:
     def __init__(self, at_ms: int = T0) -> None:
         self.at_ms = at_ms
 
-    def now_ms(self) -> int:
-        return self.at_ms
+    def now_ms(self) -> UnixMs:
+        return UnixMs(self.at_ms)
 
 
 class FragileStore(SqliteStore):
