@@ -1,13 +1,14 @@
 """The two tables of the life cycle, row by row and in every combination of facts."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 
 from monitor.core.orders.facts import Facts
 from monitor.core.orders.lifecycle import STATES, is_breach, is_overdue, state, verdict
 
-KNOWN = {"promise_ms": 100}
+KNOWN: dict[str, Any] = {"promise_ms": 100}
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ KNOWN = {"promise_ms": 100}
         ({"paid_ms": 1, "verified_ms": 7, "refunded_ms": 8}, "refunded"),
     ],
 )
-def test_furthest_known_fact_names_the_state(facts: dict[str, int], expected: str) -> None:
+def test_furthest_known_fact_names_the_state(facts: dict[str, Any], expected: str) -> None:
     """Every row of the table, against the row below it."""
     assert state(Facts(**facts)) == expected
 
@@ -34,7 +35,7 @@ def test_every_combination_of_facts_has_one_state_and_one_verdict() -> None:
     """All 2^9 sets of facts and all instants around the promise are judged as the contract says."""
     names = [fact for fact, _ in STATES]
     for flags in product((False, True), repeat=len(names)):
-        given = dict.fromkeys(
+        given: dict[str, Any] = dict.fromkeys(
             [name for name, is_set in zip(names, flags, strict=True) if is_set], 5
         )
         facts = Facts(**given, **KNOWN)
