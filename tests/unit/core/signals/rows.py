@@ -1,6 +1,6 @@
 """Orders written down as rows, and the observation that control would see of them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from monitor.core.orders.facts import Facts
 from monitor.core.orders.table import OrderTable
@@ -32,7 +32,7 @@ class Row(NamedTuple):
 def rows_of(orders: list[Row]) -> Observation:
     table = OrderTable()
     for key, order in enumerate(orders):
-        ends = {f"{order.ending}_ms": order.end_ms} if order.ending else {}
+        ends: dict[str, Any] = {f"{order.ending}_ms": order.end_ms} if order.ending else {}
         facts = Facts(paid_ms=order.paid_ms, promise_ms=order.promise_ms, **ends)
         table.put(None, facts, key=key, channel=order.channel, breach_ms=order.breach_ms,
                   is_held=order.is_held, is_unconfirmed=order.is_unconfirmed)  # fmt: skip
