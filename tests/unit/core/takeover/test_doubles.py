@@ -2,9 +2,10 @@
 
 import pytest
 
+from monitor.core.engine import Entry
 from monitor.model.records import HandOverAnswered
 from monitor.model.takeovers import TakeoverCase
-from monitor.testing.scenario import Scenario, delivered
+from monitor.testing.scenario import Happening, Scenario, delivered
 from tests.unit.core.test_engine import story_with_case
 
 Given = list[str]
@@ -19,7 +20,7 @@ def case_of(story: Scenario) -> TakeoverCase:
 def tell(story: Scenario, second: int, news: Given) -> None:
     """Give the news in one batch: `shop` delivers, `ours` says it took ours, `taken` answers."""
     takeover_id = case_of(story).takeover_id
-    meant = {
+    meant: dict[str, Happening | Entry] = {
         "shop": delivered("o1", time=f"{second}s"),
         "ours": delivered("o1", time=f"{second}s", takeover_id=takeover_id),
         "taken": HandOverAnswered("h", takeover_id, "delivered", story.now_ms),
