@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from monitor.config.rules_file import load_shipped
-from monitor.core.engine import Engine
+from monitor.core.engine import Engine, Entry
 from monitor.core.orders.shard import CHANNELS_MAX, DORMANT_MS, SOURCES_MAX
 from monitor.model.commands import Accepted, Batch, Tick
 from monitor.model.records import (
     AttemptAnswered,
+    Breached,
     CaseMoved,
     CaseResolved,
     ClaimAnswered,
@@ -54,7 +55,7 @@ def story_with_case(state: str) -> Scenario:
     return story
 
 
-def answers_to(state: str, story: Scenario) -> list[object]:
+def answers_to(state: str, story: Scenario) -> list[Entry]:
     case = story.engine.shard.orders["o1"].case
     assert case is not None
     takeover_id = case.takeover_id
@@ -80,14 +81,15 @@ def answers_to(state: str, story: Scenario) -> list[object]:
         )
 
     got = answered("delivered")
-    return {
+    by_state: dict[str, list[Entry]] = {
         "submitting": [],
         "claimed": [answered("rejected", retry="same")],
         "accepted": [answered("accepted")],
         "unknown": [answered("unknown")],
         "handing_over": [got],
         "delivered": [got, HandOverAnswered("h", takeover_id, "delivered", story.now_ms)],
-    }[state]
+    }
+    return by_state[state]
 
 
 # --- the door -----------------------------------------------------------------------------------
@@ -209,7 +211,7 @@ def test_channels_and_sources_beyond_the_limit_are_other(scenario: Scenario) -> 
     assert len(story.engine.shard.sources) <= SOURCES_MAX + 1
     assert "other" in story.engine.shard.sources
     story.at("4m", tick())
-    channels = Counter(one.channel for one in story.decisions() if type(one).__name__ == "Breached")
+    channels = Counter(one.channel for one in story.decisions() if isinstance(one, Breached))
     assert channels["mine"] == 1
     assert channels["other"] > 40
 
@@ -321,7 +323,7 @@ def test_unarmed_fallback_asks_nothing_of_the_shop(mode: str) -> None:
 
 def test_answer_about_an_unknown_case_or_epoch_is_ignored(scenario: Scenario) -> None:
     """Answers may be older than anything we remember."""
-    answers = [
+    answers: list[Entry] = [
         ClaimAnswered("c", "tko_x", "granted", START_MS),
         CaseResolved("tko_x", "refunded", "ann", START_MS),
         SwitchAnswered("switch_7", 7, "refused", None, START_MS),
