@@ -20,7 +20,7 @@ def test_old_segments_leave_once_a_snapshot_stands_for_them() -> None:
         keeper = Housekeeper(service.store, service.loop, service.clock, SETTINGS)
         await service.post(event("o1"))
         await asyncio.sleep(5)
-        service.clock.start_ms += 40 * DAY_MS
+        service.leap(40 * DAY_MS)
         assert (await keeper.sweep())[0] == 0
         await asyncio.sleep(120)
         assert (await keeper.sweep())[0] > 0
@@ -40,9 +40,9 @@ def test_orders_closed_long_ago_are_purged() -> None:
         keeper = Housekeeper(service.store, service.loop, service.clock, SETTINGS)
         await service.post(event("o1"), event("o1", "delivery.delivered"))
         await asyncio.sleep(5)
-        service.clock.start_ms += 399 * DAY_MS
+        service.leap(399 * DAY_MS)
         assert (await keeper.sweep())[1] == 0
-        service.clock.start_ms += 2 * DAY_MS
+        service.leap(2 * DAY_MS)
         assert (await keeper.sweep())[1] == 1
         await service.stop()
 
