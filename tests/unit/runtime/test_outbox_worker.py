@@ -58,7 +58,7 @@ async def service_with(
 
 
 async def answers(service: Service) -> list[Answer]:
-    return [one for one in await service.log() if hasattr(one, "effect_key")]
+    return [one for one in await service.log() if isinstance(one, Answer)]
 
 
 def failing(times: int, error: Exception) -> object:
