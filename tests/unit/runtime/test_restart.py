@@ -168,7 +168,7 @@ def test_dormant_order_is_found_again_by_its_late_delivery() -> None:
         service = await Service().start()
         await service.post(event("o1"))
         await asyncio.sleep(600)
-        service.clock.start_ms += 31 * DAY_MS
+        service.leap(31 * DAY_MS)
         await asyncio.sleep(150)
         assert service.engine.shard.orders == {}
         await service.post(event("o1", "delivery.delivered"))
@@ -187,7 +187,7 @@ def test_dormant_order_woken_before_a_crash_is_not_started_anew() -> None:
         service = await Service().start()
         await service.post(event("o1"))
         await asyncio.sleep(600)
-        service.clock.start_ms += 31 * DAY_MS
+        service.leap(31 * DAY_MS)
         await asyncio.sleep(150)
         assert service.engine.shard.orders == {}
         await service.post(event("o1", "delivery.attempted"), event("o2"))
