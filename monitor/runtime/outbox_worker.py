@@ -154,10 +154,13 @@ class OutboxWorker:
                 rows = []
             for row in rows:
                 self._enqueue(row)
-            if self._is_stopping:
-                await self._put_back_waiting()
-            elif len(rows) < CLAIM_MAX:
-                await self._wait()
+            await self._pause(is_more_due=len(rows) >= CLAIM_MAX)
+
+    async def _pause(self, *, is_more_due: bool) -> None:
+        if self._is_stopping:  # since the claim began
+            await self._put_back_waiting()
+        elif not is_more_due:
+            await self._wait()
 
     async def _wait(self) -> None:
         delay_s = POLL_S
