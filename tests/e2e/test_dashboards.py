@@ -6,6 +6,7 @@ import asyncio
 import math
 import shutil
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -155,6 +156,40 @@ async def values(client: aiohttp.ClientSession, url: str, expr: str) -> list[flo
     assert answer["status"] == "success", f"{expr}: {answer}"
     found = [float(one["value"][1]) for one in answer["data"]["result"]]
     return [value for value in found if not math.isnan(value)]
+
+
+async def line_of(demo: asyncio.subprocess.Process, kind: str) -> str:
+    """The demo's next line of a kind."""
+    assert demo.stdout is not None
+    async with asyncio.timeout(60):
+        async for line in demo.stdout:
+            text = line.decode()
+            if kind in text:
+                return text
+    raise AssertionError(f"the demo ended without {kind}")
+
+
+@pytest.mark.slow
+async def test_every_query_returns_data_while_the_demo_runs(tmp_path: Path) -> None:
+    """What a newcomer sees when Grafana stands beside `make demo`: no empty panel."""
+    demo = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "monitor", "demo", "--seconds", "24",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        port = int((await line_of(demo, "PAGE")).rsplit(":", 1)[1])
+        async with prometheus(port, tmp_path) as url, aiohttp.ClientSession() as client:
+            await line_of(demo, "RECOVERED")
+            silent = [
+                (title, expr)
+                for path in FILES
+                for title, expr in queries(path)
+                if not await values(client, url, substituted(expr))
+            ]
+    finally:
+        demo.terminate()
+        await demo.wait()
+    assert silent == []
 
 
 @pytest.mark.slow
