@@ -55,6 +55,7 @@ from monitor.web.page import page_routes
 
 log = logging.getLogger("monitor.app")
 
+STARTING = "starting"  # what the trouble is while there is none
 RETRY_STORE_S = 5.0
 FACTS_EVERY_S = 2.0
 
@@ -82,7 +83,7 @@ class Monitor:
         self._retry_store_s = retry_store_s
         self.engine = Engine(settings_for(loaded.settings, rules), rules)
         self.store: SqliteStore | None = None
-        self.trouble: str | None = "starting"
+        self.trouble: str | None = STARTING
         self.left_out = LeftOut()
         self.url = ""
         self.token_path = Path()
@@ -385,7 +386,8 @@ class _Page:
         return self._monitor.now_ms()
 
     def notes(self) -> list[str]:
-        return []  # a missing receiver the page says by itself, in the reader's language
+        trouble = self._monitor.readiness().facts.get("trouble")
+        return [] if trouble in (None, STARTING) else [trouble]
 
 
 def _needs_goods(loaded: Loaded) -> bool:

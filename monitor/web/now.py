@@ -119,9 +119,11 @@ def now_page(engine: Engine, phrases: Phrases, notes: Sequence[str]) -> Now:
     )
 
 
-def starting(phrases: Phrases) -> Headline:
-    """What is said while the state is being rebuilt."""
+def starting(phrases: Phrases, troubles: Sequence[str]) -> Headline:
+    """What is said while the state is being rebuilt, or cannot be."""
     title = phrases.words("app")
+    if troubles:
+        return Headline(phrases.words("headline.unusable"), "bad", title)
     return Headline(phrases.words("headline.starting"), "quiet", title)
 
 

@@ -17,7 +17,7 @@ from monitor.web.assets import Assets
 from monitor.web.language import COOKIE, Words, choose_language
 from monitor.web.now import now_page, starting
 from monitor.web.painter import Painter
-from monitor.web.phrases import Phrases
+from monitor.web.phrases import Phrases, visible
 
 HOLD_MS = 500  # a painted part serves all readers of its language for so long
 HOLD_MAX_MS = 10_000
@@ -136,8 +136,9 @@ class Page:
         engine, brush = self._source.engine, self._brush()
         phrases = Phrases(words, self._source.timezone, now_ms)
         if engine is None:
-            headline = starting(phrases)
-            body = brush.starting(words, headline)
+            troubles = [visible(note) for note in self._source.notes()]
+            headline = starting(phrases, troubles)
+            body = brush.starting(words, headline, troubles)
             return Painted(body, headline.title, is_ready=False, at_ms=now_ms, until_ms=now_ms)
         now = now_page(engine, phrases, self._source.notes())
         body = brush.now(words, now)

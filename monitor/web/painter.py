@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,9 @@ class Painter:
         """The part of the page that changes."""
         return self._render("now.html", words, now=now)
 
-    def starting(self, words: Words, headline: Headline) -> str:
+    def starting(self, words: Words, headline: Headline, troubles: Sequence[str]) -> str:
         """The same part while there is no state to show."""
-        return self._render("starting.html", words, headline=headline)
+        return self._render("starting.html", words, headline=headline, troubles=troubles)
 
     def page(self, words: Words, title: str, body: str) -> str:
         """The whole page around its part that changes, which is HTML already."""

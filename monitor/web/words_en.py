@@ -24,6 +24,7 @@ TEXTS: Mapping[str, str] = {
     "link.ready": "Readiness",
     "zone": "Times are in {zone}.",
     # --- headline -------------------------------------------------------------------------------
+    "headline.unusable": "Not working: the stored state cannot be used, and events are refused",
     "headline.starting": "Starting: the state is being rebuilt",
     "headline.starting.more": "This page fills itself as soon as every stored order is back in "
     "memory.",

@@ -24,6 +24,7 @@ TEXTS: Mapping[str, str] = {
     "link.ready": "就绪状态",
     "zone": "时间按 {zone} 时区显示。",
     # --- headline -------------------------------------------------------------------------------
+    "headline.unusable": "无法工作：已存储的状态不可用，事件会被拒绝",
     "headline.starting": "正在启动：重建状态中",
     "headline.starting.more": "所有订单恢复后，本页会自动显示数据。",
     "headline.empty": "等待第一条事件",

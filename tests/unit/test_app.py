@@ -125,6 +125,25 @@ async def test_page_and_its_files_are_there_before_the_store_is(tmp_path: Path) 
             assert answer.status == 200
 
 
+async def test_page_says_why_the_store_cannot_be_used(tmp_path: Path) -> None:
+    """An owner who only looks at the page must not wait for a start that never ends."""
+
+    async def opener(_data_dir: Path) -> SqliteStore:
+        raise StorageError("monitor.db is damaged: <malformed>")
+
+    async with running(loaded(tmp_path), open_store=opener) as monitor, ClientSession() as session:
+        token = monitor.token_path.read_text(encoding="ascii").strip()
+        session.headers["Authorization"] = f"Bearer {token}"
+        async with asyncio.timeout(10):
+            while True:
+                async with session.get(f"{monitor.url}/?lang=en") as answer:
+                    text = await answer.text()
+                if "is damaged" in text:
+                    break
+        assert "Not working: the stored state cannot be used" in text
+        assert "&lt;malformed&gt;" in text
+
+
 async def test_reload_lets_an_effect_under_way_finish(tmp_path: Path) -> None:
     """The answer to a request of before the reload counts; its row is closed, it is sent once."""
     async with receiver() as hook:
