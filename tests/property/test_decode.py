@@ -1,7 +1,6 @@
 """No body of any kind raises, loses a neighbour, leaks a secret or gives an event out of bounds."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from monitor.api.decode import Decoded
 from monitor.api.decode_event import decode_object, decode_text
 from monitor.api.decode_types import DecodeContext, Notes
 from monitor.model.events import LIFECYCLE_RANK
+from tests.shared_data import SHARED
 from tests.unit.api.samples import (
     BATCH,
     CLOUD,
@@ -24,7 +24,7 @@ from tests.unit.api.samples import (
     send,
 )
 
-SAMPLES = Path("/work/shared/samples")
+SAMPLES = SHARED / "samples"
 KINDS = st.sampled_from([JSON, CLOUD, BATCH, LINES, "text/plain", ""])
 CONTEXT = DecodeContext(RECEIVED_MS, "default", SOURCES)
 
