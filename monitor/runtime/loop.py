@@ -89,7 +89,6 @@ class Loop:
         self._requests: deque[_Request] = deque()
         self._pending_entries = 0
         self._nudge = asyncio.Event()
-        self._changed = asyncio.Event()
         self._wake_ms = 0
         self._cursor = 0
         self._position = 0
@@ -142,10 +141,6 @@ class Loop:
         self._pending_entries += len(entries)
         self._nudge.set()
         return await answer
-
-    async def wait_for_change(self) -> None:
-        """Return after the next turn that changed something."""
-        await self._changed.wait()
 
     async def stop(self) -> None:
         """Finish the current turn within `STOP_S`, write a last snapshot, give the lease back."""
@@ -212,21 +207,18 @@ class Loop:
                     raise
                 return
         try:
-            is_changed = await self._take_in(entries, position, requests)
+            await self._take_in(entries, position, requests)
         finally:  # only a bug or a lost lease leaves somebody unanswered here
             _refuse(requests, StorageError("the service stopped before it could answer"))
         self.turns += 1
-        if is_changed:
-            self._changed.set()
-            self._changed = asyncio.Event()
 
     async def _take_in(
         self,
         entries: tuple[Entry, ...],
         position: int | None,
         requests: Sequence[_Request] = (),
-    ) -> bool:
-        """Fold, decide, answer the senders, commit what follows; True if anything changed."""
+    ) -> None:
+        """Fold, decide, answer the senders, commit what follows."""
         now_ms = self._clock.now_ms()
         commands = self.engine.handle(Batch(entries) if entries else Tick(), now_ms)
         if position is not None:
@@ -242,7 +234,6 @@ class Loop:
         is_save_due = now_ms - self._saved_ms >= SAVE_EVERY_MS
         if is_eventful or done or is_save_due:
             await self._commit(self._collect(done, commands))
-        return bool(entries) or is_eventful
 
     # --- committing -------------------------------------------------------------------------------
 

@@ -41,9 +41,8 @@ class RouteState(msgspec.Struct, gc=False):
     switches_ms: list[int] = []
     advised_ms: int = 0
     advised_weights: dict[str, int] = {}
-    shop_epoch: int = (
-        0  # what a shop that called us stale has seen: ours was restored from a backup
-    )
+    # What a shop that called us stale has seen: our state was restored from a backup.
+    shop_epoch: int = 0
     locked: dict[str, str] = {}
     drained: dict[str, str] = {}
 

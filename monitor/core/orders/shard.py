@@ -216,8 +216,7 @@ class Shard:
         if not moved.is_silent:
             source.returned_ms = moved.at_ms
         for order in self.orders.values():
-            is_affected = order.is_open or order.is_unjudged(moved.at_ms)
-            if order.facts.source == moved.source and is_affected:
+            if order.facts.source == moved.source and order.is_unjudged(moved.at_ms):
                 self._update(order, moved.at_ms)
 
     def _held_until_ms(self, order: Order) -> int | None:

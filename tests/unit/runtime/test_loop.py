@@ -284,21 +284,6 @@ def test_idle_loop_turns_at_most_about_once_a_second() -> None:
     run_virtual(story())
 
 
-def test_waiting_for_a_change_ends_with_the_next_event() -> None:
-    """Live pages are told, not polled."""
-
-    async def story() -> None:
-        service = await Service().start()
-        waiting = asyncio.ensure_future(service.loop.wait_for_change())
-        await asyncio.sleep(5)
-        assert not waiting.done()
-        await service.post(event("o1"))
-        await asyncio.wait_for(waiting, 1)
-        await service.stop()
-
-    run_virtual(story())
-
-
 def test_full_disk_for_minutes_refuses_writes_but_does_not_end_the_service() -> None:
     """Not even the lease can be renewed: the reason stays readable, and it goes on afterwards."""
 
