@@ -58,8 +58,8 @@ format: $(DEV) ## rewrite the code in the project's format
 # The target appears with its programme.
 ifneq ($(wildcard benchmarks/run.py),)
 .PHONY: bench
-bench: $(DEV) ## measure throughput, latency and memory on this machine
-	$(BIN)/python benchmarks/run.py
+bench: $(DEV) ## every target of speed and of statistics, measured on this machine; BENCH="--only NAME"
+	$(BIN)/python -m benchmarks.run $(BENCH)
 endif
 
 lock: $(DEV) ## write the lock files again (UPGRADE=1 takes newer versions)
