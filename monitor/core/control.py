@@ -24,7 +24,8 @@ from monitor.core.rules.parse import signals_in
 from monitor.core.rules.reader import SignalReader, SourceView
 from monitor.core.signals.observation import Ints, Observation
 from monitor.model.alerts import Alert, AlertState
-from monitor.model.records import AlertMoved, SwitchDecided
+from monitor.model.baselines import Baseline
+from monitor.model.records import AlertMoved, BaselineLearned, SwitchDecided
 from monitor.model.rules import RATIOS, SOURCE_SIGNALS, Rule, RuleSet
 from monitor.model.settings import Settings
 
@@ -36,6 +37,7 @@ class ControlSnapshot(msgspec.Struct, frozen=True):
 
     alerts: list[Alert]
     route: RouteState
+    baselines: list[Baseline] = []
 
 
 class View(msgspec.Struct, frozen=True, eq=False):
@@ -59,6 +61,7 @@ class Control:
         self.settings = settings
         self.rules = rules
         self.alerts: dict[str, Alert] = {}
+        self.baselines: dict[str, Baseline] = {}
         self.findings: dict[str, Finding] = {}
         self.controller = Controller(settings)
         self._next_evaluation_ms: dict[str, int] = {}
@@ -107,10 +110,13 @@ class Control:
                 self.apply(decided)
                 yield decided
 
-    def apply(self, decision: AlertMoved | SwitchDecided) -> None:
+    def apply(self, decision: AlertMoved | SwitchDecided | BaselineLearned) -> None:
         """Make a decision true; live and in recovery alike."""
         if isinstance(decision, SwitchDecided):
             self.controller.apply(decision)
+            return
+        if isinstance(decision, BaselineLearned):
+            self.baselines[decision.baseline.channel] = decision.baseline
             return
         self.alerts[decision.alert.key] = decision.alert
         if len(self.alerts) > ALERTS_MAX:
@@ -151,12 +157,14 @@ class Control:
         return ControlSnapshot(
             alerts=[self.alerts[key] for key in sorted(self.alerts)],
             route=self.controller.route,
+            baselines=[self.baselines[name] for name in sorted(self.baselines)],
         )
 
     def restore(self, snapshot: ControlSnapshot) -> None:
         """Take over a snapshot."""
         self.alerts = {alert.key: alert for alert in snapshot.alerts}
         self.controller.route = snapshot.route
+        self.baselines = {baseline.channel: baseline for baseline in snapshot.baselines}
 
     def _evaluate_rule(
         self, rule: Rule, labels: dict[str, str], reader: SignalReader

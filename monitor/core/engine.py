@@ -36,6 +36,7 @@ from monitor.model.records import (
     AlertMoved,
     Answer,
     AttemptAnswered,
+    BaselineLearned,
     Breached,
     CaseMoved,
     CaseResolved,
@@ -109,7 +110,16 @@ class Engine:
     def refold(self, record: Record) -> None:
         """Take a logged record in again without deciding anything."""
         if isinstance(
-            record, (Breached, TierReached, SourceMoved, AlertMoved, SwitchDecided, CaseMoved)
+            record,
+            (
+                Breached,
+                TierReached,
+                SourceMoved,
+                AlertMoved,
+                SwitchDecided,
+                CaseMoved,
+                BaselineLearned,
+            ),
         ):
             self._apply(record)
         else:
@@ -230,7 +240,7 @@ class Engine:
                 self._forget_older_case(decision.case)
                 self.desk.apply(decision.case)
                 self.shard.apply(decision)
-            case AlertMoved() | SwitchDecided():
+            case AlertMoved() | SwitchDecided() | BaselineLearned():
                 self.control.apply(decision)
             case _:
                 assert_never(decision)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from monitor.model.alerts import Alert
+from monitor.model.baselines import Baseline
 from monitor.model.events import OrderEvent
 from monitor.model.takeovers import TakeoverCase
 
@@ -196,11 +197,22 @@ class CaseMoved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", 
     at_ms: int
 
 
+class BaselineLearned(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="baseline"
+):
+    """What is normal on a channel was learned anew; carries the whole of it."""
+
+    baseline: Baseline
+    at_ms: int
+
+
 Answer = (
     Notified | SwitchAnswered | ClaimAnswered | AttemptAnswered | HandOverAnswered | EffectClosed
 )
 Instruction = SwitchOrdered | ChannelSteered | CaseResolved
-Decision = Breached | TierReached | SourceMoved | AlertMoved | SwitchDecided | CaseMoved
+Decision = (
+    Breached | TierReached | SourceMoved | AlertMoved | SwitchDecided | CaseMoved | BaselineLearned
+)
 Record = (
     OrderEvent
     | Notified
@@ -218,6 +230,7 @@ Record = (
     | AlertMoved
     | SwitchDecided
     | CaseMoved
+    | BaselineLearned
 )
 
 record_encoder = msgspec.json.Encoder()

@@ -62,6 +62,7 @@ class Signal(msgspec.Struct, frozen=True, tag="signal"):
     name: str
     window: Window | None = None
     matchers: tuple[Matcher, ...] = ()
+    argument: str = ""  # of burn_rate(slo), budget_remaining(slo), stock(sku), baseline(signal)
 
 
 class Arithmetic(msgspec.Struct, frozen=True, tag="arithmetic"):

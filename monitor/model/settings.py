@@ -95,6 +95,9 @@ class Settings(msgspec.Struct, frozen=True):
 
     language: str = "zh-CN"
     timezone: str = "Asia/Shanghai"
+    # (from_ms, offset_ms), sorted: where local time is ahead of UTC by how much; the core has no
+    # time zone database. Nothing known means UTC.
+    utc_offsets: tuple[tuple[int, int], ...] = ()
     currency: str = "CNY"
     promise: PromiseTable = PromiseTable()
     tiers: Tiers = Tiers()

@@ -34,7 +34,15 @@ from monitor.model.commands import (
 )
 from monitor.model.effects import Notify
 from monitor.model.events import OrderEvent
-from monitor.model.records import AlertMoved, CaseMoved, Decision, SourceMoved, SwitchDecided
+from monitor.model.records import (
+    AlertMoved,
+    BaselineLearned,
+    CaseMoved,
+    Decision,
+    SourceMoved,
+    SwitchDecided,
+    TierReached,
+)
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
 from monitor.model.times import DAY_MS, SECOND_MS
@@ -174,8 +182,13 @@ class _Run:
 
 
 def _counted_as(decision: Decision) -> str:
-    tier = getattr(decision, "tier", None)
-    return "breach" if tier is None else f"tier {tier}"
+    match decision:
+        case TierReached():
+            return f"tier {decision.tier}"
+        case BaselineLearned():
+            return "baseline"
+        case _:
+            return "breach"
 
 
 def _total_key(event: OrderEvent) -> tuple[tuple[int, int, str, str], str, bytes]:

@@ -16,7 +16,8 @@ import numpy as np
 from monitor.core.orders.facts import holder_at
 from monitor.core.orders.lifecycle import Verdict, is_breach, verdict
 from monitor.core.orders.order import Order
-from monitor.core.orders.shard import CHANNELS_MAX, UNNAMED_CHANNEL
+from monitor.core.orders.names import NAMES_MAX
+from monitor.core.orders.shard import UNNAMED_CHANNEL
 from monitor.core.signals.health import Anchors, health_from_sums, health_sums
 from monitor.core.signals.survival import NEVER_MS, cohort, mean_lower_bound_s
 from monitor.model.alerts import Alert, AlertState
@@ -90,7 +91,7 @@ def judge(order: Order, replayed: Replayed, at_ms: int) -> Judged:
     channel = holder_at(order.timeline, facts.sold_on, facts.deadline_ms) if breached else None
     channel = channel or facts.channel or UNNAMED_CHANNEL
     known = replayed.engine.shard.channels
-    if channel not in known and len(known) >= CHANNELS_MAX:
+    if channel not in known and len(known) >= NAMES_MAX:
         channel = OTHER
     is_delivered = facts.delivered_ms is not None and facts.paid_ms is not None
     until_ms = facts.delivered_ms if facts.delivered_ms is not None else at_ms

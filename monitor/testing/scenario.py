@@ -21,6 +21,7 @@ from monitor.model.effects import CallWebhook, Effect, Notify, Submit, SwitchCha
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.records import (
     AlertMoved,
+    BaselineLearned,
     Breached,
     CaseMoved,
     Decision,
@@ -234,6 +235,8 @@ def _decision_line(decision: Decision) -> str:
             return f"switch {decision.epoch} {decision.mode} {weights}"
         case CaseMoved():
             return f"case {decision.case.order_id} {decision.case.state}"
+        case BaselineLearned():
+            return f"learned {decision.baseline.channel} {decision.baseline.n}"
 
 
 def _effect_line(effect: Effect) -> str:

@@ -50,6 +50,12 @@ class Order(msgspec.Struct, gc=False, omit_defaults=True):
         """The channel this order is counted for: holder at breach, else deliverer, else sold on."""
         return self.breach_channel or self.facts.channel
 
+    @property
+    def taken_ms(self) -> int | None:
+        """When the fallback took the order over from its channel; None while nobody did."""
+        case = self.case
+        return None if case is None or not case.attempts else case.opened_ms
+
     def age_ms(self, now_ms: int) -> int:
         """Time since payment until now or until the wait ended; 0 while unpaid."""
         if self.facts.paid_ms is None:

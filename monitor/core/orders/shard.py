@@ -17,12 +17,13 @@ from monitor.core.orders.facts import Facts, holder_at, insert
 from monitor.core.orders.history import History, HourRow
 from monitor.core.orders.judgement import Judgement, ShardDecision
 from monitor.core.orders.lifecycle import is_overdue, verdict
+from monitor.core.orders.names import NameBook
 from monitor.core.orders.order import Order, checks
 from monitor.core.orders.promises import Promises
 from monitor.core.orders.sources import Source, silences
-from monitor.core.orders.table import OrderTable
+from monitor.core.orders.table import OrderTable, row_of
 from monitor.core.orders.totals import Totals
-from monitor.core.signals.observation import Observation
+from monitor.core.signals.observation import Names, Observation
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.ids import OTHER, hash64
 from monitor.model.records import Breached, CaseMoved, SourceMoved, TierReached
@@ -30,7 +31,6 @@ from monitor.model.settings import Settings
 from monitor.model.takeovers import CaseState
 from monitor.model.times import DAY_MS, MINUTE_MS
 
-CHANNELS_MAX = 200
 SOURCES_MAX = 200
 RETRY_MS = MINUTE_MS  # a takeover that a limit forbade, or nothing came of, is looked at after this
 DORMANT_MS = 30 * DAY_MS  # an order nobody has spoken of for so long leaves memory, not the store
@@ -43,9 +43,9 @@ class ShardSnapshot(msgspec.Struct, frozen=True):
 
     orders: list[Order]
     sources: list[Source]
-    channels: list[str]
     hours: list[HourRow]
     totals: Totals
+    names: Names = Names()
 
 
 class Shard:
@@ -58,8 +58,7 @@ class Shard:
         self.history = History()
         self.promises = Promises()
         self.totals = Totals()
-        self.channels: list[str] = []
-        self._channel_index: dict[str, int] = {}
+        self._names = NameBook()
         self._table = OrderTable()
         self._slots: dict[str, int] = {}
         self._agenda = Agenda()
@@ -73,7 +72,7 @@ class Shard:
         """Take over new settings: known channels and sources, and their heartbeats."""
         self.settings = settings
         for channel in settings.channels:
-            self.channel_index(channel.name)
+            self._names.code("channel", channel.name)
         configured = {source.name: source.heartbeat_ms for source in settings.sources}
         for name in configured:
             self.sources.setdefault(name, Source(name, 0, 0))
@@ -252,15 +251,22 @@ class Shard:
     def _put_row(self, order: Order, *, is_held: bool, is_unconfirmed: bool) -> None:
         if order.facts.paid_ms is None:
             return
-        self._slots[order.order_id] = self._table.put(
-            self._slots.get(order.order_id),
-            order.facts,
+        facts, code = order.facts, self._names.code
+        row = row_of(
+            facts,
             key=hash64(order.order_id) >> 1,
-            channel=self.channel_index(self._channel_name(order)),
             breach_ms=order.breach_ms,
+            taken_ms=order.taken_ms,
+            codes=(
+                code("channel", order.counts_for or UNNAMED_CHANNEL),
+                code("source", facts.source),
+                code("provider", facts.provider),
+                code("sku", facts.sku),
+            ),
             is_held=is_held,
             is_unconfirmed=is_unconfirmed,
         )
+        self._slots[order.order_id] = self._table.put(self._slots.get(order.order_id), row)
 
     def _schedule(self, order: Order, now_ms: int, held_until_ms: int | None) -> None:
         due = checks(order, self.settings, now_ms, held_until_ms)
@@ -313,28 +319,23 @@ class Shard:
 
     # --- channels ---------------------------------------------------------------------------------
 
-    def channel_index(self, name: str) -> int:
-        """The column value of a channel; beyond the limit all new names share `other`."""
-        if name not in self._channel_index:
-            if len(self.channels) >= CHANNELS_MAX and name != OTHER:
-                return self.channel_index(OTHER)
-            self._channel_index[name] = len(self.channels)
-            self.channels.append(name)
-        return self._channel_index[name]
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """All channels known, configured ones first."""
+        return self._names.names().channel
 
     def _channel_name(self, order: Order) -> str:
-        name = order.counts_for or UNNAMED_CHANNEL
-        return self.channels[self.channel_index(name)]
+        return self._names.name("channel", order.counts_for or UNNAMED_CHANNEL)
 
     def _holder(self, order: Order, at_ms: int) -> str:
-        name = holder_at(order.timeline, order.facts.sold_on, at_ms) or UNNAMED_CHANNEL
-        return self.channels[self.channel_index(name)]
+        holder = holder_at(order.timeline, order.facts.sold_on, at_ms)
+        return self._names.name("channel", holder or UNNAMED_CHANNEL)
 
     # --- for control, the runtime and queries ------------------------------------------------------
 
     def observe(self) -> Observation:
         """Mergeable columns of all orders that signals look at."""
-        return self._table.observe()
+        return self._table.observe(self._names.names())
 
     def is_source_silent(self, name: str) -> bool:
         """Whether nothing is known about the orders of a source right now."""
@@ -373,15 +374,14 @@ class Shard:
         return ShardSnapshot(
             orders=[self.orders[order_id] for order_id in sorted(self.orders)],
             sources=[self.sources[name] for name in sorted(self.sources)],
-            channels=list(self.channels),
             hours=self.history.snapshot(),
             totals=self.totals,
+            names=self._names.names(),
         )
 
     def restore(self, snapshot: ShardSnapshot, now_ms: int) -> None:
         """Take over a snapshot; deadlines and rows are rebuilt from it."""
-        for name in snapshot.channels:
-            self.channel_index(name)
+        self._names.restore(snapshot.names)
         configured = {source.name: source.heartbeat_ms for source in self.settings.sources}
         for source in snapshot.sources:
             source.heartbeat_ms = configured.get(source.name)

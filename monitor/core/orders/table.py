@@ -7,63 +7,78 @@ computes does not depend on slots, shards or arrival.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from monitor.core.orders.facts import Facts
-from monitor.core.signals.observation import Kind, Observation
+from monitor.core.signals.observation import (
+    COLUMNS,
+    Ints,
+    Kind,
+    Names,
+    Observation,
+    canonical_order,
+    judged_at,
+)
 
-Ints = npt.NDArray[np.int64]
+Codes = tuple[int, int, int, int]
 
 _NEW_ROWS = 256
-_COLUMNS = ("paid_ms", "deadline_ms", "end_ms", "breach_ms", "key")
+_TYPES: dict[str, type[np.generic]] = {
+    "kind": np.int8,
+    "channel": np.int16,
+    "source": np.int16,
+    "provider": np.int16,
+    "sku": np.int16,
+    "is_held": np.bool_,
+    "is_unconfirmed": np.bool_,
+}
+
+
+class Row(NamedTuple):
+    """One paid order, a value for each of `COLUMNS`; times are 0 where not (yet) so."""
+
+    paid_ms: int
+    deadline_ms: int
+    end_ms: int
+    breach_ms: int
+    taken_ms: int
+    key: int
+    kind: int
+    channel: int
+    source: int
+    provider: int
+    sku: int
+    is_held: bool
+    is_unconfirmed: bool
 
 
 class OrderTable:
     """Columns over slots; a free list reuses slots of orders that left."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, Ints] = {name: np.zeros(0, np.int64) for name in _COLUMNS}
-        self._kind = np.zeros(0, np.int8)
-        self._channel = np.zeros(0, np.int16)
-        self._held = np.zeros(0, np.bool_)
-        self._unconfirmed = np.zeros(0, np.bool_)
+        self._columns: dict[str, npt.NDArray[np.generic]] = {
+            name: np.zeros(0, _TYPES.get(name, np.int64)) for name in COLUMNS
+        }
         self._used = np.zeros(0, np.bool_)
         self._free: list[int] = []
+        self._changed: dict[int, None] = {}
+        self._order: Ints = np.zeros(0, np.int64)
         self._observation: Observation | None = None
 
     def __len__(self) -> int:
         return len(self._used) - len(self._free)
 
-    def put(
-        self,
-        slot: int | None,
-        facts: Facts,
-        *,
-        key: int,
-        channel: int,
-        breach_ms: int | None,
-        is_held: bool,
-        is_unconfirmed: bool = False,
-    ) -> int:
-        """Write one paid order and return its slot; `key` is the order's stable 63-bit hash."""
-        assert facts.paid_ms is not None
-        assert facts.deadline_ms is not None
+    def put(self, slot: int | None, row: Row) -> int:
+        """Write one paid order and return its slot."""
         if slot is None:
             slot = self._take_slot()
-        kind, end_ms = _ending(facts)
-        for name, value in (
-            ("paid_ms", facts.paid_ms),
-            ("deadline_ms", facts.deadline_ms),
-            ("end_ms", end_ms),
-            ("breach_ms", 0 if breach_ms is None else breach_ms),
-            ("key", key),
-        ):
-            self._columns[name][slot] = value
-        self._kind[slot] = kind
-        self._channel[slot] = channel
-        self._held[slot] = is_held
-        self._unconfirmed[slot] = is_unconfirmed
+        for column, value in zip(self._columns.values(), row, strict=True):
+            column[slot] = value
+        self._changed[slot] = None
         self._observation = None
         return slot
 
@@ -71,36 +86,66 @@ class OrderTable:
         """Forget the order in a slot."""
         self._used[slot] = False
         self._free.append(slot)
+        self._changed[slot] = None
         self._observation = None
 
-    def observe(self) -> Observation:
+    def observe(self, names: Names) -> Observation:
         """All rows as sorted copies; the same object until a row changes."""
         if self._observation is None:
-            rows = np.flatnonzero(self._used)
-            self._observation = Observation.of(
-                **{name: column[rows] for name, column in self._columns.items()},
-                kind=self._kind[rows],
-                channel=self._channel[rows],
-                is_held=self._held[rows],
-                is_unconfirmed=self._unconfirmed[rows],
-            )
+            slots = self._slots_in_order()
+            columns = {name: column[slots] for name, column in self._columns.items()}
+            judged = judged_at(np.asarray(columns["breach_ms"]), np.asarray(columns["end_ms"]))
+            self._observation = Observation(**columns, judged_ms=judged, names=names)  # type: ignore[arg-type]
+        if self._observation.names is not names:
+            self._observation = msgspec.structs.replace(self._observation, names=names)
         return self._observation
+
+    def _slots_in_order(self) -> Ints:
+        """Used slots by (judged, key): the last order without what changed, then what changed."""
+        if self._changed:
+            changed = np.fromiter(self._changed, np.int64, len(self._changed))
+            is_changed = np.zeros(len(self._used), np.bool_)
+            is_changed[changed] = True
+            kept = self._order[~is_changed[self._order]]
+            slots = np.concatenate([kept, changed[self._used[changed]]])
+            breach, end, key = (
+                np.asarray(self._columns[name])[slots] for name in ("breach_ms", "end_ms", "key")
+            )
+            self._order = slots[canonical_order(judged_at(breach, end), key)]
+            self._changed.clear()
+        return self._order
 
     def _take_slot(self) -> int:
         if not self._free:
             start = len(self._used)
             grown = max(_NEW_ROWS, start)
             for name, column in self._columns.items():
-                self._columns[name] = np.concatenate([column, np.zeros(grown, np.int64)])
-            self._kind = np.concatenate([self._kind, np.zeros(grown, np.int8)])
-            self._channel = np.concatenate([self._channel, np.zeros(grown, np.int16)])
-            self._held = np.concatenate([self._held, np.zeros(grown, np.bool_)])
-            self._unconfirmed = np.concatenate([self._unconfirmed, np.zeros(grown, np.bool_)])
+                self._columns[name] = np.concatenate([column, np.zeros(grown, column.dtype)])
             self._used = np.concatenate([self._used, np.zeros(grown, np.bool_)])
             self._free = list(range(start + grown - 1, start - 1, -1))
         slot = self._free.pop()
         self._used[slot] = True
         return slot
+
+
+def row_of(
+    facts: Facts,
+    *,
+    key: int,
+    breach_ms: int | None = None,
+    taken_ms: int | None = None,
+    codes: Codes = (0, 0, 0, 0),
+    is_held: bool = False,
+    is_unconfirmed: bool = False,
+) -> Row:
+    """The row of one paid order; `key` is its stable 63-bit hash, `codes` follow `LABELS`."""
+    assert facts.paid_ms is not None
+    assert facts.deadline_ms is not None
+    kind, end_ms = _ending(facts)
+    return Row(
+        facts.paid_ms, facts.deadline_ms, end_ms, breach_ms or 0, taken_ms or 0, key, kind,
+        *codes, is_held, is_unconfirmed,
+    )  # fmt: skip
 
 
 def _ending(facts: Facts) -> tuple[Kind, int]:

@@ -7,7 +7,8 @@ import pytest
 
 from monitor.config.rules_file import load_shipped
 from monitor.core.engine import Engine, Entry
-from monitor.core.orders.shard import CHANNELS_MAX, DORMANT_MS, SOURCES_MAX
+from monitor.core.orders.names import NAMES_MAX
+from monitor.core.orders.shard import DORMANT_MS, SOURCES_MAX
 from monitor.model.commands import Accepted, Batch, Tick
 from monitor.model.records import (
     AttemptAnswered,
@@ -206,7 +207,7 @@ def test_channels_and_sources_beyond_the_limit_are_other(scenario: Scenario) -> 
     story = Scenario(Settings(channels=(ChannelSettings("mine"),)))
     story.at("0s", *(paid(f"o{n}", channel=f"c{n}", source=f"s{n}") for n in range(250)))
     story.at("1s", paid("last", channel="mine"))
-    assert len(story.engine.shard.channels) == CHANNELS_MAX + 1 == 201
+    assert len(story.engine.shard.channels) == NAMES_MAX + 1 == 201
     assert story.engine.shard.channels[-1] == "other"
     assert len(story.engine.shard.sources) <= SOURCES_MAX + 1
     assert "other" in story.engine.shard.sources

@@ -7,8 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.orders.facts import Facts
-from monitor.core.orders.table import OrderTable
-from monitor.core.signals.observation import Kind, Observation, merge
+from monitor.core.orders.table import OrderTable, row_of
+from monitor.core.signals.observation import (
+    ROWS,
+    Kind,
+    Names,
+    Observation,
+    merge,
+    with_sorted_names,
+)
+
+NAMES = Names(("d", "c", "b", "a"), ("shop",), ("unknown",), ("unknown",))
 
 TIME = st.integers(1, 40)
 FACTS = st.builds(
@@ -58,12 +67,13 @@ def test_table_equals_a_dictionary_of_orders(steps: list[Any]) -> None:
                 del orders[key]
         else:
             facts, channel, breach, is_held = row
-            slots[key] = table.put(
-                slots.get(key), facts, key=key, channel=channel, breach_ms=breach, is_held=is_held
+            row = row_of(
+                facts, key=key, codes=(channel, 0, 0, 0), breach_ms=breach, is_held=is_held
             )
+            slots[key] = table.put(slots.get(key), row)
             orders[key] = naive_row(key, facts, channel, breach, is_held)
     assert len(table) == len(orders)
-    assert rows_of(table.observe()) == sorted(orders.values())
+    assert rows_of(table.observe(NAMES)) == sorted(orders.values())
 
 
 @given(st.lists(ROW, max_size=30), st.integers(1, 4))
@@ -73,9 +83,12 @@ def test_merged_shards_are_bit_identical_to_one(rows: list[Any], shards: int) ->
     whole = OrderTable()
     for key, (facts, channel, breach, is_held) in enumerate(rows):
         for table in (tables[key * 7 % shards], whole):
-            table.put(None, facts, key=key, channel=channel, breach_ms=breach, is_held=is_held)
-    merged, one = merge([table.observe() for table in tables]), whole.observe()
-    for name in Observation.__struct_fields__:
+            codes = (channel, 0, 0, 0)
+            table.put(None, row_of(facts, key=key, codes=codes, breach_ms=breach, is_held=is_held))
+    merged, one = merge([table.observe(NAMES) for table in tables]), whole.observe(NAMES)
+    one = with_sorted_names(one)
+    assert merged.names == one.names
+    for name in ROWS:
         left, right = getattr(merged, name), getattr(one, name)
         assert left.dtype == right.dtype
         assert left.tobytes() == right.tobytes()
@@ -84,14 +97,12 @@ def test_merged_shards_are_bit_identical_to_one(rows: list[Any], shards: int) ->
 def test_observation_stays_as_it_was_when_the_table_moves_on() -> None:
     """What control looks at is a copy."""
     table = OrderTable()
-    slot = table.put(
-        None, Facts(paid_ms=5, promise_ms=1), key=1, channel=0, breach_ms=None, is_held=False
-    )
-    before = table.observe()
-    assert table.observe() is before
-    table.put(slot, Facts(paid_ms=9, promise_ms=1), key=1, channel=0, breach_ms=10, is_held=False)
+    slot = table.put(None, row_of(Facts(paid_ms=5, promise_ms=1), key=1))
+    before = table.observe(NAMES)
+    assert table.observe(NAMES) is before
+    table.put(slot, row_of(Facts(paid_ms=9, promise_ms=1), key=1, breach_ms=10))
     assert before.paid_ms.tolist() == [5]
-    assert table.observe().judged_ms.tolist() == [10]
+    assert table.observe(NAMES).judged_ms.tolist() == [10]
 
 
 def test_held_overdue_orders_count_as_late_only_for_display() -> None:
@@ -105,9 +116,9 @@ def test_held_overdue_orders_count_as_late_only_for_display() -> None:
             (Facts(paid_ms=1, promise_ms=10), False),
         ]
     ):
-        table.put(None, facts, key=key, channel=0, breach_ms=None, is_held=is_held)
-    shown = table.observe().with_held_judged(50)
+        table.put(None, row_of(facts, key=key, is_held=is_held))
+    shown = table.observe(NAMES).with_held_judged(50)
     assert dict(zip(shown.key.tolist(), shown.breach_ms.tolist(), strict=True)) == {
         0: 11, 1: 0, 2: 0, 3: 0,
     }  # fmt: skip
-    assert int(np.count_nonzero(table.observe().breach_ms)) == 0
+    assert int(np.count_nonzero(table.observe(NAMES).breach_ms)) == 0

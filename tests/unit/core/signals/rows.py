@@ -3,10 +3,11 @@
 from typing import Any, NamedTuple
 
 from monitor.core.orders.facts import Facts
-from monitor.core.orders.table import OrderTable
-from monitor.core.signals.observation import Observation
+from monitor.core.orders.table import OrderTable, row_of
+from monitor.core.signals.observation import Names, Observation
 
 NOW_MS = 1_000_000
+NAMES = Names(("a", "b", "c", "d"), ("shop",), ("unknown",), ("unknown",))
 
 
 class Row(NamedTuple):
@@ -34,6 +35,7 @@ def rows_of(orders: list[Row]) -> Observation:
     for key, order in enumerate(orders):
         ends: dict[str, Any] = {f"{order.ending}_ms": order.end_ms} if order.ending else {}
         facts = Facts(paid_ms=order.paid_ms, promise_ms=order.promise_ms, **ends)
-        table.put(None, facts, key=key, channel=order.channel, breach_ms=order.breach_ms,
-                  is_held=order.is_held, is_unconfirmed=order.is_unconfirmed)  # fmt: skip
-    return table.observe()
+        table.put(None, row_of(facts, key=key, codes=(order.channel, 0, 0, 0),
+                               breach_ms=order.breach_ms, is_held=order.is_held,
+                               is_unconfirmed=order.is_unconfirmed))  # fmt: skip
+    return table.observe(NAMES)

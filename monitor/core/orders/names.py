@@ -1,0 +1,50 @@
+"""Names of channels, sources, providers and goods as small numbers, so that rows stay columns.
+
+Each label takes at most `NAMES_MAX` names; whatever comes later shares `other`.
+"""
+
+from __future__ import annotations
+
+from monitor.core.signals.observation import LABELS, Names
+from monitor.model.ids import OTHER
+
+NAMES_MAX = 200
+UNKNOWN = "unknown"  # an order that names no provider or no goods
+
+
+class NameBook:
+    """Codes by label and name, in the order of first sight."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, dict[str, int]] = {label: {} for label in LABELS}
+        self._names: Names | None = None
+
+    def code(self, label: str, name: str | None) -> int:
+        """The code of a name; beyond the limit all new names share that of `other`."""
+        codes = self._codes[label]
+        known = name or UNKNOWN
+        if known not in codes:
+            if len(codes) >= NAMES_MAX and known != OTHER:
+                return self.code(label, OTHER)
+            codes[known] = len(codes)
+            self._names = None
+        return codes[known]
+
+    def name(self, label: str, name: str | None) -> str:
+        """What a name counts as: itself, or `other`."""
+        self.code(label, name)
+        codes = self._codes[label]
+        known = name or UNKNOWN
+        return known if known in codes else OTHER
+
+    def names(self) -> Names:
+        """All names as they are now; the same object until one is added."""
+        if self._names is None:
+            self._names = Names(**{label: tuple(codes) for label, codes in self._codes.items()})
+        return self._names
+
+    def restore(self, names: Names) -> None:
+        """Take over names of a snapshot, with their codes."""
+        for label in LABELS:
+            for name in names.of(label):
+                self.code(label, name)
