@@ -1,100 +1,57 @@
-"""Test rules: stories of orders go through the real engine in virtual time.
+"""Tools around rule files: test, lint, learn limits, export; one module per verb.
 
-A test file says what happens (`events`) and what is expected when (`expect`); without P the tests of
-the shipped rules run. P is a test file, or a folder of them (of its folder `tests`, if it has one).
-A file names its rules as `rule_files`; --rules replaces them. Exit 1 when an expectation fails.
+Without P a verb takes the shipped rules.
 
 Examples:
   delivery-monitor rules test
-  delivery-monitor rules test rules/tests/night.yaml
-  delivery-monitor rules test rules/ --config monitor.yaml --json
+  delivery-monitor rules lint rules/ --config monitor.yaml
+  delivery-monitor rules learn --events last-month.ndjson -o rules/learned.yaml
+  delivery-monitor rules VERB --help
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from pathlib import Path
+import importlib
 
-import msgspec
+from monitor.model.errors import InputError
+from monitor.model.spelling import did_you_mean
 
-from monitor.cli.output import say, say_json
-from monitor.config.load import load
-from monitor.config.rule_tests_file import load_rule_tests
-from monitor.config.rules_file import load_rules, load_shipped, shipped_path
-from monitor.core.rules.lookback import settings_for
-from monitor.model.errors import ConfigError, InputError, Problem
-from monitor.model.rule_tests import RuleTestFile
-from monitor.model.rules import RuleSet
-from monitor.testing.rule_tests import RuleTestResult, run_rule_tests
-
-TESTS_FOLDER = "tests"
-SUFFIXES = (".yaml", ".yml")
+# A new verb is one line here and a module `rules_<verb>.py` with `add_arguments` and `run`.
+VERBS = {
+    "test": "stories of orders go through the rules in virtual time",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument("action", choices=("test",))
-    parser.add_argument("tests", nargs="*", type=Path, metavar="P", help="test file or folder")
-    parser.add_argument("--rules", type=Path, action="append", metavar="R", default=[],
-                        help="rule file or folder, instead of rule_files")  # fmt: skip
-    parser.add_argument("--config", type=Path, metavar="F", help="monitor.yaml: promise, tiers")
+    """Declare the verb; what follows it is read by the verb's own parser."""
+    verbs = "\n".join(f"  {name:<10} {what}" for name, what in VERBS.items())
+    parser.epilog = f"verbs:\n{verbs}"
+    parser.add_argument("verb", metavar="VERB", help="what to do, see below")
+    parser.add_argument(
+        "rest", nargs=argparse.REMAINDER, metavar="…", default=[], help="see VERB --help"
+    )
+    parser.set_defaults(parser_type=type(parser))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run all tests; 1 when one failed."""
-    settings = load(options.config).settings
-    files = _files(options.tests or [shipped_path() / TESTS_FOLDER])
-    stories: list[tuple[RuleTestFile, RuleSet]] = []
-    problems: list[Problem] = []
-    for file in files:
-        try:
-            rules = _rules_of(file, options.rules)
-            stories.append((load_rule_tests(file, rules), rules))
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
-    results = [
-        (story.path, result)
-        for story, rules in stories
-        for result in run_rule_tests(story, rules, settings_for(settings, rules))
-    ]
-    return _report(results, as_json=options.json)
-
-
-def _files(paths: Sequence[Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            files.append(path)
-            continue
-        folder = path / TESTS_FOLDER if (path / TESTS_FOLDER).is_dir() else path
-        inside = sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES)
-        if not inside:
-            raise InputError(f"{folder} holds no *.yaml test file", hint="name a test file")
-        files += inside
-    return files
-
-
-def _rules_of(file: Path, given: Sequence[Path]) -> RuleSet:
-    """Rules for one file: those of the command line, else those it names, else the shipped ones."""
-    if given:
-        return load_rules(given)
-    named = load_rule_tests(file).rule_files
-    return load_rules([file.parent / name for name in named]) if named else load_shipped()
-
-
-def _report(results: Sequence[tuple[str, RuleTestResult]], *, as_json: bool) -> int:
-    failed = sum(not result.passed for _, result in results)
-    if as_json:
-        tests = [{"file": file, **msgspec.to_builtins(result)} for file, result in results]
-        say_json({"ok": not failed, "tests": tests})
-        return 1 if failed else 0
-    for _, result in results:
-        say(f"{'ok  ' if result.passed else 'FAIL'}  {result.name}")
-        for message in result.messages:
-            say(f"      {message}")
-    ran = f"{len(results)} test{'' if len(results) == 1 else 's'}"
-    say(f"{ran}, {failed} failed" if failed else f"{ran} passed")
-    return 1 if failed else 0
+    """Run one verb; only its module is loaded."""
+    verb: str = options.verb
+    if verb not in VERBS:
+        hint = did_you_mean(verb, VERBS) or f"known are {', '.join(VERBS)}"
+        raise InputError(f"unknown verb 'rules {verb}'", code="usage", hint=hint)
+    module = importlib.import_module(f"monitor.cli.rules_{verb}")
+    parser: argparse.ArgumentParser = options.parser_type(
+        prog=f"delivery-monitor rules {verb}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON, also for errors")
+    try:
+        chosen = parser.parse_args(options.rest)
+    except SystemExit:  # --help was printed
+        return 0
+    chosen.json = chosen.json or options.json
+    return int(module.run(chosen))

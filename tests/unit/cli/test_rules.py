@@ -1,91 +1,36 @@
-"""`rules test` runs stories against rules and says in which line an expectation failed."""
-
-import json
-from pathlib import Path
+"""`rules` hands over to one module per verb and says what it does not know."""
 
 import pytest
 
 from monitor.cli.main import main
-
-RULES = """
-groups:
-  - name: g
-    rules:
-      - {alert: Waiting, expr: "open_orders > 0", min_count: 1}
-"""
-STORY = """
-rule_files: [../r.yaml]
-start: 2026-01-05T10:00:00+08:00
-tests:
-  - name: one order waits
-    events:
-      - {{at: 1m, order: A1, channel: auto, delay: never}}
-    expect:
-      - {{at: 2m, alert: Waiting, state: {state}}}
-"""
+from monitor.cli.rules import VERBS
 
 
-def written(folder: Path, state: str) -> Path:
-    """A folder of rules with a test that expects a state."""
-    (folder / "r.yaml").write_text(RULES, encoding="utf-8")
-    (folder / "tests").mkdir(exist_ok=True)
-    (folder / "tests" / "t.yaml").write_text(STORY.format(state=state), encoding="utf-8")
-    return folder
-
-
-def test_story_that_ends_as_expected_passes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A folder's tests are found, with the rules that the file names."""
-    assert main(["rules", "test", str(written(tmp_path, "firing"))]) == 0
-    assert capsys.readouterr().out == "ok    one order waits\n1 test passed\n"
-
-
-def test_failed_expectation_ends_with_1_and_its_place(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The line of the expectation is named, as text and as JSON."""
-    path = written(tmp_path, "inactive") / "tests" / "t.yaml"
-    assert main(["rules", "test", str(path)]) == 1
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_every_verb_has_help_with_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table names only modules that exist, and each shows how it is called."""
+    assert main(["rules", verb, "--help"]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith(f"FAIL  one order waits\n      {path}:9:9 at 2m: ")
-    assert shown.endswith("1 test, 1 failed\n")
-    assert main(["rules", "test", str(path), "--json"]) == 1
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["ok"] is False
-    (test,) = answer["tests"]
-    assert (test["name"], test["passed"], test["messages"][0]["line"]) == (
-        "one order waits",
-        False,
-        9,
-    )
+    assert f"usage: delivery-monitor rules {verb}" in shown
+    assert f"Examples:\n  delivery-monitor rules {verb}" in shown
 
 
-def test_given_rules_replace_those_of_the_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A rule that the given file does not have cannot be expected."""
-    folder = written(tmp_path, "firing")
-    (tmp_path / "other.yaml").write_text(RULES.replace("Waiting", "Other"), encoding="utf-8")
-    assert main(["rules", "test", str(folder), "--rules", str(tmp_path / "other.yaml")]) == 2
-    assert f"{folder / 'tests' / 't.yaml'}:9:" in capsys.readouterr().err
+def test_help_lists_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody has to know the verbs by heart."""
+    assert main(["rules", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {name:<10} {what}" in shown for name, what in VERBS.items())
 
 
-def test_bad_files_end_with_2_and_every_problem(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A missing file and one of another kind are both named; an empty folder is said."""
-    (tmp_path / "r.yaml").write_text(RULES, encoding="utf-8")
-    (tmp_path / "empty").mkdir()
-    assert main(["rules", "test", str(tmp_path / "none"), str(tmp_path / "r.yaml")]) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith(f"{tmp_path / 'none'}:1:1 cannot be read")
-    assert any(line.startswith(f"{tmp_path / 'r.yaml'}:2:1 ") for line in lines)
-    assert main(["rules", "test", str(tmp_path / "empty")]) == 2
-    assert "holds no *.yaml test file" in capsys.readouterr().err
-
-
-def test_other_actions_of_later_versions_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_misspelt_verb_is_bad_input_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     """What does not exist says so instead of doing nothing."""
-    assert main(["rules", "backtest"]) == 2
-    assert "invalid choice: 'backtest'" in capsys.readouterr().err
+    assert main(["rules", "tset"]) == 2
+    assert capsys.readouterr().err == "error: unknown verb 'rules tset'; did you mean 'test'?\n"
+    assert main(["rules"]) == 2
+    assert "VERB" in capsys.readouterr().err
+
+
+def test_unknown_option_of_a_verb_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    """The verb's own parser answers, with the verb's own help."""
+    assert main(["rules", "test", "--nonsense"]) == 2
+    assert "delivery-monitor rules test --help" in capsys.readouterr().err
