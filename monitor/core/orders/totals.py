@@ -5,6 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 
 import msgspec
+import numpy as np
+
+from monitor.core.signals.arrays import IntArray, read_only
+from monitor.core.signals.histogram import BUCKETS, LogHistogram, bucket_index
 
 # Every SLA boundary (60, 180, 300, 1800 s) is an edge, so "share over 3 min" is exact.
 EDGES_MS = (
@@ -15,15 +19,43 @@ SERIES_MAX = 5_000  # distinct label sets per counter; beyond it counts go to on
 
 
 class DelayTotals(msgspec.Struct, gc=False):
-    """Delays of one channel: orders per interval (last one open-ended), and their sum."""
+    """All delays of one channel, counted once for three readers.
+
+    `counts` are exact per interval of `EDGES_MS` (the last one open-ended), for classic Prometheus
+    buckets; `buckets` the same deliveries by log bucket, up to the last one used, for OTLP and
+    percentiles; and their sum.
+    """
 
     counts: list[int]
     sum_ms: int = 0
+    buckets: list[int] = []
+
+    def __post_init__(self) -> None:
+        """Put deliveries that a release without log buckets counted at the end of their interval.
+
+        Otherwise the wires would disagree about the number of orders for as long as the state lives.
+        """
+        if self.buckets or not any(self.counts):
+            return
+        for edge_ms, count in zip((*EDGES_MS, EDGES_MS[-1] + 1), self.counts, strict=True):
+            if count:
+                self._count(bucket_index(edge_ms), count)
 
     def add(self, delay_ms: int) -> None:
         """Count one delivery; an edge belongs to the interval below it (`le`)."""
         self.counts[bisect_left(EDGES_MS, delay_ms)] += 1
+        self._count(bucket_index(delay_ms), 1)
         self.sum_ms += delay_ms
+
+    def histogram(self) -> LogHistogram:
+        """The log buckets as an array, int64[1024]; from it come percentiles and the OTLP point."""
+        counts: IntArray = np.zeros(BUCKETS, dtype=np.int64)
+        counts[: len(self.buckets)] = self.buckets
+        return LogHistogram(read_only(counts), self.sum_ms)
+
+    def _count(self, bucket: int, count: int) -> None:
+        self.buckets.extend([0] * (bucket + 1 - len(self.buckets)))
+        self.buckets[bucket] += count
 
 
 class Totals(msgspec.Struct, gc=False):
