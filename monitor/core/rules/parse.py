@@ -8,16 +8,29 @@
     sum     = product { ( "+" | "-" ) product }
     product = value { ( "*" | "/" ) value }
     value   = [ "-" ] literal | signal | "(" or ")"
-    signal  = name [ "{" label op text { "," … } "}" ] [ "[" window "]" ]
+    signal  = name [ "(" argument [ "," window ] ")" ] [ "{" label op text { "," … } "}" ]
+              [ "[" window "]" ]
     window  = span [ ":" count [ ":" span ] ] | "last" count
+
+`burn_rate(delivery, 1h)` and `burn_rate(delivery)[1h]` say the same. An argument is a name such as
+`game-card-10`, or quoted text.
 
 Names, labels, windows and units are checked here, so that what is parsed can be evaluated.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from monitor.core.rules.signals import (
+    ARGUMENTS,
+    WINDOWLESS,
+    check_argument,
+    default_window,
+    unknown,
+)
 from monitor.core.rules.tokens import ParseError, Token, tokenize, unquote
 from monitor.core.rules.units import (
     CONDITION,
@@ -30,10 +43,9 @@ from monitor.core.rules.units import (
     condition,
 )
 from monitor.model.rules import (
-    QUANTILES,
-    RATIOS,
+    BUDGET_SIGNALS,
+    SIDE_SIGNALS,
     SIGNALS,
-    SOURCE_SIGNALS,
     Arithmetic,
     Comparison,
     Logical,
@@ -43,32 +55,23 @@ from monitor.model.rules import (
     Number,
     Signal,
     Window,
+    labels_of,
 )
-from monitor.model.spelling import did_you_mean
-from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration
+from monitor.model.times import DAY_MS, parse_duration
+
+__all__ = ["Parsed", "labels_of", "parse", "signals_in"]
 
 DEPTH_MAX = 20  # brackets and `not` inside each other
 NODES_MAX = 100
 MATCHERS_MAX = 8
 ORDERS_MAX = 10_000
 WINDOW_MAX_MS = 7 * DAY_MS
+BUDGET_WINDOW_MAX_MS = 30 * DAY_MS
 
-WINDOWLESS = ("oldest_age", "open_orders", "consecutive_late", "source_age", "source_silent")
-JUDGED_WINDOW = Window(span_ms=10 * MINUTE_MS, min_orders=20, max_ms=6 * HOUR_MS)
-FLOW_WINDOW = Window(span_ms=10 * MINUTE_MS)
-LATER_SIGNALS = (
-    "cusum_ratio",
-    "speed_ratio",
-    "burn_rate",
-    "budget_remaining",
-    "arrival_ratio",
-    "paid_ratio",
-    "callback_lag",
-    "stock",
-    "baseline",
-)
 _COMPARE = (">", ">=", "<", "<=", "==", "!=")
 _MATCH = ("=", "!=", "=~", "!~")
+_NAME_KINDS = ("word", "keyword", "number", "duration")
+_NAME_SIGNS = ("-", "/", ":")  # of an argument without quotes
 
 
 class Parsed(msgspec.Struct, frozen=True):
@@ -78,17 +81,13 @@ class Parsed(msgspec.Struct, frozen=True):
     by: tuple[str, ...] = ()
 
 
-def parse(text: str) -> Parsed:
+def parse(text: str, slos: Sequence[str] | None = None) -> Parsed:
     """Read a condition such as `delayed_ratio[10m:20:6h] > 2% and orders[1h] >= 5 by (channel)`.
 
-    Raises: ParseError with the column and, for a misspelt name, a suggestion.
+    `slos` are the names `burn_rate` may be asked for; None lets every name pass. Raises: ParseError
+    with the column and, for a misspelt name, a suggestion.
     """
-    return _Parser(tokenize(text)).rule()
-
-
-def labels_of(signal: str) -> tuple[str, ...]:
-    """List the labels a signal can be matched and split by."""
-    return ("source",) if signal in SOURCE_SIGNALS else ("channel",)
+    return _Parser(tokenize(text), text, slos).rule()
 
 
 def signals_in(node: Node) -> tuple[Signal, ...]:
@@ -107,8 +106,10 @@ def signals_in(node: Node) -> tuple[Signal, ...]:
 class _Parser:
     """One pass over the tokens of one text."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], text: str, slos: Sequence[str] | None) -> None:
         self._tokens = tokens
+        self._text = text
+        self._slos = slos
         self._at = 0
         self._depth = 0
         self._nodes = 0
@@ -210,13 +211,46 @@ class _Parser:
 
     def _signal(self, token: Token) -> Typed:
         name = token.text
-        if name in LATER_SIGNALS:
-            raise ParseError(f"'{name}' is not available in this version", token.column)
         if name not in SIGNALS:
-            raise ParseError(_unknown("signal", name, tuple(SIGNALS)), token.column)
+            raise ParseError(unknown("signal", name, tuple(SIGNALS)), token.column)
+        argument, window = self._argument(token)
         matchers = self._matchers(name) if self._take("{") else ()
-        window = self._window(name) if self._token.text == "[" else _default_window(name)
-        return self._count(Typed(Signal(name, window, matchers), SIGNALS[name], token.column))
+        if self._token.text == "[":
+            if window is not None:
+                raise ParseError("the window is given twice", self._token.column)
+            window = self._window(name, self._next().column)
+            self._expect("]")
+        signal = Signal(name, window or default_window(name), matchers, argument)
+        return self._count(Typed(signal, SIGNALS[name], token.column))
+
+    def _argument(self, signal: Token) -> tuple[str, Window | None]:
+        """Read `(delivery, 1h)`: what the signal is asked about, and perhaps a window."""
+        if signal.text not in ARGUMENTS:
+            if self._token.text == "(":
+                raise ParseError(f"'{signal.text}' takes no argument", self._token.column)
+            return "", None
+        if not self._take("("):
+            raise ParseError(f"'{signal.text}' needs {ARGUMENTS[signal.text]}", signal.column)
+        start = self._token
+        argument = self._name(f"expected {ARGUMENTS[signal.text]}")
+        check_argument(signal.text, argument, start.column, self._slos)
+        window = self._window(signal.text, self._token.column) if self._take(",") else None
+        self._expect(")")
+        return argument, window
+
+    def _name(self, expected: str) -> str:
+        """Read a quoted text, or the tokens up to , or ) as they are written, such as `card-10`."""
+        first = self._token
+        if first.kind == "string":
+            return unquote(self._next())
+        end = first.column
+        while self._token.column == end and (
+            self._token.kind in _NAME_KINDS or self._token.text in _NAME_SIGNS
+        ):
+            end += len(self._next().text)
+        if first.column == end:
+            raise self._unexpected(expected)
+        return self._text[first.column - 1 : end - 1]
 
     def _matchers(self, signal: str) -> tuple[Matcher, ...]:
         matchers: list[Matcher] = []
@@ -235,32 +269,34 @@ class _Parser:
                 self._expect("}")
                 return tuple(matchers)
 
-    def _window(self, signal: str) -> Window:
-        bracket = self._next()
+    def _window(self, signal: str, column: int) -> Window:
         if signal in WINDOWLESS:
-            raise ParseError(f"'{signal}' is about now and takes no window", bracket.column)
+            raise ParseError(f"'{signal}' is about now and takes no window", column)
         if self._take("last"):
-            window = Window(last=self._orders())
-            self._expect("]")
-            return window
-        span_ms, min_orders, max_ms = self._span(), 0, 0
+            if signal in SIDE_SIGNALS:
+                message = f"'{signal}' is kept by time, not by order; write a time such as 1h"
+                raise ParseError(message, column)
+            return Window(last=self._orders())
+        longest_ms = BUDGET_WINDOW_MAX_MS if signal in BUDGET_SIGNALS else WINDOW_MAX_MS
+        span_ms, min_orders, max_ms = self._span(longest_ms), 0, 0
         if self._take(":"):
             min_orders = self._orders()
             if self._take(":"):
-                column = self._token.column
-                max_ms = self._span()
+                reach = self._token
+                max_ms = self._span(longest_ms)
                 if max_ms < span_ms:
-                    raise ParseError("the longest reach is shorter than the window", column)
-        self._expect("]")
+                    message = "the longest reach is shorter than the window"
+                    raise ParseError(message, reach.column)
         return Window(span_ms=span_ms, min_orders=min_orders, max_ms=max_ms)
 
-    def _span(self) -> int:
+    def _span(self, longest_ms: int) -> int:
         token = self._next()
         if token.kind != "duration":
             raise ParseError("expected a duration such as 10m, or 'last' and a count", token.column)
         span_ms = parse_duration(token.text)
-        if not 0 < span_ms <= WINDOW_MAX_MS:
-            raise ParseError("a window is longer than 0 and at most 7d", token.column)
+        if not 0 < span_ms <= longest_ms:
+            longest = f"{longest_ms // DAY_MS}d"
+            raise ParseError(f"a window is longer than 0 and at most {longest}", token.column)
         return span_ms
 
     def _orders(self) -> int:
@@ -291,8 +327,9 @@ class _Parser:
         if token.kind != "word":
             raise self._unexpected("expected a label", token)
         if token.text not in known:
-            listed = _unknown("label", token.text, known)
-            raise ParseError(f"{listed} ({what} can be split by {', '.join(known)})", token.column)
+            listed = unknown("label", token.text, known)
+            split = f"can be split by {', '.join(known)}" if known else "has no labels"
+            raise ParseError(f"{listed} ({what} {split})", token.column)
         return token.text
 
     # --- tokens -------------------------------------------------------------------------------
@@ -333,14 +370,3 @@ class _Parser:
         if self._nodes > NODES_MAX:
             raise ParseError(f"more than {NODES_MAX} parts", part.column)
         return part
-
-
-def _default_window(signal: str) -> Window | None:
-    if signal in RATIOS or signal in QUANTILES or signal == "mean_delay":
-        return JUDGED_WINDOW
-    return FLOW_WINDOW if signal in ("orders", "throughput") else None
-
-
-def _unknown(kind: str, word: str, known: tuple[str, ...]) -> str:
-    hint = did_you_mean(word, known)
-    return f"unknown {kind} '{word}'" + (f"; {hint}" if hint else "")

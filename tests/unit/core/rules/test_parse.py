@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.rules.parse import LATER_SIGNALS, Parsed, parse, signals_in
+from monitor.core.rules.parse import Parsed, parse, signals_in
 from monitor.core.rules.tokens import ParseError
 from monitor.model.rules import (
     SIGNALS,
@@ -22,6 +22,7 @@ from monitor.model.rules import (
 )
 
 JUDGED = Window(span_ms=600_000, min_orders=20, max_ms=21_600_000)
+HOUR = Window(span_ms=3_600_000)
 LATE = Signal("delayed_ratio", JUDGED)
 OPEN = Signal("open_orders")
 
@@ -163,6 +164,23 @@ def test_sensible_units_are_accepted(text: str) -> None:
         ("(orders > 3", 12, "expected ')', found the end"),
         ("orders >", 9, "expected a signal or a number, found the end"),
         ("", 1, "expected a signal or a number, found the end"),
+        ("burn_rate > 1", 1, "'burn_rate' needs the name of an SLO"),
+        ("burn_rate() > 1", 11, "expected the name of an SLO"),
+        ("burn_rate(a, 1h)[5m] > 1", 17, "the window is given twice"),
+        ("burn_rate(a, last 50) > 1", 14, "kept by time, not by order"),
+        ("burn_rate(a, 31d) > 1", 14, "longer than 0 and at most 30d"),
+        ("burn_rate(a b) > 1", 13, "expected ')', found 'b'"),
+        ("burn_rate('') > 1", 11, "an argument has 1 to 128 characters"),
+        ("orders(5) > 1", 7, "'orders' takes no argument"),
+        ("budget_remaining(a)[1h] < 0", 20, "takes no window"),
+        ("paid_ratio < 20", 14, "a ratio; compare it with a percentage"),
+        ("cusum_ratio > 1m", 15, "a number; compare it with a number"),
+        ('stock(a){sku="b"} < 5', 10, "unknown label 'sku' ('stock' has no labels)"),
+        ("stock(a) < 5 by (sku)", 18, "unknown label 'sku' (this rule has no labels)"),
+        ('paid_ratio{channel="b"} < 5%', 12, "'paid_ratio' can be split by provider"),
+        ("p95_delay > baseline(p95_dely)", 22, "did you mean 'p95_delay'?"),
+        ("p95_delay > baseline(orders)", 22, "learned are p50_delay, p90_delay"),
+        ("delayed_ratio > baseline(p95_delay)", 17, "the other side is a"),
         ("(" * 30 + "orders", 21, "nested deeper than 20"),
         ("not " * 30 + "orders > 1", 81, "nested deeper than 20"),
         ("orders > " + "1+" * 200 + "1", 110, "more than 100 parts"),
@@ -177,11 +195,68 @@ def test_mistake_is_named_at_its_column(text: str, column: int, message: str) ->
     assert caught.value.column == column
 
 
-@pytest.mark.parametrize("name", LATER_SIGNALS)
-def test_signal_of_a_later_version_is_said_to_be_missing(name: str) -> None:
-    """A name from the documentation that is not computed yet is not called a spelling mistake."""
-    with pytest.raises(ParseError, match=f"'{name}' is not available in this version"):
-        parse(f"{name} > 1")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("burn_rate(delivery, 1h) > 14.4", Signal("burn_rate", HOUR, (), "delivery")),
+        ("burn_rate(delivery)[1h] > 14.4", Signal("burn_rate", HOUR, (), "delivery")),
+        ("burn_rate(delivery) > 14.4", Signal("burn_rate", HOUR, (), "delivery")),
+        (
+            'burn_rate(delivery, 5m:10:1h){channel="a"} > 6',
+            Signal(
+                "burn_rate",
+                Window(300_000, 10, 3_600_000),
+                (Matcher("channel", "=", "a"),),
+                "delivery",
+            ),
+        ),
+        (
+            "burn_rate('eu shop', 30d) > 1",
+            Signal("burn_rate", Window(2_592_000_000), (), "eu shop"),
+        ),
+        ("budget_remaining(late-2) < 10%", Signal("budget_remaining", argument="late-2")),
+        ("stock(game-card-10) < 5", Signal("stock", argument="game-card-10")),
+        ("stock(by-3m/7:1) < 5", Signal("stock", argument="by-3m/7:1")),
+        ('stock("月卡 (30)") < 5', Signal("stock", argument="月卡 (30)")),
+        ("cusum_ratio > 1", Signal("cusum_ratio")),
+        ("cusum_ratio > 100%", Signal("cusum_ratio")),
+        ("speed_ratio < .2", Signal("speed_ratio")),
+        ("arrival_ratio[30m] < 20%", Signal("arrival_ratio", Window(1_800_000))),
+        ("paid_ratio < 20%", Signal("paid_ratio")),
+        (
+            'callback_lag{provider="wx"}[15m:5] > 90s',
+            Signal("callback_lag", Window(900_000, 5), (Matcher("provider", "=", "wx"),)),
+        ),
+    ],
+)
+def test_signals_beside_the_orders_are_read(text: str, expected: Signal) -> None:
+    """Arguments with and without quotes, a window in either place, limits with and without %."""
+    assert signals_in(parse(text).node) == (expected,)
+
+
+def test_learned_limit_has_the_unit_of_its_signal() -> None:
+    """`2 * baseline(p95_delay)` is a duration: twice what the hour is used to."""
+    quick = Signal("p95_delay", Window(span_ms=900_000))
+    assert parse("p95_delay[15m] > 2 * baseline(p95_delay)").node == Comparison(
+        ">", quick, Arithmetic("*", Number(2.0), Signal("baseline", argument="p95_delay"))
+    )
+
+
+def test_rule_is_split_by_the_labels_of_its_signals() -> None:
+    """Orders have four labels; a chart only the channel; of a mixture each label must be somebody's."""
+    text = "delayed_ratio > 2% by (channel, source, provider, sku)"
+    assert parse(text).by == ("channel", "source", "provider", "sku")
+    assert parse("cusum_ratio > 1 and source_silent == 0 by (channel)").by == ("channel",)
+
+
+def test_objective_is_looked_up_where_the_objectives_are_known() -> None:
+    """Without a list every name passes; with one a misspelt name is an error at its column."""
+    assert parse("burn_rate(x) > 1", None) == parse("burn_rate(x) > 1", ["x"])
+    with pytest.raises(ParseError, match="did you mean 'delivery'") as caught:
+        parse("burn_rate(delivry, 1h) > 1", ["delivery", "refunds"])
+    assert caught.value.column == 11
+    with pytest.raises(ParseError, match="no rule file has a section 'slos'"):
+        parse("budget_remaining(delivery) < 1%", [])
 
 
 WORDS = [
