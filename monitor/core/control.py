@@ -6,7 +6,7 @@ decides switches. Like the shard it changes state only through `apply`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -15,7 +15,6 @@ from monitor.core.alerting.state import rests_on_ratio, step
 from monitor.core.failover.breaker import (
     ChannelSpeed,
     channel_speed,
-    is_tripped_without,
     slow_threshold_ms,
 )
 from monitor.core.failover.controller import Controller, RouteState
@@ -43,14 +42,14 @@ class ControlSnapshot(msgspec.Struct, frozen=True):
 class View(msgspec.Struct, frozen=True, eq=False):
     """What control sees of the shards at one instant.
 
-    `silent_keys` looks up the row keys of all orders of silent sources: slow, so only when needed.
+    `horizon_ms` int64[sources] by code: until when a source is believed (`core/orders/sources.py`).
     """
 
     rows: Observation
     channels: Sequence[str]
     sources: Sequence[SourceView]
     p95_ms: Mapping[str, int | None]
-    silent_keys: Callable[[], Ints]
+    horizon_ms: Ints
     now_ms: int
 
 
@@ -132,13 +131,7 @@ class Control:
         index = list(view.channels).index(name) if name in view.channels else -1
         threshold_ms = slow_threshold_ms(self.settings, view.p95_ms.get(name))
         mask = np.asarray(view.rows.channel == index)
-        speed = channel_speed(view.rows, mask, name, threshold_ms, view.now_ms)
-        if not speed.is_tripped or not any(source.is_silent for source in view.sources):
-            return speed
-        is_proven = is_tripped_without(
-            view.rows, mask, threshold_ms, view.now_ms, view.silent_keys()
-        )
-        return msgspec.structs.replace(speed, rests_on_silence=not is_proven)
+        return channel_speed(view.rows, mask, name, threshold_ms, view.now_ms, view.horizon_ms)
 
     def needs_review(self) -> bool:
         """Whether a firing rule asks for people to check new orders."""

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import assert_never
 
 from monitor.core import announce
 from monitor.core.announce import OrderView
 from monitor.core.control import Control, View
 from monitor.core.failover.controller import RouteState
-from monitor.core.failover.silence import silent_keys
 from monitor.core.orders.fingerprint import StateHasher
 from monitor.core.orders.order import Order
 from monitor.core.orders.shard import UNNAMED_CHANNEL, Shard
@@ -337,7 +335,7 @@ class Engine:
             channels=channels,
             sources=self.sources(now_ms),
             p95_ms={name: self.shard.history.p95_ms(name, now_ms) for name in channels},
-            silent_keys=partial(silent_keys, self.shard.orders, self.shard.is_source_silent),
+            horizon_ms=self.shard.believed_until_ms(now_ms),
             now_ms=now_ms,
         )
 

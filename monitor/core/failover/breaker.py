@@ -23,7 +23,7 @@ class ChannelSpeed(msgspec.Struct, frozen=True):
     """Slow/fast verdicts of one channel, latest last known first.
 
     `is_tripped`: the four latest verdicts are all slow. `slow` of `n` among the latest twenty.
-    `rests_on_silence`: without the slow orders of sources that are silent now it had not tripped.
+    `rests_on_silence`: without slow orders whose sources say nothing it had not tripped.
     """
 
     channel: str
@@ -49,33 +49,51 @@ def slow_threshold_ms(settings: Settings, p95_ms: int | None) -> int:
 
 
 def channel_speed(
-    rows: Observation, mask: Bools, channel: str, threshold_ms: int, now_ms: int
+    rows: Observation,
+    mask: Bools,
+    channel: str,
+    threshold_ms: int,
+    now_ms: int,
+    horizon_ms: Ints | None = None,
 ) -> ChannelSpeed:
-    """Read the latest slow/fast verdicts of one channel; held and unconfirmed orders say nothing."""
+    """Read the latest slow/fast verdicts of one channel; held and unconfirmed orders say nothing.
+
+    `horizon_ms` int64[sources]: up to when the silence of a source is nothing unusual, 0 while it
+    is silent (`core/orders/sources.py`). An order that became slow after it may have been delivered
+    for all we know; its channel is tripped, but that rests on silence. None: all may be believed.
+    """
     waits = rows.wait_ms(now_ms)
     latest = _latest_slow(rows, mask, threshold_ms, now_ms)
     ages = waits[mask & rows.is_open]
+    is_tripped = _is_tripped(latest)
+    rests_on_silence = False
+    if is_tripped and horizon_ms is not None:
+        unproven = _is_unproven(rows, threshold_ms, now_ms, horizon_ms)
+        rests_on_silence = not _is_tripped(
+            _latest_slow(rows, mask & ~unproven, threshold_ms, now_ms)
+        )
     return ChannelSpeed(
         channel=channel,
         threshold_ms=threshold_ms,
-        is_tripped=_is_tripped(latest),
+        is_tripped=is_tripped,
         slow=int(np.count_nonzero(latest)),
         n=len(latest),
         oldest_age_ms=int(ages.max()) if len(ages) else 0,
         open_orders=len(ages),
+        rests_on_silence=rests_on_silence,
     )
 
 
-def is_tripped_without(
-    rows: Observation, mask: Bools, threshold_ms: int, now_ms: int, silent: Ints
-) -> bool:
-    """Whether a channel has tripped even if the slow orders with the keys `silent` prove nothing.
+def _is_unproven(rows: Observation, threshold_ms: int, now_ms: int, horizon_ms: Ints) -> Bools:
+    """Slow orders that prove nothing: of a silent source, or slow since it was last believed.
 
-    Their fast ones still speak for it: a source that falls silent must never trip a channel.
+    Fast orders of a silent source still speak for a channel: a source that falls silent must never
+    trip one.
     """
+    horizon = horizon_ms[rows.source]
     is_slow = rows.wait_ms(now_ms) > threshold_ms
-    proves = mask & ~(is_slow & np.isin(rows.key, silent))
-    return _is_tripped(_latest_slow(rows, proves, threshold_ms, now_ms))
+    slow_ms = rows.paid_ms + threshold_ms
+    return np.asarray(is_slow & ((horizon == 0) | (rows.is_open & (slow_ms > horizon))))
 
 
 def _latest_slow(rows: Observation, mask: Bools, threshold_ms: int, now_ms: int) -> Bools:

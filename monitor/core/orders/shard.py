@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 import msgspec
+import numpy as np
 
 from monitor.core.orders.agenda import Agenda
 from monitor.core.orders.facts import Facts, holder_at, insert
@@ -23,7 +24,7 @@ from monitor.core.orders.promises import Promises
 from monitor.core.orders.sources import Source, silences
 from monitor.core.orders.table import OrderTable, row_of
 from monitor.core.orders.totals import Totals
-from monitor.core.signals.observation import Names, Observation
+from monitor.core.signals.observation import Ints, Names, Observation
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.ids import OTHER, hash64
 from monitor.model.records import Breached, CaseMoved, SourceMoved, TierReached
@@ -336,6 +337,12 @@ class Shard:
     def observe(self) -> Observation:
         """Mergeable columns of all orders that signals look at."""
         return self._table.observe(self._names.names())
+
+    def believed_until_ms(self, now_ms: int) -> Ints:
+        """Until when the sources are believed, int64[sources] by the code of the rows."""
+        known = (self.sources.get(name) for name in self._names.names().source)
+        until = [now_ms if one is None else one.believed_until_ms(now_ms) for one in known]
+        return np.array(until, np.int64)
 
     def is_source_silent(self, name: str) -> bool:
         """Whether nothing is known about the orders of a source right now."""

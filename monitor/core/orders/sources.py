@@ -19,6 +19,7 @@ from monitor.model.times import DAY_MS, MINUTE_MS
 
 SILENCE_FLOOR_MS = 5 * MINUTE_MS
 RATE_MEMORY_MS = 30 * DAY_MS
+QUIET_ORDERS = 3
 
 
 class Source(msgspec.Struct, gc=False, omit_defaults=True):
@@ -54,6 +55,21 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
         orders_per_30_days = max(self.orders / span_ms * RATE_MEMORY_MS, 1.0)
         expected = math.log(4 * orders_per_30_days)
         return max(SILENCE_FLOOR_MS, math.ceil(expected / slowest_rate))
+
+    def believed_until_ms(self, now_ms: int) -> int:
+        """Until when no news of an order is news: its being late may trip a channel; 0 if silent.
+
+        A live source stays quiet for longer than three expected orders in one of twenty times.
+        A dead emitter looks exactly like a dead channel, and long before it counts as silent.
+        """
+        if self.is_silent:
+            return 0
+        if self.heartbeat_ms is not None:
+            return self.last_ms + self.heartbeat_ms
+        slowest_rate = quick_rate_lower_bound(self.orders, max(now_ms - self.first_ms, 1))
+        if slowest_rate <= 0.0:
+            return now_ms
+        return self.last_ms + math.ceil(QUIET_ORDERS / slowest_rate)
 
     def is_quiet_too_long(self, now_ms: int) -> bool:
         """Whether the silence has outlasted its limit."""

@@ -6,7 +6,6 @@ import pytest
 from monitor.core.failover.breaker import (
     ChannelSpeed,
     channel_speed,
-    is_tripped_without,
     slow_threshold_ms,
 )
 from monitor.model.settings import Settings
@@ -15,10 +14,13 @@ from tests.unit.core.signals.rows import NOW_MS, Row, rows_of
 SECOND = 1_000
 
 
-def speed_of(orders: list[Row], threshold_s: int = 60) -> ChannelSpeed:
+def speed_of(
+    orders: list[Row], threshold_s: int = 60, horizon_ms: list[int] | None = None
+) -> ChannelSpeed:
     rows = rows_of(orders)
     mask = np.asarray(rows.channel == 0)
-    return channel_speed(rows, mask, "a", threshold_s * SECOND, NOW_MS)
+    horizon = None if horizon_ms is None else np.array(horizon_ms, np.int64)
+    return channel_speed(rows, mask, "a", threshold_s * SECOND, NOW_MS, horizon)
 
 
 def waiting(age_s: int, **fields: object) -> Row:
@@ -100,7 +102,19 @@ def test_slow_orders_of_a_silent_source_trip_nothing_and_its_fast_ones_still_cou
     orders: list[Row], silent: list[int], is_tripped: bool
 ) -> None:
     """`silent` are the places of its orders; without their fast ones, silence could trip."""
-    rows = rows_of(orders)
-    mask = np.asarray(rows.channel == 0)
-    keys = np.array(silent, np.int64)
-    assert is_tripped_without(rows, mask, 60 * SECOND, NOW_MS, keys) is is_tripped
+    silent_rows = [
+        order._replace(source=1) if place in silent else order for place, order in enumerate(orders)
+    ]
+    speed = speed_of(silent_rows, horizon_ms=[NOW_MS, 0])
+    assert (speed.is_tripped and not speed.rests_on_silence) is is_tripped
+
+
+@pytest.mark.parametrize(("heard_ago_s", "is_proven"), [(0, True), (9, True), (11, False)])
+def test_orders_that_became_slow_after_their_source_was_last_believed_prove_nothing(
+    heard_ago_s: int, is_proven: bool
+) -> None:
+    """Four orders, the last one slow since 10 s: a dead emitter looks exactly like a dead channel."""
+    orders = [waiting(age) for age in (70, 80, 90, 100)]
+    speed = speed_of(orders, horizon_ms=[NOW_MS - heard_ago_s * SECOND])
+    assert speed.is_tripped
+    assert speed.rests_on_silence is not is_proven

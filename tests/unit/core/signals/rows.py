@@ -7,7 +7,7 @@ from monitor.core.orders.table import OrderTable, row_of
 from monitor.core.signals.observation import Names, Observation
 
 NOW_MS = 1_000_000
-NAMES = Names(("a", "b", "c", "d"), ("shop",), ("unknown",), ("unknown",))
+NAMES = Names(("a", "b", "c", "d"), ("shop", "other shop"), ("unknown",), ("unknown",))
 
 
 class Row(NamedTuple):
@@ -21,6 +21,7 @@ class Row(NamedTuple):
     channel: int = 0
     is_held: bool = False
     is_unconfirmed: bool = False
+    source: int = 0
 
     @property
     def judged_ms(self) -> int:
@@ -35,7 +36,7 @@ def rows_of(orders: list[Row]) -> Observation:
     for key, order in enumerate(orders):
         ends: dict[str, Any] = {f"{order.ending}_ms": order.end_ms} if order.ending else {}
         facts = Facts(paid_ms=order.paid_ms, promise_ms=order.promise_ms, **ends)
-        table.put(None, row_of(facts, key=key, codes=(order.channel, 0, 0, 0),
+        table.put(None, row_of(facts, key=key, codes=(order.channel, order.source, 0, 0),
                                breach_ms=order.breach_ms, is_held=order.is_held,
                                is_unconfirmed=order.is_unconfirmed))  # fmt: skip
     return table.observe(NAMES)
