@@ -10,18 +10,30 @@ Source: C. Loader, Fast and Accurate Computation of Binomial Probabilities, 2000
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import exp, lgamma, log, log1p, pi, sqrt
+from math import exp, log, log1p, pi, sqrt
 from statistics import NormalDist
 
 import numpy as np
 
 from monitor.core.signals.arrays import IntArray, exact_sum
+from monitor.core.signals.beta import beta_cdf, binomial_tails, deviance, stirling_rest
 
-_HALF_LOG_TWO_PI = 0.5 * log(2.0 * pi)
-_SERIES_FROM = 16
+__all__ = [
+    "binomial_tail",
+    "binomial_tails",
+    "is_significant",
+    "jeffreys_above",
+    "jeffreys_interval",
+    "quick_rate_lower_bound",
+    "rate_lower_bound",
+    "trimmed_mean_ms",
+    "wilson_interval",
+]
+
 _EXACT_UP_TO = 30
 _NEGLIGIBLE = 1e-18
 _STEPS_MAX = 200
+_HALVINGS = 100
 _WORST_SHARE_INVERSE = 20
 
 
@@ -58,6 +70,28 @@ def wilson_interval(k: float, n: int, z: float = 2.576) -> tuple[float, float]:
     # At the ends of the scale the bound is the end itself; floats miss it by an ulp.
     low = 0.0 if share == 0.0 else max(0.0, middle - half)
     return (low, 1.0 if share == 1.0 else min(1.0, middle + half))
+
+
+def jeffreys_above(k: int, n: int, limit: float) -> float:
+    """How probable it is that the true share of bad ones exceeds a limit, k of n being bad.
+
+    The posterior Beta(k + ½, n - k + ½) of Jeffreys' prior: the interval with the most even
+    coverage of the three usual ones, used to decide where Wilson's is used to draw. Without orders
+    it is the prior's own opinion. Source: Brown, Cai and DasGupta 2001.
+    """
+    hits = min(max(k, 0), max(n, 0))
+    return 1.0 - beta_cdf(limit, hits + 0.5, max(n, 0) - hits + 0.5)
+
+
+def jeffreys_interval(k: int, n: int, confidence: float = 0.99) -> tuple[float, float]:
+    """Two-sided interval of a share; 0 is always the lower end without, 1 the upper with only hits."""
+    if n <= 0:
+        return (0.0, 1.0)
+    hits = min(max(k, 0), n)
+    miss = (1.0 - min(max(confidence, 0.0), 1.0)) / 2.0
+    low = _beta_quantile(miss, hits + 0.5, n - hits + 0.5) if hits else 0.0
+    high = _beta_quantile(1.0 - miss, hits + 0.5, n - hits + 0.5) if hits < n else 1.0
+    return (low, high)
 
 
 def is_significant(k: int, n: int, limit: float, confidence: float) -> bool:
@@ -125,7 +159,7 @@ def quick_rate_lower_bound(count: int, span_ms: int, confidence: float = 0.99) -
 
 def _poisson_tail(k: int, mean: float) -> tuple[float, float]:
     """P(X ≥ k) for X ~ Poisson(mean), k ≥ 1, and its derivative by the mean, P(X = k - 1)."""
-    term = exp(-_stirling_rest(k) - _deviance(k, mean)) / sqrt(2.0 * pi * k)
+    term = exp(-stirling_rest(k) - deviance(k, mean)) / sqrt(2.0 * pi * k)
     before = term * k / mean
     if k > mean:
         limit = k + 1_000_000
@@ -145,6 +179,20 @@ def _sum_falling(term: float, start: int, stop: int, ratio: Callable[[int], floa
     return total
 
 
+def _beta_quantile(share: float, a: float, b: float) -> float:
+    """Invert `beta_cdf` by halving: 100 steps end at the last bit wherever the answer lies."""
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        if not low < middle < high:
+            break
+        if beta_cdf(middle, a, b) < share:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
 def _binomial_term(k: int, n: int, p: float) -> float:
     """P(X = k) for 0 < p < 1, 0 ≤ k ≤ n."""
     if k == 0:
@@ -152,34 +200,10 @@ def _binomial_term(k: int, n: int, p: float) -> float:
     if k == n:
         return exp(n * log(p))
     exponent = (
-        _stirling_rest(n)
-        - _stirling_rest(k)
-        - _stirling_rest(n - k)
-        - _deviance(k, n * p)
-        - _deviance(n - k, n * (1.0 - p))
+        stirling_rest(n)
+        - stirling_rest(k)
+        - stirling_rest(n - k)
+        - deviance(k, n * p)
+        - deviance(n - k, n * (1.0 - p))
     )
     return exp(exponent) * sqrt(n / (2.0 * pi * k * (n - k)))
-
-
-def _stirling_rest(n: int) -> float:
-    """What Stirling's formula leaves of ln n!, n ≥ 1."""
-    if n < _SERIES_FROM:
-        return lgamma(n + 1.0) - (n + 0.5) * log(n) + n - _HALF_LOG_TWO_PI
-    square = float(n) * n
-    return (1 / 12 - (1 / 360 - (1 / 1260 - 1 / (1680 * square)) / square) / square) / n
-
-
-def _deviance(x: float, mean: float) -> float:
-    """x·ln(x/mean) + mean - x, without the cancellation near x = mean (a series in their ratio)."""
-    if abs(x - mean) >= 0.1 * (x + mean):
-        return x * log(x / mean) + mean - x
-    ratio = (x - mean) / (x + mean)
-    total = (x - mean) * ratio
-    power = 2.0 * x * ratio
-    for odd in range(3, 2 * _STEPS_MAX, 2):
-        power *= ratio * ratio
-        longer = total + power / odd
-        if longer == total:
-            break
-        total = longer
-    return total

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 from monitor.core.signals.evidence import (
     binomial_tail,
+    binomial_tails,
     is_significant,
+    jeffreys_above,
+    jeffreys_interval,
     rate_lower_bound,
     trimmed_mean_ms,
     wilson_interval,
@@ -91,6 +94,66 @@ def test_wilson_interval_of_nothing_is_everything() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("n", [1, 5, 17, 1_000, 1_000_000])
+@pytest.mark.parametrize("limit", [1e-6, 0.004, 0.02, 0.5, 0.999])
+def test_jeffreys_posterior_equals_scipy(n: int, limit: float) -> None:
+    """P(share > limit) to 1e-12, on both sides of the mean and at both ends of the counts."""
+    near = round(n * limit)
+    for k in sorted({0, 1, n, *(min(n, max(0, near + step)) for step in (-300, -9, 0, 9, 300))}):
+        expected = float(special.betaincc(k + 0.5, n - k + 0.5, limit))
+        assert jeffreys_above(k, n, limit) == pytest.approx(expected, abs=1e-12), k
+
+
+@pytest.mark.parametrize(
+    ("n", "at_95", "at_999"),
+    [
+        (10, 2, 3), (20, 2, 4), (50, 3, 6), (100, 5, 8), (200, 8, 12), (500, 16, 21),
+        (1000, 28, 35),
+    ],
+)  # fmt: skip
+def test_smallest_count_that_convinces_jeffreys_is_the_published_one(
+    n: int, at_95: int, at_999: int
+) -> None:
+    """P(share > 2 %) of `reference/statistics.md` §2.6."""
+    for wanted, smallest in ((0.95, at_95), (0.999, at_999)):
+        enough = [k for k in range(n + 1) if jeffreys_above(k, n, 0.02) >= wanted]
+        assert enough[0] == smallest
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 10), (1, 10), (10, 10), (37, 200), (3, 100_000)])
+def test_jeffreys_interval_equals_the_beta_quantiles(k: int, n: int) -> None:
+    """Half of the rest on each side, and the end of the scale where nothing was seen beyond."""
+    low, high = jeffreys_interval(k, n, 0.95)
+    assert low == (0.0 if k == 0 else pytest.approx(stats.beta.ppf(0.025, k + 0.5, n - k + 0.5)))
+    assert high == (1.0 if k == n else pytest.approx(stats.beta.ppf(0.975, k + 0.5, n - k + 0.5)))
+    assert jeffreys_interval(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("orders_max", [30, 1_000, 1_000_000])
+def test_many_tails_equal_scipy(orders_max: int) -> None:
+    """Relative to 1e-9 from four deviations below the mean to eight above, one limit or many."""
+    random = np.random.default_rng(3)
+    n = random.integers(1, orders_max + 1, 5_000)
+    p = random.choice(np.array([1e-4, 0.005, 0.02, 0.288, 0.5, 0.98]), 5_000)
+    away = random.uniform(-4, 8, 5_000) * (np.sqrt(n * p * (1 - p)) + 1)
+    k = np.clip(np.rint(n * p + away), 0, n).astype(np.int64)
+    expected = stats.binom.sf(k - 1, n, p)
+    is_normal = expected > 1e-290
+    np.testing.assert_allclose(binomial_tails(k, n, p)[is_normal], expected[is_normal], rtol=1e-9)
+    same = stats.binom.sf(k - 1, n, 0.02)
+    is_normal = same > 1e-290
+    np.testing.assert_allclose(binomial_tails(k, n, 0.02)[is_normal], same[is_normal], rtol=1e-9)
+
+
+def test_many_tails_at_the_ends_are_the_single_ones() -> None:
+    """No hit, more hits than orders, no chance, certainty, nothing at all."""
+    k, n = int64([0, -1, 4, 1, 3, 0, 3, 1]), int64([3, 3, 3, 3, 3, 0, 3, 1])
+    p = np.array([0.5, 0.5, 0.5, 0.0, 1.0, 0.5, 0.5, 1e-300])
+    expected = [binomial_tail(int(a), int(b), float(c)) for a, b, c in zip(k, n, p, strict=True)]
+    assert binomial_tails(k, n, p).tolist() == pytest.approx(expected, rel=1e-12)
+    assert binomial_tails(int64([]), int64([]), 0.02).shape == (0,)
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 17, 200, 10_000, 1_000_000])
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99, 0.9999])
 def test_rate_lower_bound_equals_the_gamma_quantile(count: int, confidence: float) -> None:
@@ -130,6 +193,8 @@ def test_any_counts_give_defined_evidence(k: int, n: int, p: float, confidence: 
     tail = binomial_tail(k, n, p)
     assert 0.0 <= tail <= 1.0
     assert binomial_tail(k + 1, n, p) <= tail + 1e-12
+    assert binomial_tails(int64([k]), int64([n]), p)[0] == pytest.approx(tail, abs=1e-9)
+    assert 0.0 <= jeffreys_above(k, n, p) <= 1.0
     low, high = wilson_interval(k, n)
     assert 0.0 <= low <= high <= 1.0
     is_significant(k, n, p, confidence)
