@@ -170,5 +170,5 @@ def _undelivered(curve: SurvivalCurve) -> float:
 def _not_reached(curve: SurvivalCurve, target: float) -> NotLearnedError:
     return NotLearnedError(
         f"{_undelivered(curve):.1%} of the orders were not delivered as far as the recording goes, so no delay is "
-        f"exceeded by only {target:g}; exclude incidents or choose a target above that share"
+        f"exceeded by only {100 * target:g}%; exclude incidents or choose a target above that share"
     )
