@@ -1,31 +1,48 @@
 """Runs rule tests: a story goes through the real engine in virtual time, expectations are checked.
 
 Time moves from one moment of interest to the next; in between the engine gets a tick whenever it
-asked for one, so `for`, windows and silence behave as in the service.
+asked for one, so `for`, windows and silence behave as in the service. Expectations are about states
+at times: whenever the engine looked last, its state stands until it moves.
+
+A test that fails is run once more with all its expectations watched from beginning to end, to say
+when each would have held; a test that passes pays nothing for that.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+import fnmatch
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from monitor.core.engine import Engine
-from monitor.core.orders.lifecycle import verdict
-from monitor.core.rules.evaluate import Finding
-from monitor.model.alerts import Alert, AlertState
-from monitor.model.commands import Batch, Input, Perform, Tick, WakeAt
-from monitor.model.effects import Notify
 from monitor.model.errors import Problem
-from monitor.model.events import EventType, OrderEvent
-from monitor.model.rule_tests import Expectation, ExpectedCount, OrderLine, RuleTest, RuleTestFile
+from monitor.model.rule_tests import (
+    Expectation,
+    ExpectedAction,
+    ExpectedCount,
+    Reload,
+    Restart,
+    RuleTest,
+    RuleTestFile,
+    StorySettings,
+)
 from monitor.model.rules import RuleSet
-from monitor.model.settings import ReceiverSettings, Settings
+from monitor.model.settings import (
+    ChannelSettings,
+    PromiseTable,
+    ReceiverSettings,
+    Settings,
+    SourceSettings,
+)
 from monitor.model.times import format_duration
+from monitor.testing.expectations import Watch, found, is_met, wanted
+from monitor.testing.stand import Stand
+from monitor.testing.story_events import arrivals
 
-RECEIVER = ReceiverSettings("rule-test", ("webhook/0",))  # so that every message is sent once
-TIERS = ("none", "L1", "L2", "L3")
+# Without receivers in the configuration one stands for all of them.
+STAND_IN = ReceiverSettings("rule-test", ("webhook/0",))
 
 
 class RuleTestResult(msgspec.Struct, frozen=True):
@@ -36,209 +53,209 @@ class RuleTestResult(msgspec.Struct, frozen=True):
     messages: tuple[Problem, ...] = ()
 
 
-class _Payload(msgspec.Struct):
-    """The one field of an alert message that is counted by."""
-
-    rule: str = ""
-
-
 def run_rule_tests(
     file: RuleTestFile, rules: RuleSet, settings: Settings
 ) -> tuple[RuleTestResult, ...]:
     """Run every test of a file on a fresh engine with these rules and settings."""
-    silenced = msgspec.structs.replace(
-        settings, receivers=(RECEIVER,), default_receiver=RECEIVER.name, webhooks=()
-    )
-    return tuple(_run(test, file, Engine(silenced, rules)) for test in file.tests)
-
-
-def _run(test: RuleTest, file: RuleTestFile, engine: Engine) -> RuleTestResult:
-    story = _Story(engine)
-    arrivals = _arrivals(test, file.start_ms)
-    checks: dict[int, list[Expectation]] = defaultdict(list)
-    for expected in test.expectations:
-        checks[file.start_ms + expected.at_ms].append(expected)
-    end_ms = file.start_ms + test.until_ms
-    found: list[Problem] = []
-    for now_ms in sorted({*arrivals, *checks, end_ms}):
-        if now_ms > end_ms:
-            break
-        story.go_to(now_ms, tuple(arrivals.get(now_ms, ())))
-        for expected in checks.get(now_ms, ()):
-            if message := story.contradiction(expected, now_ms):
-                when = f"at {format_duration(expected.at_ms)}: {message}"
-                found.append(Problem(file.path, expected.line, expected.column, when))
-    found += [
-        Problem(file.path, counted.line, counted.column, message)
-        for counted in test.notifications
-        if (message := story.miscount(counted))
-    ]
-    return RuleTestResult(test.name, not found, tuple(found))
+    adapted = _adapted(settings, file.settings)
+    results = []
+    for test in file.tests:
+        story = _Story(test, file, rules, adapted)
+        problems = story.run()
+        if story.missed:
+            problems += story.tell_again()
+        problems.sort(key=lambda one: (one.line, one.column))
+        results.append(RuleTestResult(test.name, not problems, tuple(problems)))
+    return tuple(results)
 
 
 class _Story:
-    """One engine, the time, and the messages it sent."""
+    """One test on its way; `missed` are expectations at one time that did not hold, and why."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._wake_ms: int | None = None
-        self._sent: Counter[tuple[str, str]] = Counter()
+    def __init__(
+        self, test: RuleTest, file: RuleTestFile, rules: RuleSet, settings: Settings
+    ) -> None:
+        self.missed: list[tuple[Expectation, str]] = []
+        self._test = test
+        self._file = file
+        self._rules = rules
+        self._settings = settings
+        self._arrivals = arrivals(test, file.start_ms)
 
-    def go_to(self, now_ms: int, entries: tuple[OrderEvent, ...]) -> None:
-        """Let time pass, hand over what arrives, and let everything happen that is due by now."""
-        while self._wake_ms is not None and self._wake_ms < now_ms:
-            self._handle(Tick(), self._wake_ms)
-        self._handle(Batch(entries) if entries else Tick(), now_ms)
+    def run(self) -> list[Problem]:
+        """Tell the story and check it; what failed `at` a time is left in `missed`."""
+        spans = [one for one in self._test.expectations if one.when != "at"]
+        watches = [Watch(one, self._file.start_ms) for one in spans]
+        stand = self._tell(watches, is_checking=True)
+        problems = [
+            self._problem(watch.expected, text) for watch in watches if (text := _broken(watch))
+        ]
+        named = {one.name for one in self._settings.receivers} - {STAND_IN.name}
+        problems += [
+            self._problem(counted, text)
+            for counted in self._test.notifications
+            if (text := _miscount(counted, stand, named))
+        ]
+        problems += [
+            self._problem(action, text)
+            for action in self._test.actions
+            if (text := _misacted(action, stand))
+        ]
+        return problems
 
-    def contradiction(self, expected: Expectation, now_ms: int) -> str | None:
-        """What is not as expected, in one line; None if all is."""
-        if expected.firing is not None:
-            return self._firing_differs(expected.firing)
-        if expected.order_id is not None:
-            return self._order_differs(expected, expected.order_id, now_ms)
-        return self._alert_differs(expected)
+    def tell_again(self) -> list[Problem]:
+        """Tell the same story once more to see when what failed would have held."""
+        watches = [Watch(expected, self._file.start_ms) for expected, _ in self.missed]
+        self._tell(watches, is_checking=False)
+        return [
+            self._problem(
+                expected,
+                f"at {format_duration(expected.from_ms)}: {message}; {watch.nearest()}",
+            )
+            for (expected, message), watch in zip(self.missed, watches, strict=True)
+        ]
 
-    def miscount(self, counted: ExpectedCount) -> str | None:
-        """How many messages were sent instead; None if as many as expected."""
-        sent = sum(
-            count
-            for (alert, status), count in self._sent.items()
-            if counted.alert in (None, alert) and counted.status in (None, status)
-        )
-        if sent == counted.count:
+    def _tell(self, watches: Sequence[Watch], *, is_checking: bool) -> Stand:
+        test, start_ms = self._test, self._file.start_ms
+        is_killed = any(isinstance(one, Restart) and one.is_killed for one in test.interruptions)
+        stand = Stand(self._settings, self._rules, keeps_log=is_killed)
+        if watches:
+            stand.watcher = lambda engine, now_ms: _note_all(watches, engine, now_ms)
+        for now_ms in self._moments():
+            stand.go_to(now_ms, self._arrivals.get(now_ms, ()))
+            for one in test.interruptions:
+                if start_ms + one.at_ms == now_ms:
+                    _interrupt(stand, one, now_ms)
+            if is_checking:
+                self._check(stand, now_ms)
+        return stand
+
+    def _moments(self) -> list[int]:
+        """Every time at which something arrives, happens or is looked at, up to the end."""
+        test, start_ms = self._test, self._file.start_ms
+        looked_at = {time for one in test.expectations for time in (one.from_ms, one.to_ms)}
+        happening = {one.at_ms for one in test.interruptions}
+        offsets = {start_ms + time for time in (*looked_at, *happening, test.until_ms)}
+        end_ms = start_ms + test.until_ms
+        return sorted(time for time in {*self._arrivals, *offsets} if time <= end_ms)
+
+    def _check(self, stand: Stand, now_ms: int) -> None:
+        at_ms = now_ms - self._file.start_ms
+        for expected in self._test.expectations:
+            if expected.when != "at" or expected.from_ms != at_ms:
+                continue
+            if not is_met(stand.engine, expected, now_ms):
+                there = found(stand.engine, expected, now_ms)
+                self.missed.append((expected, f"expected {wanted(expected)}, found {there}"))
+
+    def _problem(
+        self, expected: Expectation | ExpectedCount | ExpectedAction, message: str
+    ) -> Problem:
+        return Problem(self._file.path, expected.line, expected.column, message)
+
+
+def _note_all(watches: Iterable[Watch], engine: Engine, now_ms: int) -> None:
+    for watch in watches:
+        watch.note(engine, now_ms)
+
+
+def _interrupt(stand: Stand, one: Restart | Reload, now_ms: int) -> None:
+    match one:
+        case Reload(_, rules):
+            stand.reload(rules, now_ms)
+        case Restart(is_killed=True):
+            stand.kill(now_ms)
+        case Restart():
+            stand.restart(now_ms)
+
+
+def _broken(watch: Watch) -> str | None:
+    """What is wrong with an expectation about a span of time."""
+    expected = watch.expected
+    span = f"{format_duration(expected.from_ms)} and {format_duration(expected.to_ms)}"
+    if expected.when == "between":
+        if watch.begins_inside():
             return None
-        what = " ".join(word for word in (counted.alert, counted.status) if word) or "any"
-        all_sent = ", ".join(
-            f"{count}x {alert} {status}" for (alert, status), count in sorted(self._sent.items())
+        there = f"; found {watch.first_not[1]}" if watch.first_not else ""
+        return f"between {span}: expected to become {wanted(expected)}; {watch.nearest()}{there}"
+    if expected.when == "never" and watch.first_held is not None:
+        at_ms, there = watch.first_held
+        return f"at {format_duration(at_ms)}: expected never {wanted(expected)}, found {there}"
+    if expected.when == "always" and watch.first_not is not None:
+        at_ms, there = watch.first_not
+        return (
+            f"at {format_duration(at_ms)}: expected {wanted(expected)} "
+            f"always between {span}, found {there}"
         )
-        return f"expected {counted.count} messages ({what}), sent {sent}; all: {all_sent or 'none'}"
-
-    def _handle(self, given: Input, now_ms: int) -> None:
-        for command in self._engine.handle(given, now_ms):
-            if isinstance(command, WakeAt):
-                self._wake_ms = command.at_ms
-            elif isinstance(command, Perform) and isinstance(command.effect, Notify):
-                payload = msgspec.json.decode(command.effect.payload, type=_Payload)
-                if payload.rule:
-                    self._sent[payload.rule, command.effect.status] += 1
-
-    def _firing_differs(self, expected: Sequence[str]) -> str | None:
-        firing = sorted({alert.rule for alert in self._alerts() if _is_firing(alert)})
-        if firing == sorted(set(expected)):
-            return None
-        return f"expected firing {_names(expected)}, found {_names(firing)}"
-
-    def _order_differs(self, expected: Expectation, order_id: str, now_ms: int) -> str | None:
-        order = self._engine.shard.orders.get(order_id)
-        if order is None:
-            return f"expected order {order_id}, found no such order in memory"
-        name = verdict(order.facts, now_ms).value
-        wrong = []
-        if expected.verdict not in (None, name):
-            wrong.append(f"verdict {expected.verdict}, found {name}")
-        if expected.tier not in (None, order.tier):
-            wrong.append(f"tier {TIERS[expected.tier or 0]}, found {TIERS[order.tier]}")
-        return f"expected order {order_id} {' and '.join(wrong)}" if wrong else None
-
-    def _alert_differs(self, expected: Expectation) -> str | None:
-        """A firing or pending state needs one instance in it, inactive needs all of them."""
-        chosen = [alert for alert in self._alerts() if _is_chosen(alert, expected)]
-        if expected.state == AlertState.INACTIVE:
-            is_met = all(alert.state == AlertState.INACTIVE for alert in chosen)
-        else:
-            is_met = any(alert.state == expected.state for alert in chosen)
-        findings = dict(self._findings(expected))
-        if is_met and expected.reason is not None:
-            is_met = any(finding.reason == expected.reason for finding in findings.values())
-        if is_met:
-            return None
-        states = {alert.key: alert.state for alert in chosen}
-        keys = sorted({*states, *findings})
-        found = "; ".join(
-            f"{key} {states.get(key, AlertState.INACTIVE.value)} ({_said(findings.get(key))})"
-            for key in keys
-        )
-        reason = f" ({expected.reason})" if expected.reason else ""
-        wanted = f"{expected.alert}{_labels(expected)} {expected.state}{reason}"
-        return f"expected {wanted}, found {found or 'no such instance'}"
-
-    def _alerts(self) -> list[Alert]:
-        alerts = self._engine.control.alerts
-        return [alerts[key] for key in sorted(alerts)]
-
-    def _findings(self, expected: Expectation) -> Iterator[tuple[str, Finding]]:
-        """The latest finding of every instance that was looked at, alert or not."""
-        for key, finding in sorted(self._engine.control.findings.items()):
-            rule, _, labels = key.removesuffix("}").partition("{")
-            pairs = [tuple(pair.split("=", 1)) for pair in labels.split(",") if pair]
-            if rule == expected.alert and set(expected.labels) <= set(pairs):
-                yield key, finding
+    return None
 
 
-def _arrivals(test: RuleTest, start_ms: int) -> dict[int, list[OrderEvent]]:
-    """All events of a test by the time they happen and arrive."""
-    found: dict[int, list[OrderEvent]] = defaultdict(list)
-    for number, line in enumerate(test.events):
-        for turn in range(line.count):
-            order_id = line.order_id or f"{number + 1}-{turn + 1}"
-            for event in _events(line, order_id, start_ms + line.at_ms + turn * line.every_ms):
-                found[event.time_ms].append(event)
-    return found
+def _miscount(counted: ExpectedCount, stand: Stand, receivers: set[str]) -> str | None:
+    """How many messages were sent instead; None if as many as expected.
+
+    `receivers` are those of the configuration; without any, a name is not compared.
+    """
+    if receivers and counted.receiver is not None and counted.receiver not in receivers:
+        known = ", ".join(sorted(receivers))
+        return f"no receiver is called '{counted.receiver}'; configured are {known}"
+    kinds = Counter(
+        (sent.rule or sent.event, sent.status)
+        for sent in stand.ledger.sent
+        if fnmatch.fnmatchcase(sent.event, counted.event)
+        and (not receivers or counted.receiver in (None, sent.receiver))
+    )
+    sent = sum(
+        count
+        for (alert, status), count in kinds.items()
+        if counted.alert in (None, alert) and counted.status in (None, status)
+    )
+    if sent == counted.count:
+        return None
+    words = (counted.alert, counted.status, counted.receiver and f"to {counted.receiver}")
+    what = " ".join(word for word in words if word) or "any"
+    all_sent = ", ".join(f"{kinds[key]}x {key[0]} {key[1]}" for key in sorted(kinds))
+    return f"expected {counted.count} messages ({what}), sent {sent}; all: {all_sent or 'none'}"
 
 
-def _events(line: OrderLine, order_id: str, at_ms: int) -> Iterator[OrderEvent]:
-    if line.type is not None:
-        yield _event(line, line.type, order_id, at_ms)
-        return
-    yield _event(line, EventType.PAID, order_id, at_ms)
-    if line.delay_ms is not None:
-        yield _event(line, EventType.DELIVERED, order_id, at_ms + line.delay_ms)
-
-
-def _event(line: OrderLine, kind: str, order_id: str, at_ms: int) -> OrderEvent:
-    is_heartbeat = kind == EventType.HEARTBEAT
-    return OrderEvent(
-        type=str(kind),
-        order_id="" if is_heartbeat else order_id,
-        source=line.source,
-        event_id=f"{kind}@{at_ms}",
-        time_ms=at_ms,
-        received_ms=at_ms,
-        is_unique=is_heartbeat,
-        channel=line.channel,
-        sku=line.sku,
-        meaning=line.meaning,
-        promise_ms=line.promise_ms,
+def _misacted(expected: ExpectedAction, stand: Stand) -> str | None:
+    """Which actions were carried out instead; None if as many as expected."""
+    done = [one for one in stand.ledger.acted if not one.is_advice]
+    count = sum(one.type == expected.type and expected.target in (None, one.target) for one in done)
+    if count == expected.count:
+        return None
+    what = f"{expected.type} of {expected.target}" if expected.target else expected.type
+    tally = Counter(f"{one.type} of {one.target}" for one in done)
+    tally.update(f"{one.type} of {one.target} (only advised)"
+                 for one in stand.ledger.acted if one.is_advice)  # fmt: skip
+    every = ", ".join(f"{tally[name]}x {name}" for name in sorted(tally))
+    return (
+        f"expected {expected.count} actions ({what}), carried out {count}; all: {every or 'none'}"
     )
 
 
-def _is_firing(alert: Alert) -> bool:
-    return alert.state == AlertState.FIRING
+# --- settings ---------------------------------------------------------------------------------------
 
 
-def _is_chosen(alert: Alert, expected: Expectation) -> bool:
-    return alert.rule == expected.alert and set(expected.labels) <= set(alert.labels)
-
-
-def _labels(expected: Expectation) -> str:
-    pairs = ",".join(f"{name}={value}" for name, value in expected.labels)
-    return f"{{{pairs}}}" if pairs else ""
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(sorted(set(names))) or "nothing"
-
-
-def _said(finding: Finding | None) -> str:
-    """Why the rule says what it says: reason, value, k of n, p."""
-    if finding is None:
-        return "not evaluated"
-    evidence = finding.evidence
-    parts = [finding.reason]
-    if evidence.value is not None and evidence.limit is not None:
-        parts.append(f"{evidence.value:.4g} against {evidence.limit:.4g}")
-    if evidence.k is not None:
-        parts.append(f"{evidence.k} of {evidence.n}")
-    if evidence.p is not None:
-        parts.append(f"p={evidence.p:.2g}")
-    return ", ".join(parts)
+def _adapted(settings: Settings, story: StorySettings) -> Settings:
+    """The settings the stories of a file run with; nothing of what they ask for leaves anyway."""
+    change = msgspec.structs.replace
+    if not settings.receivers or settings.default_receiver is None:
+        settings = change(settings, receivers=(STAND_IN,), default_receiver=STAND_IN.name)
+    settings = change(settings, webhooks=())
+    if story.channels is not None:
+        channels = tuple(ChannelSettings(name) for name in story.channels)
+        settings = change(settings, channels=channels)
+    if story.failover is not None:
+        failover = change(settings.failover, mode=story.failover, has_webhook=True)
+        settings = change(settings, failover=failover)
+    if story.fallback is not None:
+        fallback = change(
+            settings.fallback, mode=story.fallback, has_shop=True, order=story.fallback_order or ()
+        )
+        settings = change(settings, fallback=fallback)
+    if story.promise_ms is not None:
+        settings = change(settings, promise=PromiseTable(default_ms=story.promise_ms))
+    known = {source.name: source for source in settings.sources}
+    for name, every_ms in story.heartbeats:
+        known[name] = change(known.get(name, SourceSettings(name)), heartbeat_ms=every_ms)
+    return change(settings, sources=tuple(known.values()))

@@ -66,11 +66,13 @@ def test_wrong_expectation_says_what_was_found_and_where(tmp_path: Path) -> None
         "DelayedOver2Percent{channel=a} inactive "
         "(insufficient_evidence, 0.1 against 0.02, 1 of 10, p=0.18)"
     )
+    order = "order X1 verdict good and tier L2"
+    never = "it held at no time of this test"
     # P(X >= 1 | 10, 2 %) = 1 - 0.98^10 = 0.1829
     assert [str(message) for message in result.messages] == [
-        f"{path}:8:9 at 13m: expected DelayedOver2Percent firing, found {instance}",
-        f"{path}:9:9 at 13m: expected order X1 verdict good, found late_pending and tier L2, found L1",
-        f"{path}:10:9 at 13m: expected firing SourceSilent, found nothing",
+        f"{path}:8:9 at 13m: expected DelayedOver2Percent firing, found {instance}; {never}",
+        f"{path}:9:9 at 13m: expected {order}, found late_pending and L1; {never}",
+        f"{path}:10:9 at 13m: expected firing SourceSilent, found nothing; {never}",
         f"{path}:12:9 expected 2 messages (SourceSilent firing), sent 0; all: none",
     ]
 
