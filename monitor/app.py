@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
+from monitor.adapters.canary import CanaryShop
 from monitor.adapters.channels import Parts, build_channels
 from monitor.adapters.clock import SystemClock
 from monitor.adapters.goods_file import GoodsFile
@@ -50,12 +51,14 @@ from monitor.model.settings import SourceSettings
 from monitor.ports import Clock
 from monitor.runtime.archive import StateHash
 from monitor.runtime.assembly import Assembly
+from monitor.runtime.canary import Canaries
+from monitor.runtime.loop import Loop
 from monitor.runtime.supervisor import Supervisor
 from monitor.web.page import page_routes
+from monitor.web.source import STARTING, ServicePage
 
 log = logging.getLogger("monitor.app")
 
-STARTING = "starting"  # what the trouble is while there is none
 RETRY_STORE_S = 5.0
 FACTS_EVERY_S = 2.0
 
@@ -175,7 +178,7 @@ class Monitor:
             self.supervisor.spawn("traces", self._traces.run())
         self._assembly = Assembly(
             self.store, self.engine, self._performer(), self.clock, self.supervisor,
-            traces=self._traces, on_turn=self._publish,
+            traces=self._traces, canary=self._canaries(), on_turn=self._publish,
         )  # fmt: skip
         await self._assembly.start()
 
@@ -271,6 +274,7 @@ class Monitor:
             listen=self.loaded.endpoints.listen,
             data_dir=self.loaded.endpoints.data_dir,
             telemetry=self.loaded.endpoints.telemetry,
+            canary=self.loaded.endpoints.canary,
         )
         settings = msgspec.structs.replace(loaded.settings, currency=self.loaded.settings.currency)
         if _needs_goods(loaded):
@@ -316,7 +320,7 @@ class Monitor:
             Route(
                 "GET", path, None if path.startswith("/static/") else READ, handler, is_early=True
             )
-            for path, handler in ((one.path, one.handler) for one in page_routes(_Page(self)))
+            for path, handler in ((one.path, one.handler) for one in page_routes(ServicePage(self)))
         ]
 
     def _running(self) -> Assembly:
@@ -347,6 +351,15 @@ class Monitor:
         )
         return self._outside
 
+    def _canaries(self) -> Callable[[Loop], Canaries] | None:
+        endpoint = self.loaded.endpoints.canary
+        if endpoint is None:
+            return None
+        buyer = CanaryShop(self._client, endpoint)
+        return lambda loop: Canaries(
+            buyer, loop, self.clock, sku=endpoint.sku, every_ms=endpoint.every_ms
+        )
+
     async def _refresh_facts(self) -> None:
         while self.store is not None:
             try:
@@ -362,32 +375,6 @@ class Monitor:
 
     def _publish(self, commands: Sequence[Command]) -> None:
         self._broadcast.publish(commands, self.engine, self.clock.now_ms())
-
-
-class _Page:
-    """What the page may see: no engine before its state is rebuilt."""
-
-    def __init__(self, monitor: Monitor) -> None:
-        self._monitor = monitor
-
-    @property
-    def engine(self) -> Engine | None:
-        return self._monitor.engine if self._monitor.is_ready else None
-
-    @property
-    def language(self) -> str:
-        return self._monitor.engine.settings.language
-
-    @property
-    def timezone(self) -> str:
-        return self._monitor.engine.settings.timezone
-
-    def now_ms(self) -> int:
-        return self._monitor.now_ms()
-
-    def notes(self) -> list[str]:
-        trouble = self._monitor.readiness().facts.get("trouble")
-        return [] if trouble in (None, STARTING) else [trouble]
 
 
 def _needs_goods(loaded: Loaded) -> bool:

@@ -239,6 +239,17 @@ class Performer(Protocol):
         ...
 
 
+class CanaryBuyer(Protocol):
+    """Places synthetic orders at the shop."""
+
+    async def buy(self, order_id: str, now_ms: int) -> None:
+        """Place one order under this id; returns when the shop took it.
+
+        Raises: EffectError when it did not, or may not have.
+        """
+        ...
+
+
 class TraceSink(Protocol):
     """Takes finished order rows for tracing; never blocks and never raises."""
 

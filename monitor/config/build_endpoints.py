@@ -18,6 +18,7 @@ from monitor.config.values import ITEMS_MAX, host_port, split_url
 from monitor.config.yaml_lines import YamlPath
 from monitor.model.endpoints import (
     AnswerRule,
+    CanaryEndpoint,
     Endpoint,
     Endpoints,
     ErrorRule,
@@ -54,6 +55,7 @@ def build_endpoints(
         if failover
         else None,
         shop=builder.shop(),
+        canary=builder.canary(),
         http_channels=builder.http_channels(),
         keys=builder.keys(),
         egress_allow=tuple(document.egress.allow),
@@ -148,6 +150,14 @@ class _Builder:
             release_url=shop.release_url,
             secret=secret,
         )
+
+    def canary(self) -> CanaryEndpoint | None:
+        canary = self._document.canary
+        if canary is None:
+            return None
+        self.urls.append(canary.via)
+        secret = self._secret(canary.secret, canary.secret_file, ("canary",))
+        return CanaryEndpoint(canary.via, canary.sku, canary.every, secret)
 
     def http_channels(self) -> tuple[HttpChannel, ...]:
         return tuple(

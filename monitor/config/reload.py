@@ -29,12 +29,13 @@ _ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("channels", ("http_channels",)),
     ("failover", ("failover",)),
     ("shop", ("shop",)),
+    ("canary", ("canary",)),
     ("webhooks", ("webhooks",)),
     ("notify", ("integrations",)),
     ("egress", ("egress_allow", "config_hosts")),
     ("telemetry", ("telemetry",)),
 )
-RESTART_KEYS = ("listen", "data_dir", "currency", "telemetry")
+RESTART_KEYS = ("listen", "data_dir", "currency", "telemetry", "canary")
 
 
 def differences(old: Loaded, new: Loaded) -> tuple[list[str], list[str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from monitor.config.schema_channels import Channel
 from monitor.config.schema_outlets import Egress, Notify, PlainWebhook, Telemetry, Webhook
@@ -32,11 +32,18 @@ from monitor.config.values import (
     one_of,
 )
 from monitor.model.settings import PromiseTable
-from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
+from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 LANGUAGES = ("zh-CN", "en")
 SPEEDS = ("express", "normal", "economy")
 FULFILMENTS = ("auto", "manual")
+CANARY_EVERY_MS_MIN = 10 * SECOND_MS
+
+
+def _canary_span(every_ms: int) -> int:
+    if every_ms < CANARY_EVERY_MS_MIN:
+        raise ValueError("is too often; place a synthetic order every 10s or less often")
+    return every_ms
 
 
 def _promise_word(value: object) -> object:
@@ -110,6 +117,16 @@ class Shop(ConfigModel):
     secret_file: Text | None = None
 
 
+class Canary(ConfigModel):
+    """Synthetic orders for shops with little traffic; `via` is an address of the shop."""
+
+    sku: Name
+    every: Annotated[Span, AfterValidator(_canary_span)] = MINUTE_MS
+    via: Url
+    secret: Text | None = None
+    secret_file: Text | None = None
+
+
 class Document(ConfigModel):
     """The whole file; every key is optional."""
 
@@ -129,6 +146,7 @@ class Document(ConfigModel):
     failover: Failover = Failover()
     fallback: Fallback = Fallback()
     shop: Shop | None = None
+    canary: Canary | None = None
     webhooks: Annotated[list[Webhook], FEW] = []
     notify: Notify = Notify()
     egress: Egress = Egress()

@@ -29,7 +29,7 @@ from monitor.core.takeover.doubles import is_double
 from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Input, Perform, WakeAt
 from monitor.model.effects import Effect
 from monitor.model.events import EventType, OrderEvent
-from monitor.model.ids import ALL_ORDERS
+from monitor.model.ids import ALL_ORDERS, CANARY_PREFIX
 from monitor.model.records import (
     AlertMoved,
     Answer,
@@ -193,8 +193,10 @@ class Engine:
             self._commands.append(Decide(decision))
             if isinstance(decision, TierReached):
                 self._announce_tier(decision, now_ms)
-        channels = {order.order_id: self.channel_of(order) for order in judgement.stuck}
-        for moved in self.desk.open(judgement.stuck, channels, now_ms):
+        # Nobody waits for our own synthetic orders, so nobody gets goods bought for them.
+        stuck = [one for one in judgement.stuck if not one.order_id.startswith(CANARY_PREFIX)]
+        channels = {order.order_id: self.channel_of(order) for order in stuck}
+        for moved in self.desk.open(stuck, channels, now_ms):
             self._take(moved, now_ms)
         self._perform(announce.announce_limits(self.settings, self.desk.take_refusals(), now_ms))
         for order in judgement.woken:
@@ -215,12 +217,12 @@ class Engine:
                 self._announce_switch(decision)
 
     def _next_wake_ms(self, now_ms: int) -> int:
-        moments = [
-            self.shard.next_ms(),
-            next_silence_ms(self.shard.sources, now_ms),
-            self.control.next_ms(),
-        ]
-        return max(now_ms + 1, min(moment for moment in moments if moment is not None))
+        next_ms = self.control.next_ms()
+        due_ms = self.shard.next_ms()
+        if due_ms is not None:
+            next_ms = min(next_ms, due_ms)
+        silence_ms = next_silence_ms(self.shard.sources, now_ms, before_ms=next_ms)
+        return max(now_ms + 1, next_ms if silence_ms is None else min(next_ms, silence_ms))
 
     # --- decisions --------------------------------------------------------------------------------
 

@@ -38,6 +38,15 @@ class ShopEndpoints(msgspec.Struct, frozen=True):
     secret: Secret | None = None
 
 
+class CanaryEndpoint(msgspec.Struct, frozen=True):
+    """Where synthetic orders are placed, for which goods, and how often."""
+
+    url: str
+    sku: str
+    every_ms: int
+    secret: Secret | None = None
+
+
 class HttpRequest(msgspec.Struct, frozen=True):
     """One request template of an `http` channel; strings may hold `{{ attempt_ref }}` and friends."""
 
@@ -125,6 +134,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     webhooks: tuple[Endpoint, ...] = ()  # named `webhooks/<hash of the URL>`
     failover: Endpoint | None = None  # named `failover`
     shop: ShopEndpoints | None = None
+    canary: CanaryEndpoint | None = None
     http_channels: tuple[HttpChannel, ...] = ()
     keys: tuple[IngestKey, ...] = ()
     egress_allow: tuple[str, ...] = ()  # networks, e.g. 10.0.0.0/8

@@ -12,6 +12,8 @@ TakeoverId = NewType("TakeoverId", str)
 
 OTHER = "other"  # where names go once their number has reached its limit
 DEFAULT_SOURCE = SourceId("default")
+CANARY_PREFIX = "canary-"  # ids of our own synthetic orders
+CANARY_SOURCE = "canary"
 ALL_ORDERS = "*"  # the one routing scope of this version: every order of the shop
 
 

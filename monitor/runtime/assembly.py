@@ -14,6 +14,7 @@ from monitor.core.engine import Engine
 from monitor.model.commands import Command
 from monitor.ports import Clock, Performer, Store, TraceSink
 from monitor.runtime.archive import Archive
+from monitor.runtime.canary import Canaries
 from monitor.runtime.housekeeping import Housekeeper
 from monitor.runtime.loop import Loop
 from monitor.runtime.outbox_worker import OutboxWorker
@@ -34,6 +35,7 @@ class Assembly:
         supervisor: Supervisor,
         *,
         traces: TraceSink | None = None,
+        canary: Callable[[Loop], Canaries] | None = None,
         on_turn: Callable[[Sequence[Command]], None] = lambda commands: None,
     ) -> None:
         self.is_ready = False
@@ -45,6 +47,7 @@ class Assembly:
         self.worker = OutboxWorker(store, self.loop, performer, clock, self._tasks)
         self.keeper = Housekeeper(store, self.loop, clock, engine.settings)
         self.archive = Archive(store, engine)
+        self._canaries = canary(self.loop) if canary else None
 
     async def start(self) -> None:
         """Rebuild the state and begin to work; raises StorageError, then nothing of it runs on."""
@@ -57,6 +60,8 @@ class Assembly:
             if not is_started:
                 await self._tasks.stop()
         self._tasks.spawn("housekeeping", self.keeper.run())
+        if self._canaries is not None:
+            self._tasks.spawn("canary", self._canaries.run())
         self.is_ready = True
 
     async def stop(self) -> None:

@@ -24,9 +24,9 @@ def test_problems_of_both_kinds_of_files_are_listed_with_the_warnings_apart(
         ("rules.yaml", 1),
     ]
     assert warnings == []
-    config.write_text("canary: {}\n", encoding="utf-8")
+    config.write_text("playbooks: {}\n", encoding="utf-8")
     problems, warnings = check_all(config, [tmp_path / "rules.yaml"], environ={})
     assert [Path(problem.path).name for problem in problems] == ["rules.yaml"]
     assert [warning.message for warning in warnings] == [
-        "canary is not available in this version and is ignored"
+        "playbooks is not available in this version and is ignored"
     ]

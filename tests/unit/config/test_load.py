@@ -71,7 +71,6 @@ def test_contract_example_loads_with_only_warnings(contract: Path) -> None:
     loaded = load(contract, environ={"ROBOT": "t0ken"})
     assert [str(warning).removeprefix(f"{contract}:") for warning in loaded.warnings] == [
         "10:53 sources[1].secret_file is not available in this version and is ignored",
-        "32:1 canary is not available in this version and is ignored",
         "33:33 notify.route.group_by is not available in this version and is ignored",
         "34:1 playbooks is not available in this version and is ignored",
         "35:67 telemetry.otlp.metrics is not available in this version and is ignored",
@@ -288,7 +287,7 @@ def test_later_keys_are_named_and_ignored(tmp_path: Path) -> None:
         tmp_path,
         """\
         preset: busy
-        canary: {sku: "${env:NOT_SET}"}
+        playbooks: "${env:NOT_SET}"
         sources: [{name: a, allow_get: true}]
         channels: [{name: b, weight: 50}]
         fallback: {manual_deadline: 30m}
@@ -303,7 +302,7 @@ def test_later_keys_are_named_and_ignored(tmp_path: Path) -> None:
         else f"monitor.yaml:{place}"
         for place in (
             "1:1 preset",
-            "2:1 canary",
+            "2:1 playbooks",
             "3:21 sources[1].allow_get",
             "4:22 channels[1].weight",
             "5:12 fallback.manual_deadline",
