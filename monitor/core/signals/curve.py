@@ -13,7 +13,7 @@ from math import exp, log
 import msgspec
 import numpy as np
 
-from monitor.core.signals.arrays import FloatArray
+from monitor.core.signals.arrays import FloatArray, read_only
 
 _TIE = 1e-9
 """Relative slack of S(t) ≤ 1 - q: nine of ten delivered is 1 - 0.9 in any float arithmetic."""
@@ -22,16 +22,23 @@ _SMALLEST = float(np.finfo(np.float64).tiny)
 _LONGEST_S = 2.0**26
 _STRAIGHT = 1e-9
 
+Z95 = 1.959963984540054
+"""Two-sided 95 %, what bands and intervals here are drawn with unless told otherwise."""
+
 
 class Quantile(msgspec.Struct, frozen=True):
     """An age in seconds by which a share of the orders is delivered, or the bound it lies beyond.
 
     `value_s` is None when the curve does not come down that far; then `lower_bound_s` is the
     largest age at which more than the remaining share is known to wait. Otherwise both are equal.
+    `ci_low_s` and `ci_high_s` are where the ends of the band come down so far, None where they do
+    not or when no interval was asked for.
     """
 
     value_s: float | None
     lower_bound_s: float
+    ci_low_s: float | None = None
+    ci_high_s: float | None = None
 
 
 class SurvivalCurve(msgspec.Struct, frozen=True, eq=False):
@@ -39,7 +46,8 @@ class SurvivalCurve(msgspec.Struct, frozen=True, eq=False):
 
     Shapes: times_s and survival float64[k], ages ascending, S non-increasing and right-continuous:
     survival[i] holds from times_s[i] on, and S is 1 before the first. `horizon_s` is the largest age
-    seen. With `is_interpolated` ln S is straight from (0, 0) through the points.
+    seen. With `is_interpolated` ln S is straight from (0, 0) through the points. `log_variance` is
+    the variance of ln S at the points, float64[k] as well; empty means that it is not known.
     """
 
     times_s: FloatArray
@@ -48,6 +56,7 @@ class SurvivalCurve(msgspec.Struct, frozen=True, eq=False):
     n_censored: int
     horizon_s: float
     is_interpolated: bool = False
+    log_variance: FloatArray = msgspec.field(default_factory=lambda: read_only(np.zeros(0)))
 
     @property
     def n(self) -> int:
@@ -62,9 +71,42 @@ class SurvivalCurve(msgspec.Struct, frozen=True, eq=False):
         after = int(np.searchsorted(self.times_s, t_s, side="right"))
         return float(self.survival[after - 1]) if after else 1.0
 
-    def quantile(self, q: float) -> Quantile:
-        """Smallest age t with S(t) ≤ 1 - q."""
-        return self._reach(0.0, 1.0, q)
+    def quantile(self, q: float, z: float | None = None) -> Quantile:
+        """Smallest age t with S(t) ≤ 1 - q; with the interval of the band of width z, if asked.
+
+        The interval holds every age at which the band does not exclude the share 1 - q.
+        Source: Brookmeyer and Crowley 1982.
+        """
+        found = self._reach(0.0, 1.0, q)
+        if z is None or self.n == 0:
+            return found
+        wanted = 1.0 - min(max(q, 0.0), 1.0)
+        low, high = (self._first_age(np.minimum.accumulate(side), wanted) for side in self.band(z))
+        return Quantile(found.value_s, found.lower_bound_s, low, high)
+
+    def band(self, z: float = Z95) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper bounds of S at the points, each at its own confidence (z = 1.96: 95 %).
+
+        Shapes: float64[k], float64[k], inside 0..1; (0, 1) everywhere when no variance is known.
+        Log-log form, S ** exp(± z·σ / ln S). Where S is 0 the variance is not estimable: the lower
+        bound is 0 and the upper one that of the age before.
+        Source: Greenwood 1926 for the variance; Kalbfleisch and Prentice 1980 for the form.
+        """
+        if self.log_variance.size != self.survival.size:
+            return np.zeros_like(self.survival), np.ones_like(self.survival)
+        hazard = self._hazard()
+        is_inside = (self.survival > 0.0) & (self.survival < 1.0)
+        # Wider than e^20 changes no float: the band is the whole of 0..1 by then.
+        spread = np.zeros_like(hazard)
+        spread[is_inside] = z * np.sqrt(self.log_variance[is_inside]) / hazard[is_inside]
+        spread = np.minimum(spread, 20.0)
+        low = np.where(is_inside, np.exp(-hazard * np.exp(spread)), self.survival)
+        high = np.where(is_inside, np.exp(-hazard * np.exp(-spread)), self.survival)
+        is_gone = self.survival <= 0.0
+        if is_gone.any():
+            first = int(np.argmax(is_gone))
+            high[first:] = high[first - 1] if first else 1.0
+        return low, high
 
     def remaining_quantile(self, age_s: float, q: float) -> Quantile:
         """Total age at which a share q of the orders that already waited `age_s` is delivered.
@@ -120,23 +162,27 @@ class SurvivalCurve(msgspec.Struct, frozen=True, eq=False):
         wanted = (1.0 - min(max(q, 0.0), 1.0)) * waiting
         if wanted >= waiting:
             return Quantile(age_s, age_s)
-        # S descends, so its negative is what searchsorted wants.
-        point = int(np.searchsorted(-self.survival, -wanted * (1.0 + _TIE), side="left"))
-        if point == self.survival.size:
-            bound = max(age_s, self.horizon_s)
-            return Quantile(None, bound)
-        value = max(age_s, self._age_inside(point, wanted))
-        return Quantile(value, value)
+        found = self._first_age(self.survival, wanted)
+        if found is None:
+            return Quantile(None, max(age_s, self.horizon_s))
+        return Quantile(max(age_s, found), max(age_s, found))
 
-    def _age_inside(self, point: int, wanted: float) -> float:
-        """Age at which S equals `wanted` on the way down to a point; the point itself on a stair."""
+    def _first_age(self, shares: FloatArray, wanted: float) -> float | None:
+        """Smallest age at which shares, which descend, have come down to `wanted`."""
+        if wanted >= 1.0:
+            return 0.0
+        # Its negative ascends, which is what searchsorted wants.
+        point = int(np.searchsorted(-shares, -wanted * (1.0 + _TIE), side="left"))
+        return None if point == shares.size else self._age_inside(shares, point, wanted)
+
+    def _age_inside(self, shares: FloatArray, point: int, wanted: float) -> float:
+        """Age at which they equal `wanted` on the way down to a point; the point itself on a stair."""
         until = float(self.times_s[point])
         if not self.is_interpolated:
             return until
-        hazard = self._hazard()
         since = float(self.times_s[point - 1]) if point else 0.0
-        before = float(hazard[point - 1]) if point else 0.0
-        rise = float(hazard[point]) - before
+        before = -log(max(float(shares[point - 1]), _SMALLEST)) if point else 0.0
+        rise = -log(max(float(shares[point]), _SMALLEST)) - before
         if rise <= 0.0:
             return until
         share = (-log(max(wanted, _SMALLEST)) - before) / rise

@@ -88,6 +88,13 @@ def test_every_short_delay_has_the_same_bucket_by_either_path() -> None:
     assert bucket_indices(delays).tolist() == [bucket_index(delay) for delay in range(140_000)]
 
 
+def test_long_delay_around_every_edge_has_the_same_bucket_by_either_path() -> None:
+    """The last ms of each bucket and its neighbours, across the ends of both look-up tables."""
+    edges = [*UPPER_MS.tolist(), 1 << 17, 1 << 24, *range(1 << 17, (1 << 24) + 4_096, 2_048)]
+    delays = int64([edge + step for edge in edges for step in (-1, 0, 1)])
+    assert bucket_indices(delays).tolist() == [bucket_index(delay) for delay in delays.tolist()]
+
+
 def test_delays_outside_the_range_are_in_the_end_buckets() -> None:
     """Below 16 ms and negative in the first, above two years in the last."""
     assert bucket_indices(int64([-5, 0, 15, TOP_MS, TOP_MS + 1, 2**62])).tolist() == (

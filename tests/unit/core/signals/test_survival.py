@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.core.signals.curve import Z95
 from monitor.core.signals.histogram import LOWER_S, UPPER_S
 from monitor.core.signals.survival import (
     NEVER_MS,
@@ -19,9 +20,12 @@ from monitor.core.signals.survival import (
     Quantile,
     SurvivalCurve,
     cohort,
+    cohort_counts,
+    cohort_on_buckets,
     curve,
     exposure,
     mean_lower_bound_s,
+    merge_cohorts,
     merge_exposures,
     period,
 )
@@ -301,7 +305,12 @@ def test_shards_of_a_window_merge_bit_for_bit() -> None:
 def test_nothing_seen_gives_no_number() -> None:
     """No orders: S is 1, nothing is reached, no mean, whichever estimator."""
     none, nobody = int64([]), bools([])
-    for found in (cohort(none, nobody), period(none, none, nobody), curve(merge_exposures([]))):
+    for found in (
+        cohort(none, nobody),
+        period(none, none, nobody),
+        curve(merge_exposures([])),
+        cohort_on_buckets(merge_cohorts([])),
+    ):
         assert found.at(100.0) == 1.0
         assert found.quantile(0.5) == Quantile(None, 0.0)
         assert found.restricted_mean() is None
@@ -322,6 +331,18 @@ def _check(found: SurvivalCurve, q: float, age_s: float, limit_s: float) -> None
     assert np.all((found.survival >= 0) & (found.survival <= 1))
     assert np.all(np.diff(found.survival) <= 0)
     assert np.all(np.diff(found.times_s) > 0)
+    low, high = found.band()
+    assert np.all((low >= 0) & (low <= found.survival) & (found.survival <= high) & (high <= 1))
+    asked = found.quantile(q, Z95)
+    assert (asked.value_s, asked.lower_bound_s) == (
+        found.quantile(q).value_s,
+        found.quantile(q).lower_bound_s,
+    )
+    assert asked.ci_low_s is None or math.isfinite(asked.ci_low_s)
+    if asked.value_s is not None:
+        assert asked.ci_low_s is not None
+        assert asked.ci_low_s <= asked.value_s
+    assert asked.ci_high_s is None or asked.ci_high_s >= asked.lower_bound_s
     assert 0.0 <= found.at(age_s) <= 1.0
     for reached in (found.quantile(q), found.remaining_quantile(age_s, q)):
         assert math.isfinite(reached.lower_bound_s)
@@ -350,5 +371,6 @@ def test_any_input_gives_a_defined_curve(
     is_delivered = bools([row[2] for row in rows])
     _check(cohort(first, is_delivered), q, age_s, limit_s)
     _check(period(first, second, is_delivered), q, age_s, limit_s)
+    _check(cohort_on_buckets(cohort_counts(first, is_delivered)), q, age_s, limit_s)
     bound = mean_lower_bound_s(first)
     assert bound is None or 0.0 <= bound <= NEVER_MS / 1000
