@@ -8,6 +8,9 @@ Examples:
   delivery-monitor rules test
   delivery-monitor rules test rules/tests/night.yaml
   delivery-monitor rules test rules/ --config monitor.yaml --json
+  delivery-monitor rules test --junit build/rules.xml
+
+The format of the files: docs/rule-tests.md
 """
 
 from __future__ import annotations
@@ -22,10 +25,10 @@ from monitor.cli.output import say, say_json
 from monitor.config.load import load
 from monitor.config.rule_tests_file import load_rule_tests
 from monitor.config.rules_file import load_rules, load_shipped, shipped_path
-from monitor.core.rules.lookback import settings_for
 from monitor.model.errors import ConfigError, InputError, Problem
 from monitor.model.rule_tests import RuleTestFile
 from monitor.model.rules import RuleSet
+from monitor.testing.junit import junit_xml
 from monitor.testing.rule_tests import RuleTestResult, run_rule_tests
 
 TESTS_FOLDER = "tests"
@@ -38,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rules", type=Path, action="append", metavar="R", default=[],
                         help="rule file or folder, instead of rule_files")  # fmt: skip
     parser.add_argument("--config", type=Path, metavar="F", help="monitor.yaml: promise, tiers")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,8 +61,10 @@ def run(options: argparse.Namespace) -> int:
     results = [
         (story.path, result)
         for story, rules in stories
-        for result in run_rule_tests(story, rules, settings_for(settings, rules))
+        for result in run_rule_tests(story, rules, settings)
     ]
+    if options.junit is not None:
+        _write(options.junit, junit_xml(results))
     return _report(results, as_json=options.json)
 
 
@@ -82,6 +88,15 @@ def _rules_of(file: Path, given: Sequence[Path]) -> RuleSet:
         return load_rules(given)
     named = load_rule_tests(file).rule_files
     return load_rules([file.parent / name for name in named]) if named else load_shipped()
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror})", hint="name another file with --junit"
+        ) from error
 
 
 def _report(results: Sequence[tuple[str, RuleTestResult]], *, as_json: bool) -> int:

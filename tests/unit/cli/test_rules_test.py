@@ -61,6 +61,17 @@ def test_failed_expectation_ends_with_1_and_its_place(
     )
 
 
+def test_results_are_written_for_build_servers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside what is printed; a file that cannot be written is said."""
+    path = str(written(tmp_path, "inactive"))
+    assert main(["rules", "test", path, "--junit", str(tmp_path / "out.xml")]) == 1
+    assert 'tests="1" failures="1"' in (tmp_path / "out.xml").read_text(encoding="utf-8")
+    assert main(["rules", "test", path, "--junit", str(tmp_path / "no" / "out.xml")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
 def test_given_rules_replace_those_of_the_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
