@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from zoneinfo import ZoneInfoNotFoundError
 
 from monitor.config.check_channels import is_cost_guarded
 from monitor.config.schema import Document
 from monitor.config.schema_channels import Channel
+from monitor.config.zones import utc_offsets
 from monitor.model.endpoints import Endpoints, Listen
 from monitor.model.settings import (
     ChannelSettings,
@@ -26,6 +28,7 @@ def build_settings(document: Document, endpoints: Endpoints) -> Settings:
     return Settings(
         language=document.language,
         timezone=document.timezone,
+        utc_offsets=_offsets(document.timezone),
         currency=document.currency,
         promise=PromiseTable(
             default_ms=document.promise.default,
@@ -60,6 +63,13 @@ def build_settings(document: Document, endpoints: Endpoints) -> Settings:
         order_retention_ms=document.retention.orders,
         public_url=document.public_url or _public_url(endpoints.listen),
     )
+
+
+def _offsets(zone: str) -> tuple[tuple[int, int], ...]:
+    try:
+        return utc_offsets(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ()  # `check` names the unknown zone with its place; these settings are never used
 
 
 def _channel_settings(channel: Channel) -> ChannelSettings:

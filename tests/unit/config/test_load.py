@@ -40,10 +40,14 @@ def contract(tmp_path: Path) -> Path:
     return tmp_path / "monitor.yaml"
 
 
+# The core itself knows no time zones; Shanghai has been eight hours ahead since 1991.
+DEFAULTS = Settings(utc_offsets=((1_420_070_400_000, 8 * 3_600_000),))
+
+
 def test_no_file_gives_the_defaults_without_a_warning() -> None:
     """The service starts on nothing."""
     loaded = load(None, environ={})
-    assert loaded.settings == Settings()
+    assert loaded.settings == DEFAULTS
     assert loaded.endpoints == Endpoints()
     assert loaded.warnings == ()
 
@@ -62,8 +66,15 @@ def test_promises_that_the_file_does_not_give_are_those_of_the_contract(tmp_path
 
 def test_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     """A file of comments, and keys without a value, change nothing."""
-    assert load_text(tmp_path, "# nothing\n").settings == Settings()
-    assert load_text(tmp_path, "sources:\nchannels:\nshop:\n").settings == Settings()
+    assert load_text(tmp_path, "# nothing\n").settings == DEFAULTS
+    assert load_text(tmp_path, "sources:\nchannels:\nshop:\n").settings == DEFAULTS
+
+
+def test_zone_of_the_shop_reaches_the_core_as_offsets(tmp_path: Path) -> None:
+    """Summer time of 2026 in New York begins on 8 March at 07:00 UTC and ends 1 November at 06:00."""
+    offsets = dict(load_text(tmp_path, "timezone: America/New_York\n").settings.utc_offsets)
+    assert offsets[1_772_953_200_000] == -4 * 3_600_000
+    assert offsets[1_793_512_800_000] == -5 * 3_600_000
 
 
 def test_contract_example_loads_with_only_warnings(contract: Path) -> None:
@@ -73,7 +84,6 @@ def test_contract_example_loads_with_only_warnings(contract: Path) -> None:
         "10:53 sources[1].secret_file is not available in this version and is ignored",
         "33:33 notify.route.group_by is not available in this version and is ignored",
         "34:1 playbooks is not available in this version and is ignored",
-        "35:67 telemetry.otlp.metrics is not available in this version and is ignored",
         "36:115 shop.notify_url is not available in this version and is ignored",
         "36:150 shop.compensate_url is not available in this version and is ignored",
         "36:193 shop.refund_url is not available in this version and is ignored",
@@ -129,7 +139,7 @@ def test_contract_example_gives_the_endpoints_it_says(contract: Path) -> None:
     )
     digest = hashlib.sha256(API_KEY.encode()).hexdigest()
     assert endpoints.keys == (IngestKey("main-shop", digest),)
-    assert endpoints.telemetry == Telemetry("http://127.0.0.1:4318", traces=True)
+    assert endpoints.telemetry == Telemetry("http://127.0.0.1:4318", traces=True, metrics=True)
 
 
 def test_contract_example_gives_the_http_channel_it_says(contract: Path) -> None:

@@ -92,7 +92,7 @@ def test_every_problem_of_every_file_is_reported(tmp_path: Path) -> None:
         "no_data: off",
         'annotations: {summary: "{{ value | percnt }}"}',
         "actions: [{type: reboot}]",
-        "max_false_alarms: 1/30d",
+        "max_false_alarms: 1 a month",
     )
     second = rule_text("for: 1m") + "      - expr: orders > 5\n        alert: B\n        mode: on\n"
     assert problems(tmp_path, first, second) == [
@@ -104,7 +104,7 @@ def test_every_problem_of_every_file_is_reported(tmp_path: Path) -> None:
         "1.yaml:11:18 groups[1].rules[1].no_data must be 'keep', 'ok' or 'alert'",
         "1.yaml:12:44 unknown filter 'percnt'; did you mean 'percent'?",
         "1.yaml:13:26 groups[1].rules[1].actions[1].type must be 'failover' or 'manual_review'",
-        "1.yaml:14:9 'max_false_alarms' is not available in this version; use confidence",
+        "1.yaml:14:27 groups[1].rules[1].max_false_alarms must be a number per time such as 1/30d",
         "2.yaml:4:9 field 'expr' is missing",
         f"2.yaml:4:16 alert 'A' is defined twice; the first is {tmp_path}/1.yaml:4",
         "2.yaml:8:15 groups[1].rules[2].mode must be 'enforce' or 'shadow'",
@@ -139,6 +139,72 @@ def test_labels_are_checked_against_the_signals(tmp_path: Path) -> None:
         "3.yaml:6:9 differs from the 'by' inside expr; keep one",
         "4.yaml:6:9 'by' belongs to expr",
     ]
+
+
+def test_group_defaults_reach_every_rule_that_says_nothing_else(tmp_path: Path) -> None:
+    """Fields of the rule win, labels and annotations add up, `by` inside expr counts as its own."""
+    text = """\
+groups:
+  - name: g
+    defaults:
+      by: [channel]
+      for: 2m
+      owner: ops
+      confidence: 0.999
+      labels: {team: ops, area: eu}
+    rules:
+      - {alert: A, expr: delayed_ratio > 2%}
+      - {alert: B, expr: delayed_ratio > 2% by (sku), for: 0s, labels: {area: us}}
+      - {alert: C, expr: delayed_ratio > 2%, by: [], max_false_alarms: 1/30d}
+"""
+    (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
+    first, second, third = load_rules([tmp_path]).rules
+    assert (first.by, first.for_ms, first.owner) == (("channel",), 120_000, "ops")
+    assert (first.labels, first.confidence) == ((("area", "eu"), ("team", "ops")), 0.999)
+    assert (second.by, second.for_ms) == (("sku",), 0)
+    assert second.labels == (("area", "us"), ("team", "ops"))
+    assert (third.by, third.max_false_alarms) == ((), "1/30d")
+
+
+def test_mistakes_in_group_defaults_are_named_once_at_their_place(tmp_path: Path) -> None:
+    """A misspelt field, a label no signal has, a broken template, two ways to say how sure."""
+    text = """\
+groups:
+  - name: g
+    defaults:
+      oner: ops
+      by: [chanel]
+      annotations: {summary: "{{ value | percnt }}"}
+      confidence: 0.9
+      max_false_alarms: 1/30d
+    rules:
+      - {alert: A, expr: delayed_ratio > 2%}
+      - {alert: B, expr: delayed_ratio > 2%}
+"""
+    assert problems(tmp_path, text) == [
+        "1.yaml:4:7 unknown field 'oner'; did you mean 'owner'?",
+        "1.yaml:5:12 unknown label 'chanel'; did you mean 'channel'?",
+        "1.yaml:6:42 unknown filter 'percnt'; did you mean 'percent'?",
+        "1.yaml:8:7 'max_false_alarms' stands instead of 'confidence'; keep one",
+    ]
+
+
+def test_allowed_false_alarms_become_a_confidence(tmp_path: Path) -> None:
+    """30 days hold 4320 windows of ten minutes: one alarm is one in 4320 looks."""
+    text = rule_text("expr: delayed_ratio[10m:20:6h] > 2%", "max_false_alarms: 1/30d")
+    (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
+    (rule,) = load_rules([tmp_path]).rules
+    assert rule.confidence == pytest.approx(1 - 1 / 4320, abs=1e-12)
+    assert rule.max_false_alarms == "1/30d"
+
+
+def test_allowed_false_alarms_of_an_untested_signal_are_refused(tmp_path: Path) -> None:
+    """A mean has no tail probability that could be made stricter."""
+    text = rule_text("expr: mean_delay > 3m", "confidence: 0.9", "max_false_alarms: 1/30d")
+    untested, twice = problems(tmp_path, text)
+    needs = "1.yaml:7:9 'max_false_alarms' needs a signal that is tested for evidence; these are "
+    assert untested.startswith(f"{needs}delayed_ratio, bad_ratio, ")
+    assert twice == "1.yaml:7:9 'max_false_alarms' stands instead of 'confidence'; keep one"
 
 
 def test_folded_expression_names_the_column_in_words(tmp_path: Path) -> None:
