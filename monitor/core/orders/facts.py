@@ -7,6 +7,8 @@ lead to the same facts (a join-semilattice; `reference/shops.md` §3.4).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -19,15 +21,24 @@ from monitor.model.settings import PromiseTable
 EVENTS_PER_TYPE_MAX = 16
 CLOCK_SKEW_MS = 5 * 60_000  # contract §2: a difference of clocks up to this is not a contradiction
 
+# Plain texts: looking a member up in its enum costs as much as the comparison it is for.
+_CREATED, _PAID = EventType.CREATED.value, EventType.PAID.value
+_CALLBACK, _ACCEPTED = EventType.CALLBACK.value, EventType.ACCEPTED.value
+_RESERVED, _ATTEMPTED = EventType.RESERVED.value, EventType.ATTEMPTED.value
+_ATTEMPT_FAILED, _DELIVERED = EventType.ATTEMPT_FAILED.value, EventType.DELIVERED.value
+_VERIFIED, _FAILED = EventType.VERIFIED.value, EventType.FAILED.value
+_CANCELLED, _REFUNDED = EventType.CANCELLED.value, EventType.REFUNDED.value
+_EXPIRED = EventType.EXPIRED.value
+
 _ATTRIBUTES = (
-    "channel", "sku", "quantity", "amount_minor", "currency", "provider", "customer_tier", "speed",
-    "fulfilment", "region", "promise_ms", "customer_hash",
+    "promise_ms", "channel", "sku", "quantity", "amount_minor", "currency", "provider",
+    "customer_tier", "speed", "fulfilment", "region", "customer_hash",
 )  # fmt: skip
+_SKU, _SPEED, _FULFILMENT = (_ATTRIBUTES.index(name) for name in ("sku", "speed", "fulfilment"))
+_attributes_of = attrgetter(*_ATTRIBUTES)
 # Contract §2: paid's word counts before created's, created's before the rest.
-_SOURCE_RANK = {EventType.PAID.value: 0, EventType.CREATED.value: 1}
-_HANDLING = (
-    EventType.ATTEMPTED, EventType.ATTEMPT_FAILED, EventType.DELIVERED, EventType.VERIFIED,
-)  # fmt: skip
+_SOURCE_RANK = {_PAID: 0, _CREATED: 1}
+_HANDLING = (_ATTEMPTED, _ATTEMPT_FAILED, _DELIVERED, _VERIFIED)
 
 _encoder = msgspec.json.Encoder()
 
@@ -69,12 +80,15 @@ class Facts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     @property
     def closed_ms(self) -> int | None:
         """When the order was first closed without regard to delivery: failed, cancelled, refunded."""
+        if self.failed_ms is None and self.cancelled_ms is None and self.refunded_ms is None:
+            return None  # nearly always, and asked several times per event
         return _earliest(self.failed_ms, self.cancelled_ms, self.refunded_ms)
 
     @property
     def done_ms(self) -> int | None:
         """When the wait ended: the first of delivery and closing; None while the buyer waits."""
-        return _earliest(self.delivered_ms, self.closed_ms)
+        closed_ms = self.closed_ms
+        return self.delivered_ms if closed_ms is None else _earliest(self.delivered_ms, closed_ms)
 
     @property
     def deadline_ms(self) -> int | None:
@@ -99,7 +113,10 @@ def insert(timeline: tuple[OrderEvent, ...], event: OrderEvent) -> tuple[OrderEv
                     return None
                 timeline = timeline[:index] + timeline[index + 1 :]
                 break
-    merged = sorted((*timeline, event), key=canonical_key)
+    if not timeline or not _is_sorted_before(event, timeline[-1]):  # nearly always
+        merged = [*timeline, event]
+    else:
+        merged = sorted((*timeline, event), key=canonical_key)
     if len(merged) <= EVENTS_PER_TYPE_MAX:
         return tuple(merged)
     room = dict.fromkeys(LIFECYCLE_RANK, EVENTS_PER_TYPE_MAX)
@@ -113,34 +130,33 @@ def insert(timeline: tuple[OrderEvent, ...], event: OrderEvent) -> tuple[OrderEv
 
 def derive(timeline: tuple[OrderEvent, ...], promises: PromiseTable) -> Facts:
     """Derive all facts from a canonical timeline."""
-    first = _first_times(timeline)
-    attributes = _attributes(timeline)
+    first = {event.type: event.time_ms for event in reversed(timeline)}  # the earliest stands
+    ranked = _by_word(timeline)
+    promise_ms, named, *attributes = found = _attributes(ranked)
     paid_ms, is_inferred = _paid(timeline, first)
-    delivered_ms = first.get(EventType.DELIVERED.value, first.get(EventType.VERIFIED.value))
-    cancelled_ms = _earliest(
-        first.get(EventType.CANCELLED.value), first.get(EventType.EXPIRED.value)
-    )
-    promise_ms = attributes.pop("promise_ms") or _promise_ms(promises, attributes)
-    named = attributes.pop("channel")
-    sold_on = _sold_on(timeline)
-    return Facts(
-        created_ms=first.get(EventType.CREATED.value),
-        paid_ms=paid_ms,
-        is_paid_inferred=is_inferred,
-        accepted_ms=first.get(EventType.ACCEPTED.value),
-        reserved_ms=first.get(EventType.RESERVED.value),
-        attempted_ms=first.get(EventType.ATTEMPTED.value),
-        delivered_ms=delivered_ms,
-        verified_ms=first.get(EventType.VERIFIED.value),
-        failed_ms=first.get(EventType.FAILED.value),
-        cancelled_ms=cancelled_ms,
-        refunded_ms=first.get(EventType.REFUNDED.value),
-        promise_ms=promise_ms,
-        source=_source(timeline),
-        channel=holder_at(timeline, sold_on, delivered_ms) or named,
-        sold_on=sold_on,
+    delivered_ms = first.get(_DELIVERED, first.get(_VERIFIED))
+    cancelled_ms = first.get(_CANCELLED)
+    if _EXPIRED in first:
+        cancelled_ms = _earliest(cancelled_ms, first[_EXPIRED])
+    sold_on = _sold_on(ranked)
+    return Facts(  # type: ignore[misc] # mypy cannot count what a star brings
+        first.get(_CREATED),
+        paid_ms,
+        is_inferred,
+        first.get(_ACCEPTED),
+        first.get(_RESERVED),
+        first.get(_ATTEMPTED),
+        delivered_ms,
+        first.get(_VERIFIED),
+        first.get(_FAILED),
+        cancelled_ms,
+        first.get(_REFUNDED),
+        promise_ms or _promise_ms(promises, found),
+        ranked[0].source if ranked else "",
+        holder_at(timeline, sold_on, delivered_ms) or named,
+        sold_on,
+        *attributes,
         contradictions=_contradictions(timeline, first, paid_ms, delivered_ms),
-        **attributes,
     )
 
 
@@ -155,8 +171,7 @@ def holder_at(
     for event in timeline:
         if at_ms is not None and event.time_ms > at_ms:
             break
-        is_attempt = event.type in (EventType.ATTEMPTED, EventType.DELIVERED)
-        if is_attempt and event.channel is not None:
+        if event.channel is not None and event.type in (_ATTEMPTED, _DELIVERED):
             holder = event.channel
     return holder
 
@@ -175,69 +190,67 @@ def _earliest(*times: int | None) -> int | None:
     return min(known) if known else None
 
 
-def _first_times(timeline: tuple[OrderEvent, ...]) -> dict[str, int]:
-    first: dict[str, int] = {}
-    for event in timeline:  # canonical order: the first seen is the earliest
-        first.setdefault(event.type, event.time_ms)
-    return first
+def _is_sorted_before(event: OrderEvent, other: OrderEvent) -> bool:
+    if event.time_ms != other.time_ms:
+        return event.time_ms < other.time_ms
+    return canonical_key(event) < canonical_key(other)
 
 
 def _paid(timeline: tuple[OrderEvent, ...], first: dict[str, int]) -> tuple[int | None, bool]:
     """Payment evidence of contract §2, and whether it is only inferred from a delivery."""
     for event in timeline:
-        is_paid = event.type == EventType.PAID or (
-            event.type == EventType.CALLBACK and event.meaning == "paid"
-        )
-        if is_paid or (event.type == EventType.CREATED and event.created_means_paid):
+        kind = event.type
+        if (
+            kind == _PAID
+            or (kind == _CALLBACK and event.meaning == "paid")
+            or (kind == _CREATED and event.created_means_paid)
+        ):
             return event.time_ms, event.is_inferred
-    handling = _earliest(
-        first.get(EventType.ATTEMPTED.value),
-        first.get(EventType.ATTEMPT_FAILED.value),
-        first.get(EventType.DELIVERED.value),
-        first.get(EventType.VERIFIED.value),
-    )
-    if handling is None:
-        return None, False
-    created = first.get(EventType.CREATED.value)
-    return (handling if created is None else created), True
+    handling = _earliest(*[first.get(kind) for kind in _HANDLING])
+    return (None, False) if handling is None else (first.get(_CREATED, handling), True)
 
 
-def _attributes(timeline: tuple[OrderEvent, ...]) -> dict[str, Any]:
-    ranked = sorted(timeline, key=lambda event: _SOURCE_RANK.get(event.type, 2))
-    found: dict[str, Any] = dict.fromkeys(_ATTRIBUTES)
+def _by_word(timeline: tuple[OrderEvent, ...]) -> Sequence[OrderEvent]:
+    """Events by how much their word counts, those of equal weight in canonical order."""
+    if len(timeline) < 2:
+        return timeline
+    return sorted(timeline, key=lambda event: _SOURCE_RANK.get(event.type, 2))
+
+
+def _attributes(ranked: Sequence[OrderEvent]) -> Sequence[Any]:
+    """A value for each of `_ATTRIBUTES`: that of the first event that has one."""
+    found: Sequence[Any] = (None,) * len(_ATTRIBUTES)
     for event in ranked:
-        for name in _ATTRIBUTES:
-            if found[name] is None:
-                found[name] = getattr(event, name)
+        said = _attributes_of(event)
+        if said != found:  # most events of an order say the same again
+            found = tuple(
+                [new if known is None else known for known, new in zip(found, said, strict=True)]
+            )
     return found
 
 
-def _sold_on(timeline: tuple[OrderEvent, ...]) -> str | None:
+def _sold_on(ranked: Sequence[OrderEvent]) -> str | None:
     """The channel named before anybody tried to deliver, paid's word first."""
-    named = [event for event in timeline if event.channel and event.type not in _HANDLING]
-    ranked = sorted(named, key=lambda event: _SOURCE_RANK.get(event.type, 2))
-    return ranked[0].channel if ranked else None
-
-
-def _source(timeline: tuple[OrderEvent, ...]) -> str:
-    ranked = sorted(timeline, key=lambda event: _SOURCE_RANK.get(event.type, 2))
-    return ranked[0].source if ranked else ""
+    for event in ranked:
+        if event.channel and event.type not in _HANDLING:
+            return event.channel
+    return None
 
 
 def promise_basis(timeline: tuple[OrderEvent, ...]) -> tuple[Any, ...]:
     """Everything of an order that chooses its promise from a table; equal basis, equal promise."""
-    attributes = _attributes(timeline)
-    return tuple(attributes[name] for name in ("promise_ms", "sku", "fulfilment", "speed"))
+    found = _attributes(_by_word(timeline))
+    return (found[0], found[_SKU], found[_FULFILMENT], found[_SPEED])
 
 
-def _promise_ms(promises: PromiseTable, attributes: dict[str, Any]) -> int:
+def _promise_ms(promises: PromiseTable, found: Sequence[Any]) -> int:
     """The most specific promise wins: sku, then fulfilment, then speed, then the default."""
-    for table, name in (
-        (promises.by_sku, "sku"),
-        (promises.by_fulfilment, "fulfilment"),
-        (promises.by_speed, "speed"),
+    for table, index in (
+        (promises.by_sku, _SKU),
+        (promises.by_fulfilment, _FULFILMENT),
+        (promises.by_speed, _SPEED),
     ):
-        chosen = table.get(str(attributes[name]))
+        chosen = table.get(str(found[index])) if table else None
         if chosen is not None:
             return chosen
     return promises.default_ms
@@ -258,11 +271,11 @@ def _contradictions(
     shop_deliveries = {
         event.time_ms
         for event in timeline
-        if event.type == EventType.DELIVERED and event.takeover_id is None
+        if event.type == _DELIVERED and event.takeover_id is None
     }
     if len(shop_deliveries) > 1:
         found.append("delivered_twice")
-    refunded = first.get(EventType.REFUNDED.value)
+    refunded = first.get(_REFUNDED)
     if refunded is not None and refunded < delivered_ms:
         found.append("delivered_after_refund")
     return tuple(found)

@@ -54,6 +54,10 @@ class History:
         self._skus = Counter((row.hour_ms, row.channel) for row in rows)
         self._dirty: dict[tuple[int, str, str], None] = {}
         self._p95: dict[str, tuple[int, int | None]] = {}
+        self._all_skus: dict[str, dict[int, dict[int, int]]] = {}  # by channel, hour, bucket
+        for row in rows:
+            for bucket, count in row.delivered:
+                self._count(row.channel, row.hour_ms, bucket, count)
 
     def add(
         self, at_ms: int, channel: str, sku: str | None, delay_ms: int | None, *, received_ms: int
@@ -72,6 +76,7 @@ class History:
         else:
             bucket = bucket_index(max(delay_ms, 0))
             hour.delivered[bucket] = hour.delivered.get(bucket, 0) + 1
+            self._count(channel, hour_ms, bucket, 1)
 
     def p95_ms(self, channel: str, now_ms: int) -> int | None:
         """The channel's learned 95th percentile; None until enough orders before this hour."""
@@ -92,10 +97,13 @@ class History:
         """Drop hours older than the memory; the store still has them."""
         oldest = now_ms - MEMORY_MS
         for key in [key for key in self._hours if key[0] < oldest and key not in self._dirty]:
-            del self._hours[key]
+            hour = self._hours.pop(key)
+            for bucket, count in hour.delivered.items():
+                self._count(hour.channel, hour.hour_ms, bucket, -count)
             self._skus[key[:2]] -= 1
             if not self._skus[key[:2]]:
                 del self._skus[key[:2]]
+                self._all_skus.get(hour.channel, {}).pop(hour.hour_ms, None)
 
     def hours(self) -> list[Hour]:
         """All hours in memory; not to be changed by the caller."""
@@ -118,13 +126,17 @@ class History:
         self._dirty[key] = None
         return self._hours[key]
 
+    def _count(self, channel: str, hour_ms: int, bucket: int, count: int) -> None:
+        counts = self._all_skus.setdefault(channel, {}).setdefault(hour_ms, {})
+        counts[bucket] = counts.get(bucket, 0) + count
+
     def _learn_p95(self, channel: str, before_ms: int) -> int | None:
-        counts = np.zeros(BUCKETS, np.int64)
-        for (hour_ms, name, _), hour in self._hours.items():
-            if name == channel and hour_ms < before_ms:
-                for bucket, count in hour.delivered.items():
-                    counts[bucket] += count
-        if counts.sum() < LEARNED_ORDERS_MIN:
+        total = [0] * BUCKETS
+        for hour_ms, delivered in self._all_skus.get(channel, {}).items():
+            if hour_ms < before_ms:
+                for bucket, count in delivered.items():
+                    total[bucket] += count
+        if sum(total) < LEARNED_ORDERS_MIN:
             return None
-        p95_s = LogHistogram(counts=counts, sum_ms=0).quantile(0.95)
+        p95_s = LogHistogram(counts=np.array(total, np.int64), sum_ms=0).quantile(0.95)
         return None if p95_s is None else round(p95_s * 1000)

@@ -19,6 +19,26 @@ class NameBook:
         self._codes: dict[str, dict[str, int]] = {label: {} for label in LABELS}
         self._names: Names | None = None
 
+    def codes(
+        self, channel: str, source: str, provider: str | None, sku: str | None
+    ) -> tuple[int, int, int, int]:
+        """The codes of an order's names, one of each label."""
+        known = self._codes
+        try:  # names that were seen before, which is nearly always
+            return (
+                known["channel"][channel],
+                known["source"][source or UNKNOWN],
+                known["provider"][provider or UNKNOWN],
+                known["sku"][sku or UNKNOWN],
+            )
+        except KeyError:
+            return (
+                self.code("channel", channel),
+                self.code("source", source),
+                self.code("provider", provider),
+                self.code("sku", sku),
+            )
+
     def code(self, label: str, name: str | None) -> int:
         """The code of a name; beyond the limit all new names share that of `other`."""
         codes = self._codes[label]

@@ -18,15 +18,14 @@ from monitor.core.orders.facts import Facts, holder_at, insert
 from monitor.core.orders.history import History, HourRow
 from monitor.core.orders.judgement import Judgement, ShardDecision
 from monitor.core.orders.lifecycle import is_overdue, verdict
-from monitor.core.orders.names import NameBook
 from monitor.core.orders.order import Order, checks
 from monitor.core.orders.promises import Promises
+from monitor.core.orders.rows import OrderRows
 from monitor.core.orders.sources import Source, silences
-from monitor.core.orders.table import OrderTable, row_of
 from monitor.core.orders.totals import Totals
 from monitor.core.signals.observation import Ints, Names, Observation
 from monitor.model.events import EventType, OrderEvent
-from monitor.model.ids import OTHER, hash64
+from monitor.model.ids import OTHER
 from monitor.model.records import Breached, CaseMoved, SourceMoved, TierReached
 from monitor.model.settings import Settings
 from monitor.model.takeovers import CaseState
@@ -59,9 +58,7 @@ class Shard:
         self.history = History()
         self.promises = Promises()
         self.totals = Totals()
-        self._names = NameBook()
-        self._table = OrderTable()
-        self._slots: dict[str, int] = {}
+        self._rows = OrderRows()
         self._agenda = Agenda()
         self._evictions = Agenda()
         self._not_before: dict[str, int] = {}  # a takeover was looked at: not again before this
@@ -72,8 +69,7 @@ class Shard:
     def configure(self, settings: Settings) -> None:
         """Take over new settings: known channels and sources, and their heartbeats."""
         self.settings = settings
-        for channel in settings.channels:
-            self._names.code("channel", channel.name)
+        self._rows.know(channel.name for channel in settings.channels)
         configured = {source.name: source.heartbeat_ms for source in settings.sources}
         for name in configured:
             self.sources.setdefault(name, Source(name, 0, 0))
@@ -238,36 +234,18 @@ class Shard:
         """Bring row, deadline and store in line with an order that changed."""
         self._dirty[order.order_id] = None
         held_until_ms = self._held_until_ms(order)
-        is_held = held_until_ms is None or now_ms < held_until_ms
-        # A breach is definite, and so is a delivery in time: only what is unjudged can be held.
-        is_unjudged = order.breach_ms is None and order.is_unjudged(now_ms)
-        self._put_row(
-            order,
-            is_held=is_held and is_unjudged,
-            # Its breach stands, but whether the buyer still waits is not known.
-            is_unconfirmed=is_held and order.is_open and order.breach_ms is not None,
-        )
+        if order.facts.paid_ms is not None:
+            is_held = held_until_ms is None or now_ms < held_until_ms
+            # A breach is definite, and so is a delivery in time: only what is unjudged can be held.
+            is_unjudged = order.breach_ms is None and order.is_unjudged(now_ms)
+            self._rows.change(
+                order,
+                order.counts_for or UNNAMED_CHANNEL,
+                is_held=is_held and is_unjudged,
+                # Its breach stands, but whether the buyer still waits is not known.
+                is_unconfirmed=is_held and order.is_open and order.breach_ms is not None,
+            )
         self._schedule(order, now_ms, held_until_ms)
-
-    def _put_row(self, order: Order, *, is_held: bool, is_unconfirmed: bool) -> None:
-        if order.facts.paid_ms is None:
-            return
-        facts, code = order.facts, self._names.code
-        row = row_of(
-            facts,
-            key=hash64(order.order_id) >> 1,
-            breach_ms=order.breach_ms,
-            taken_ms=order.taken_ms,
-            codes=(
-                code("channel", order.counts_for or UNNAMED_CHANNEL),
-                code("source", facts.source),
-                code("provider", facts.provider),
-                code("sku", facts.sku),
-            ),
-            is_held=is_held,
-            is_unconfirmed=is_unconfirmed,
-        )
-        self._slots[order.order_id] = self._table.put(self._slots.get(order.order_id), row)
 
     def _schedule(self, order: Order, now_ms: int, held_until_ms: int | None) -> None:
         due = checks(order, self.settings, now_ms, held_until_ms)
@@ -314,33 +292,31 @@ class Shard:
             self.dormant[order.order_id] = order
         self._agenda.schedule(order.order_id, None)
         self._not_before.pop(order.order_id, None)
-        slot = self._slots.pop(order.order_id, None)
-        if slot is not None:
-            self._table.remove(slot)
+        self._rows.forget(order.order_id)
 
     # --- channels ---------------------------------------------------------------------------------
 
     @property
     def channels(self) -> tuple[str, ...]:
         """All channels known, configured ones first."""
-        return self._names.names().channel
+        return self._rows.names.channel
 
     def _channel_name(self, order: Order) -> str:
-        return self._names.name("channel", order.counts_for or UNNAMED_CHANNEL)
+        return self._rows.channel_name(order.counts_for or UNNAMED_CHANNEL)
 
     def _holder(self, order: Order, at_ms: int) -> str:
         holder = holder_at(order.timeline, order.facts.sold_on, at_ms)
-        return self._names.name("channel", holder or UNNAMED_CHANNEL)
+        return self._rows.channel_name(holder or UNNAMED_CHANNEL)
 
     # --- for control, the runtime and queries ------------------------------------------------------
 
     def observe(self) -> Observation:
         """Mergeable columns of all orders that signals look at."""
-        return self._table.observe(self._names.names())
+        return self._rows.observe()
 
     def believed_until_ms(self, now_ms: int) -> Ints:
         """Until when the sources are believed, int64[sources] by the code of the rows."""
-        known = (self.sources.get(name) for name in self._names.names().source)
+        known = (self.sources.get(name) for name in self._rows.names.source)
         until = [now_ms if one is None else one.believed_until_ms(now_ms) for one in known]
         return np.array(until, np.int64)
 
@@ -383,12 +359,12 @@ class Shard:
             sources=[self.sources[name] for name in sorted(self.sources)],
             hours=self.history.snapshot(),
             totals=self.totals,
-            names=self._names.names(),
+            names=self._rows.names,
         )
 
     def restore(self, snapshot: ShardSnapshot, now_ms: int) -> None:
         """Take over a snapshot; deadlines and rows are rebuilt from it."""
-        self._names.restore(snapshot.names)
+        self._rows.restore(snapshot.names)
         configured = {source.name: source.heartbeat_ms for source in self.settings.sources}
         for source in snapshot.sources:
             source.heartbeat_ms = configured.get(source.name)

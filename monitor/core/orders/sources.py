@@ -73,8 +73,15 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
 
     def is_quiet_too_long(self, now_ms: int) -> bool:
         """Whether the silence has outlasted its limit."""
+        if self.heartbeat_ms is None and now_ms - self.last_ms <= SILENCE_FLOOR_MS:
+            return False  # nearly always: spare the estimate
         limit_ms = self.limit_ms(now_ms)
         return limit_ms is not None and now_ms - self.last_ms > limit_ms
+
+    def is_silent_before(self, at_ms: int) -> bool:
+        """Whether it might count as silent before a time: a bound that costs nothing."""
+        least_ms = SILENCE_FLOOR_MS if self.heartbeat_ms is None else self.heartbeat_ms
+        return self.last_ms + least_ms + 1 < at_ms
 
 
 def silences(sources: Mapping[str, Source], now_ms: int) -> list[SourceMoved]:
@@ -91,11 +98,19 @@ def silences(sources: Mapping[str, Source], now_ms: int) -> list[SourceMoved]:
     return moved
 
 
-def next_silence_ms(sources: Mapping[str, Source], now_ms: int) -> int | None:
-    """The first time at which a source that is heard now would count as silent."""
+def next_silence_ms(
+    sources: Mapping[str, Source], now_ms: int, before_ms: int | None = None
+) -> int | None:
+    """The first time at which a source that is heard now would count as silent.
+
+    Times from `before_ms` on are of no interest: None instead of such a time is as good.
+    """
     limits = [
         source.last_ms + limit + 1
         for source in sources.values()
-        if source.last_ms and not source.is_silent and (limit := source.limit_ms(now_ms))
+        if source.last_ms
+        and not source.is_silent
+        and (before_ms is None or source.is_silent_before(before_ms))
+        and (limit := source.limit_ms(now_ms))
     ]
     return min(limits) if limits else None
