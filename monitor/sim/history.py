@@ -23,7 +23,7 @@ from monitor.model.settings import Settings
 PROGRESS_EVERY = 50_000
 
 Span = tuple[int, int]
-Row = tuple[str, int, int, bool, bool, bool]
+Row = tuple[str, int, int, bool, bool, bool, bool]
 
 
 class History(msgspec.Struct, frozen=True, eq=False):
@@ -31,8 +31,8 @@ class History(msgspec.Struct, frozen=True, eq=False):
 
     Shapes: all arrays [n], in the order of payment. `channel` holds indices into `channels`.
     `durations_ms` is the delay, the age at the end, or NEVER_MS of an order closed undelivered;
-    `is_late` means that its promise broke, `is_bad` that it is judged and not good. `n_excluded`
-    orders were paid in one of the `excluded` spans.
+    `is_late` means that its promise broke, `is_bad` that it is judged and not good, `is_failed` that
+    it failed undelivered. `n_excluded` orders were paid in one of the `excluded` spans.
     """
 
     channels: tuple[str, ...]
@@ -42,6 +42,7 @@ class History(msgspec.Struct, frozen=True, eq=False):
     is_delivered: BoolArray
     is_late: BoolArray
     is_bad: BoolArray
+    is_failed: BoolArray
     from_ms: int
     to_ms: int
     excluded: tuple[Span, ...] = ()
@@ -101,6 +102,7 @@ def history(
         is_delivered=np.array([row[3] for row in rows], dtype=np.bool_),
         is_late=np.array([row[4] for row in rows], dtype=np.bool_),
         is_bad=np.array([row[5] for row in rows], dtype=np.bool_),
+        is_failed=np.array([row[6] for row in rows], dtype=np.bool_),
         from_ms=from_ms,
         to_ms=to_ms,
         excluded=spans,
@@ -149,7 +151,8 @@ def _row(facts: Facts, channel: str, spans: Sequence[Span], to_ms: int) -> Row:
     else:
         duration_ms = max(0, end_ms - paid_ms)
     is_closed = not is_delivered and duration_ms == NEVER_MS
-    return channel, paid_ms, duration_ms, is_delivered, is_late, is_late or is_closed
+    is_failed = is_closed and facts.failed_ms is not None
+    return channel, paid_ms, duration_ms, is_delivered, is_late, is_late or is_closed, is_failed
 
 
 def _joined(spans: Sequence[Span]) -> tuple[Span, ...]:

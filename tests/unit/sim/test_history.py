@@ -47,6 +47,7 @@ def test_delivered_waiting_and_refunded_orders_are_all_rows() -> None:
     assert list(past.is_delivered) == [False, True, False, True]
     assert list(past.is_late) == [True, False, False, True]
     assert list(past.is_bad) == [True, False, True, True]
+    assert not past.is_failed.any()
     assert (past.from_ms, past.to_ms, past.span_ms) == (0, 600_000, 600_000)
 
 
