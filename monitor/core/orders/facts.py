@@ -139,7 +139,7 @@ def derive(timeline: tuple[OrderEvent, ...], promises: PromiseTable) -> Facts:
     if _EXPIRED in first:
         cancelled_ms = _earliest(cancelled_ms, first[_EXPIRED])
     sold_on = _sold_on(ranked)
-    return Facts(  # type: ignore[misc] # mypy cannot count what a star brings
+    return Facts(  # type: ignore[misc]  # mypy cannot count what a star brings
         first.get(_CREATED),
         paid_ms,
         is_inferred,
