@@ -62,6 +62,7 @@ class SeriesSnapshot(msgspec.Struct, frozen=True):
     season: SeriesSeason
     incidents: tuple[int, ...] = ()
     incident_hours: int = 0
+    is_standing: bool = False
 
 
 class ArrivalsSnapshot(msgspec.Struct, frozen=True):
@@ -85,6 +86,7 @@ class Arrivals:
         self._since = np.zeros(0, np.int64)
         self._incidents = np.zeros((0, BINS), np.int64)
         self._incident_hours = np.zeros(0, np.int64)
+        self._is_standing = np.zeros(0, np.bool_)
         self._unobserved = np.full(BINS, -1, np.int64)
         self._first_bin = -(-started_ms // BIN_MS)
         # The first hour that was watched from its beginning.
@@ -143,6 +145,7 @@ class Arrivals:
                 self._season.snapshot(row),
                 tuple(sorted(int(at) for at in self._incidents[row] if at >= 0)),
                 int(self._incident_hours[row]),
+                bool(self._is_standing[row]),
             )
             for name, row in sorted((name, row) for row, name in enumerate(self._names))
         )
@@ -159,6 +162,7 @@ class Arrivals:
             arrivals._since[row] = held.since_bin
             arrivals._season.restore(row, held.season)
             arrivals._incident_hours[row] = held.incident_hours
+            arrivals._is_standing[row] = held.is_standing
             bins = np.array(held.incidents, np.int64)
             arrivals._incidents[row, bins % BINS] = bins
         missed = np.array(snapshot.unobserved, np.int64)
@@ -183,6 +187,7 @@ class Arrivals:
         more = len(self._names) - len(self._since)
         self._since = np.concatenate((self._since, np.zeros(more, np.int64)))
         self._incident_hours = np.concatenate((self._incident_hours, np.zeros(more, np.int64)))
+        self._is_standing = np.concatenate((self._is_standing, np.zeros(more, np.bool_)))
         self._incidents = np.concatenate((self._incidents, np.full((more, BINS), -1, np.int64)))
         self._season.grow(len(self._names))
         self._read_minute = self._forecast_bin = -1
@@ -248,7 +253,8 @@ class Arrivals:
         last[self._names.index(SHOP)] = max(last)
         passed = (now_ms - head * BIN_MS) / BIN_MS
         since = np.clip(np.array(last) / BIN_MS - (head - BINS + 1), 0.0, BINS - 1 + passed)
-        evidence = weigh(counts, self._forecast, since, passed)
+        evidence = weigh(counts, self._forecast, since, passed, self._is_standing)
+        self._is_standing = evidence.is_proven
         self._mark(evidence, head)
         order = sorted(range(len(self._names)), key=self._names.__getitem__)
         return tuple(self._reading(row, evidence) for row in order)
