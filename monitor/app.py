@@ -28,6 +28,8 @@ from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.adapters.telemetry.logs import fields
 from monitor.adapters.telemetry.metrics import MetricsCollector, WriteTimes
+from monitor.adapters.telemetry.metrics_export import OtlpMetricSink
+from monitor.adapters.telemetry.reading import read
 from monitor.adapters.telemetry.traces import OtlpTraceSink
 from monitor.adapters.vault import SealedVault
 from monitor.api.auth import READ, Gate, ensure_admin_token, read_token_sha256
@@ -162,6 +164,7 @@ class Monitor:
                 break
         self.trouble = None
         log.info("ready", extra=fields(orders=len(self.engine.shard.orders)))
+        self._export_metrics()
         await self._refresh_facts()
 
     async def _open(self) -> None:
@@ -169,18 +172,26 @@ class Monitor:
         self._renew_engine()
         if _needs_goods(self.loaded):
             await self._goods.open()
-        endpoint = self.loaded.endpoints.telemetry.endpoint
-        wants_traces = self.loaded.endpoints.telemetry.traces
-        if (
-            endpoint is not None and wants_traces and self._traces is None
-        ):  # one file, however often the store is tried
-            self._traces = OtlpTraceSink(self._client, self.clock, endpoint, self._data_dir)
+        telemetry = self.loaded.endpoints.telemetry
+        # One file of traces, however often the store is tried.
+        if telemetry.endpoint is not None and telemetry.traces and self._traces is None:
+            self._traces = OtlpTraceSink(
+                self._client, self.clock, telemetry.endpoint, self._data_dir
+            )
             self.supervisor.spawn("traces", self._traces.run())
         self._assembly = Assembly(
             self.store, self.engine, self._performer(), self.clock, self.supervisor,
             traces=self._traces, canary=self._canaries(), on_turn=self._publish,
         )  # fmt: skip
         await self._assembly.start()
+
+    def _export_metrics(self) -> None:
+        telemetry = self.loaded.endpoints.telemetry
+        if telemetry.endpoint is not None and telemetry.metrics:
+            sink = OtlpMetricSink(
+                lambda: self._client, telemetry.endpoint, lambda: read(self.engine, self.now_ms())
+            )
+            self.supervisor.spawn("metrics", sink.run())
 
     def _renew_engine(self) -> None:
         """Forget what an attempt that failed had folded and decided: it is not in the store."""

@@ -6,11 +6,16 @@ import asyncio
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
@@ -23,6 +28,7 @@ class Receiver:
     hang: bool = False
     rejected: int = 0
     requests: list[ExportTraceServiceRequest] = field(default_factory=list)
+    metric_requests: list[ExportMetricsServiceRequest] = field(default_factory=list)
     calls: int = 0
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,6 +52,19 @@ class Receiver:
             for span in scope.spans
         ]
 
+    @property
+    def metrics(self) -> list[dict[str, Metric]]:
+        """Metrics by name, one dictionary per request."""
+        return [
+            {
+                metric.name: metric
+                for resource in request.resource_metrics
+                for scope in resource.scope_metrics
+                for metric in scope.metrics
+            }
+            for request in self.metric_requests
+        ]
+
     async def start(self) -> None:
         self._stop = asyncio.Event()
         self._runner = web.ServerRunner(web.Server(self._take))
@@ -66,20 +85,32 @@ class Receiver:
             await self._changed.wait_for(lambda: len(self.spans) >= spans and self.calls >= calls)
 
     async def _take(self, request: web.BaseRequest) -> web.StreamResponse:
-        assert request.path == "/v1/traces"
         assert request.headers["Content-Type"] == "application/x-protobuf"
-        status = self.status
-        body = ExportTraceServiceRequest.FromString(await request.read())
+        status, body = self.status, await request.read()
         async with self._changed:
             self.calls += 1
             if status == 200:
-                self.requests.append(body)
+                self._keep(request.path, body)
             self._changed.notify_all()
         if self.hang:
             await self._stop.wait()
-        answer = ExportTraceServiceResponse()
-        answer.partial_success.rejected_spans = self.rejected
-        return web.Response(status=status, body=answer.SerializeToString())
+        return web.Response(status=status, body=self._answer(request.path))
+
+    def _keep(self, path: str, body: bytes) -> None:
+        if path == "/v1/metrics":
+            self.metric_requests.append(ExportMetricsServiceRequest.FromString(body))
+            return
+        assert path == "/v1/traces"
+        self.requests.append(ExportTraceServiceRequest.FromString(body))
+
+    def _answer(self, path: str) -> bytes:
+        if path == "/v1/metrics":
+            of_metrics = ExportMetricsServiceResponse()
+            of_metrics.partial_success.rejected_data_points = self.rejected
+            return bytes(of_metrics.SerializeToString())
+        of_traces = ExportTraceServiceResponse()
+        of_traces.partial_success.rejected_spans = self.rejected
+        return bytes(of_traces.SerializeToString())
 
 
 def attributes(span: Span | Span.Event) -> dict[str, str | int | float | bool]:

@@ -60,7 +60,9 @@ def build_endpoints(
         keys=builder.keys(),
         egress_allow=tuple(document.egress.allow),
         allowed_hosts=_allowed_hosts(document),
-        telemetry=Telemetry(otlp.endpoint, traces=otlp.traces) if otlp else Telemetry(),
+        telemetry=Telemetry(otlp.endpoint, traces=otlp.traces, metrics=otlp.metrics)
+        if otlp
+        else Telemetry(),
     )
     urls = [*builder.urls, *([otlp.endpoint] if otlp else [])]
     hosts = dict.fromkeys(host_port(url) for url in urls)

@@ -46,7 +46,6 @@ LATER_KEYS: tuple[YamlPath, ...] = (
 )
 # Validated, but without effect when the value is one of these.
 _INERT: tuple[tuple[YamlPath, Callable[[object], bool]], ...] = (
-    (("telemetry", "otlp", "metrics"), lambda value: value is True or value == "true"),
     (("telemetry", "otlp", "logs"), lambda value: value is True or value == "true"),
     (("channels", ANY, "weight"), lambda value: value is not None),
     (("preset",), lambda value: value == "busy"),

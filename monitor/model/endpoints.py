@@ -123,6 +123,7 @@ class Telemetry(msgspec.Struct, frozen=True):
 
     endpoint: str | None = None
     traces: bool = False
+    metrics: bool = False
 
 
 class Endpoints(msgspec.Struct, frozen=True):

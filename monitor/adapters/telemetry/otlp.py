@@ -24,8 +24,8 @@ _NAME = "delivery-monitor"
 
 
 # Nothing about this process: a span sent again after a restart must be the same span.
-_RESOURCE = Resource({"service.name": _NAME, "service.version": __version__})
-_SCOPE = InstrumentationScope(_NAME, __version__)
+RESOURCE = Resource({"service.name": _NAME, "service.version": __version__})
+SCOPE = InstrumentationScope(_NAME, __version__)
 
 
 def encode(spans: Sequence[Span]) -> bytes:
@@ -53,8 +53,8 @@ def _readable(span: Span) -> ReadableSpan:
         name=span.name,
         context=_context(span.trace_id, span.span_id, is_remote=False),
         parent=parent,
-        resource=_RESOURCE,
-        instrumentation_scope=_SCOPE,
+        resource=RESOURCE,
+        instrumentation_scope=SCOPE,
         attributes=attributes,
         events=[
             Event(event.name, dict(event.attributes), event.at_ms * _NS_PER_MS)

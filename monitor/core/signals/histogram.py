@@ -24,13 +24,14 @@ BUCKETS = 1024
 
 _PER_OCTAVE = 1 << SCALE
 _LOWEST_EXPONENT = -6
-_SHIFT = -_LOWEST_EXPONENT * _PER_OCTAVE
+OTEL_SHIFT = -_LOWEST_EXPONENT * _PER_OCTAVE
+"""Our bucket i is OpenTelemetry's bucket i - 192 at this scale."""
 
 
 def _largest_ms(edge: int) -> int:
     """Floor of 1000 · 2**(edge/32 - 6) ms: an exact 32nd root, taken as five integer square roots."""
     power: int = 1000**_PER_OCTAVE
-    power = power << (edge - _SHIFT) if edge >= _SHIFT else power >> (_SHIFT - edge)
+    power = power << (edge - OTEL_SHIFT) if edge >= OTEL_SHIFT else power >> (OTEL_SHIFT - edge)
     for _ in range(SCALE):
         power = isqrt(power)
     return power
@@ -172,5 +173,5 @@ class LogHistogram(msgspec.Struct, frozen=True, eq=False):
         if bucket == 0:
             share = (limit_ms + 1) / (_LARGEST_MS[0] + 1)
         else:
-            share = log2(limit_ms / 1000) * _PER_OCTAVE + _SHIFT - bucket
+            share = log2(limit_ms / 1000) * _PER_OCTAVE + OTEL_SHIFT - bucket
         return below + int(inside * min(max(share, 0.0), 1.0) + 0.5)
