@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from monitor.config.rules_file import load_shipped
@@ -10,7 +11,8 @@ from monitor.model.events import OrderEvent
 from monitor.model.rules import RuleSet
 from monitor.model.settings import PromiseTable, Settings
 from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
-from monitor.sim.replay import EVALUATIONS_MAX, Replayed, replay
+from monitor.sim.player import EVALUATIONS_MAX, floor_ms, record
+from monitor.sim.replay import Replayed, replay
 from monitor.sim.report import build_report
 from monitor.sim.report_text import render_report
 
@@ -168,13 +170,16 @@ def test_late_event_finds_its_order_again_after_it_left_memory() -> None:
 
 
 def test_years_are_evaluated_more_coarsely_and_say_so() -> None:
-    """Two years make the rules look every two hours; verdicts and breaches are exact all the same."""
+    """Two years make the rules look every 21 min; verdicts and breaches are exact all the same."""
     span_ms = 730 * DAY_MS
     settings = Settings(promise=PromiseTable(default_ms=60 * DAY_MS))
     events = [event("order.paid", "a", 0), event("order.created", "z", span_ms)]
-    found = replay(events, settings, RuleSet(), until_ms=None)
-    assert found.evaluation_floor_ms == span_ms // EVALUATIONS_MAX // SECOND_MS * SECOND_MS
-    assert found.counts["breach"] == 1
+    tape = record(events)
+    assert floor_ms(tape, settings) == span_ms // EVALUATIONS_MAX // SECOND_MS * SECOND_MS
+    assert floor_ms(tape, settings, every_ms=HOUR_MS) == HOUR_MS
+    coarse = msgspec.structs.replace(settings, evaluation_floor_ms=DAY_MS)
+    found = replay(events, coarse, RuleSet(), until_ms=None)
+    assert (found.counts["breach"], found.evaluation_floor_ms) == (1, DAY_MS)
 
 
 def test_outage_shows_as_alert_with_times_and_evidence() -> None:

@@ -1,0 +1,173 @@
+"""Plays recorded events to the real engine in virtual time; nothing of what it asks for is done.
+
+    tape: sorted once ─► player: one batch per millisecond ─► engine ─► commands to whoever listens
+                                   ▲                            │
+                                   └───── ticks in between ◄────┘ at every `WakeAt`
+
+The events are taken as if each had arrived the moment it happened, in one fixed order, so the order
+of the lines of a file changes nothing. A tape can be played to several engines. Orders leave the
+engine's memory and come back exactly as they do in the service; here a dictionary stands for the
+store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+
+import msgspec
+
+from monitor.core.engine import Engine
+from monitor.core.orders.facts import canonical_key
+from monitor.core.orders.order import Order
+from monitor.model.commands import Batch, Command, Input, Tick, WakeAt
+from monitor.model.events import OrderEvent
+from monitor.model.rules import RuleSet
+from monitor.model.settings import Settings
+from monitor.model.times import DAY_MS, SECOND_MS
+
+# Over a whole tape, so that 30 days play in a minute and years in minutes.
+EVALUATIONS_MAX = 50_000
+_PROGRESS_PARTS = 1_000
+
+Listener = Callable[[Command], None]
+Progress = Callable[[float], None]
+
+_encoder = msgspec.json.Encoder()
+_time_of = attrgetter("time_ms")
+
+
+def _silent(share: float) -> None:
+    """Report to nobody."""
+
+
+class Tape(msgspec.Struct, frozen=True, eq=False):
+    """Events in the order in which they are played, one tuple for each millisecond.
+
+    `at_ms` is when the tape ends. `untimed` events named no usable time of their own, `later` ones
+    lie beyond the end; neither is on the tape.
+    """
+
+    batches: tuple[tuple[OrderEvent, ...], ...]
+    at_ms: int
+    first_ms: int | None
+    last_ms: int | None
+    taken: int
+    untimed: int
+    later: int
+
+    @property
+    def span_ms(self) -> int:
+        """From the first event to the end."""
+        return max(0, self.at_ms - (self.at_ms if self.first_ms is None else self.first_ms))
+
+
+def record(events: Sequence[OrderEvent], *, until_ms: int | None = None) -> Tape:
+    """Sort events for playing; without `until_ms` the tape ends with the last event.
+
+    Events that only have an arrival time cannot be placed and are left out.
+    """
+    timed = [event for event in events if not event.is_inferred]
+    taken = [event for event in timed if until_ms is None or event.time_ms <= until_ms]
+    taken.sort(key=_time_of)
+    batches: list[tuple[OrderEvent, ...]] = []
+    start = 0
+    while start < len(taken):
+        end = start + 1
+        time_ms = taken[start].time_ms
+        while end < len(taken) and taken[end].time_ms == time_ms:
+            end += 1
+        together = taken[start:end]
+        if end - start > 1:
+            together.sort(key=_total_key)
+        batches.append(tuple([_as_arrived(event) for event in together]))
+        start = end
+    last_ms = taken[-1].time_ms if taken else None
+    return Tape(
+        batches=tuple(batches),
+        at_ms=until_ms if until_ms is not None else last_ms or 0,
+        first_ms=taken[0].time_ms if taken else None,
+        last_ms=last_ms,
+        taken=len(taken),
+        untimed=len(events) - len(timed),
+        later=len(timed) - len(taken),
+    )
+
+
+def floor_ms(tape: Tape, settings: Settings, every_ms: int | None = None) -> int:
+    """How often rules are evaluated at most: as asked, else `EVALUATIONS_MAX` times over the tape."""
+    if every_ms is not None:
+        return max(settings.evaluation_floor_ms, every_ms)
+    coarse_ms = tape.span_ms // EVALUATIONS_MAX
+    return max(settings.evaluation_floor_ms, coarse_ms - coarse_ms % SECOND_MS)
+
+
+class Player:
+    """One engine on its way through time; `listen` hears every command but the wake-up calls."""
+
+    def __init__(self, settings: Settings, rules: RuleSet, listen: Listener) -> None:
+        self.engine = Engine(settings, rules)
+        self._listen = listen
+        self._store: dict[str, Order] = {}
+        self._wake_ms: int | None = None
+        self._forgotten_ms = 0
+
+    @property
+    def orders(self) -> int:
+        """How many orders there are, in memory and out of it."""
+        return len(self._store)
+
+    def play(self, tape: Tape, on_progress: Progress = _silent) -> None:
+        """Play a whole tape; progress is told as a share, 0..1, about a thousand times."""
+        every = max(1, len(tape.batches) // _PROGRESS_PARTS)
+        for number, batch in enumerate(tape.batches):
+            self.tick_before(batch[0].time_ms)
+            self.take(batch)
+            if number % every == 0:
+                on_progress(number / len(tape.batches))
+        if tape.batches:
+            self.tick_before(tape.at_ms + 1)
+        on_progress(1.0)
+
+    def take(self, batch: tuple[OrderEvent, ...]) -> None:
+        """Hand over all events of one millisecond."""
+        now_ms = batch[0].time_ms
+        if self._store and (gone := self.engine.missing(batch)):
+            known = (self._store.get(order_id) for order_id in gone)
+            self.engine.hydrate([order for order in known if order is not None], now_ms)
+        self._handle(Batch(batch), now_ms)
+
+    def tick_before(self, end_ms: int) -> None:
+        """Wake the engine whenever it asked for it, up to but not at a time."""
+        while self._wake_ms is not None and self._wake_ms < end_ms:
+            self._handle(Tick(), self._wake_ms)
+
+    def bring_back_all(self, now_ms: int) -> None:
+        """Take every order that left memory back, so that hashes and reports speak of all."""
+        gone = self.engine.shard.missing(self._store)
+        self.engine.hydrate([self._store[order_id] for order_id in gone], now_ms)
+
+    def _handle(self, given: Input, now_ms: int) -> None:
+        for command in self.engine.handle(given, now_ms):
+            if isinstance(command, WakeAt):
+                self._wake_ms = command.at_ms
+            else:
+                self._listen(command)
+        shard = self.engine.shard
+        for order in (*shard.drain_dirty(), *shard.drain_dormant()):
+            self._store[order.order_id] = order
+        if now_ms - self._forgotten_ms > DAY_MS:
+            shard.history.drain()
+            shard.history.forget_before(now_ms)
+            self._forgotten_ms = now_ms
+
+
+def _total_key(event: OrderEvent) -> tuple[tuple[int, int, str, str], str, bytes]:
+    """Order even events of one millisecond that differ in nothing but their content."""
+    return canonical_key(event), event.order_id, _encoder.encode(event)
+
+
+def _as_arrived(event: OrderEvent) -> OrderEvent:
+    if event.received_ms == event.time_ms:
+        return event
+    return msgspec.structs.replace(event, received_ms=event.time_ms)
