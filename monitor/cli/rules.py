@@ -22,6 +22,7 @@ VERBS = {
     "test": "stories of orders go through the rules in virtual time",
     "lint": "rules that are correct and still will not do what was meant",
     "learn": "limits per channel and hour of the week, proposed from recorded events",
+    "schema": "JSON Schema of rule files and rule tests, for editors",
 }
 
 
