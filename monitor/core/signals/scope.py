@@ -43,12 +43,21 @@ class Delays(msgspec.Struct, frozen=True):
 
 
 class Scope:
-    """The orders of one scope at one instant."""
+    """The orders of one scope at one instant.
 
-    def __init__(self, rows: Observation, mask: Bools, now_ms: int) -> None:
+    `is_by_channel`: what the fallback took over has left the scope's channel, so percentiles take
+    it as censored there (no verdict on the channel, unless it had ended before).
+    """
+
+    def __init__(
+        self, rows: Observation, mask: Bools, now_ms: int, *, is_by_channel: bool = False
+    ) -> None:
         self.rows = rows
         self.mask = mask
         self.now_ms = now_ms
+        taken = rows.taken_ms
+        is_left = (taken > 0) & (rows.is_open | (rows.end_ms > taken))
+        self._is_left: Bools = is_left if is_by_channel else np.zeros_like(is_left)
 
     def since_ms(self, window: Window) -> int:
         """Where a window starts: its span, or further back to its n-th latest judged order."""
@@ -101,14 +110,18 @@ class Scope:
     def longer_than(self, limit_ms: float, since_ms: int) -> tuple[int, int]:
         """(k, n): orders of the window that took or take longer than a limit, of those decided.
 
-        Decided means delivered, closed, or already waiting longer than the limit.
+        Decided means delivered, closed, or already waiting longer than the limit; an order that has
+        left is decided if it had waited longer by then.
         """
-        rows = self.rows
+        rows, mine = self.rows, self.mask & ~self._is_left
         waits = rows.wait_ms(self.now_ms)
-        ended = self.mask & ~rows.is_open & (rows.end_ms > since_ms) & (rows.end_ms <= self.now_ms)
+        ended = mine & ~rows.is_open & (rows.end_ms > since_ms) & (rows.end_ms <= self.now_ms)
         is_delivered = rows.kind == Kind.DELIVERED
         above = (waits > limit_ms) | ~is_delivered
-        waiting = self.mask & rows.is_open & (waits > limit_ms)
+        waiting = mine & rows.is_open & (waits > limit_ms)
+        left_ms = rows.taken_ms
+        left = self.mask & self._is_left & (left_ms > since_ms) & (left_ms <= self.now_ms)
+        waiting |= left & (np.maximum(left_ms - rows.paid_ms, 0) > limit_ms)
         return _sum((ended & above) | waiting), _sum(ended | waiting)
 
     def health(self, since_ms: int, anchors: Anchors) -> HealthSums:
@@ -148,17 +161,19 @@ class Scope:
         return int(misses[0]) if len(misses) else len(flags)
 
     def _exposed(self, since_ms: int) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
-        rows = self.rows
-        until = np.where(rows.is_open, self.now_ms, np.minimum(rows.end_ms, self.now_ms))
-        never = ~rows.is_open & (rows.kind != Kind.DELIVERED)
+        rows, is_left = self.rows, self._is_left
+        end_ms = np.where(is_left, rows.taken_ms, rows.end_ms)
+        is_open = rows.is_open & ~is_left
+        until = np.where(is_open, self.now_ms, np.minimum(end_ms, self.now_ms))
+        never = ~is_open & ~is_left & (rows.kind != Kind.DELIVERED)
         # Closed without delivery is not censoring: such an order stays at risk to the end.
         until = np.where(never, self.now_ms, until)
         # By clock skew a delivery can precede its payment: it took no time, but it was one.
         until = np.maximum(until, rows.paid_ms)
         started = np.maximum(rows.paid_ms, since_ms)
         present = self.mask & (until >= started) & (rows.paid_ms <= self.now_ms)
-        present &= rows.is_open | (rows.end_ms > since_ms)
-        delivered = (rows.kind == Kind.DELIVERED) & (rows.end_ms <= self.now_ms)
+        present &= is_open | (end_ms > since_ms)
+        delivered = ~is_left & (rows.kind == Kind.DELIVERED) & (end_ms <= self.now_ms)
         entry = (started - rows.paid_ms)[present]
         leave = np.maximum(until - rows.paid_ms, 0)[present]
         return entry, leave, delivered[present]
