@@ -263,6 +263,17 @@ class SloBook:
                 rows.append((tier, int(ring.bins[slots[at]]), int(channel), *numbers))
         return BudgetState(channels, self._newest_ms, tuple(rows))
 
+    def join(self, other: SloBook) -> None:
+        """Add the book of another shard: `absorb` of its state, but as fast as array sums."""
+        self._newest_ms = max(self._newest_ms, other._newest_ms)
+        columns = [self._column(channel) for channel in other._columns]
+        for ring, more in zip(self._rings, other._rings, strict=True):
+            is_newer = more.bins > ring.bins
+            ring.bins[is_newer] = more.bins[is_newer]
+            ring.counts[is_newer] = 0
+            slots = np.flatnonzero((more.bins == ring.bins) & (more.bins >= 0))
+            ring.counts[slots[:, None], columns] += more.counts[slots][:, : len(columns)]
+
     def absorb(self, state: BudgetState) -> None:
         """Add another book, of another shard or from a snapshot."""
         self._newest_ms = max(self._newest_ms, state.newest_ms)
