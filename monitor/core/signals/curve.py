@@ -8,6 +8,7 @@ can have, so nothing read off it promises a delivery nobody has seen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import exp, log
 
 import msgspec
@@ -72,17 +73,29 @@ class SurvivalCurve(msgspec.Struct, frozen=True, eq=False):
         return float(self.survival[after - 1]) if after else 1.0
 
     def quantile(self, q: float, z: float | None = None) -> Quantile:
-        """Smallest age t with S(t) ≤ 1 - q; with the interval of the band of width z, if asked.
+        """Smallest age t with S(t) ≤ 1 - q; with the interval of the band of width z, if asked."""
+        return self._reach(0.0, 1.0, q) if z is None else self.quantiles((q,), z)[0]
+
+    def quantiles(self, shares: Sequence[float], z: float = Z95) -> list[Quantile]:
+        """Several quantiles with their intervals, for the price of one band.
 
         The interval holds every age at which the band does not exclude the share 1 - q.
         Source: Brookmeyer and Crowley 1982.
         """
-        found = self._reach(0.0, 1.0, q)
-        if z is None or self.n == 0:
+        found = [self._reach(0.0, 1.0, q) for q in shares]
+        if self.n == 0:
             return found
-        wanted = 1.0 - min(max(q, 0.0), 1.0)
-        low, high = (self._first_age(np.minimum.accumulate(side), wanted) for side in self.band(z))
-        return Quantile(found.value_s, found.lower_bound_s, low, high)
+        low, high = (np.minimum.accumulate(side) for side in self.band(z))
+        wanted = [1.0 - min(max(q, 0.0), 1.0) for q in shares]
+        return [
+            Quantile(
+                one.value_s,
+                one.lower_bound_s,
+                self._first_age(low, share),
+                self._first_age(high, share),
+            )
+            for one, share in zip(found, wanted, strict=True)
+        ]
 
     def band(self, z: float = Z95) -> tuple[FloatArray, FloatArray]:
         """Lower and upper bounds of S at the points, each at its own confidence (z = 1.96: 95 %).

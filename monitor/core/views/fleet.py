@@ -10,30 +10,28 @@ import numpy as np
 from monitor.core.engine import Engine
 from monitor.core.failover.breaker import ChannelSpeed
 from monitor.core.rules.evaluate import Finding
-from monitor.core.signals.curve import Quantile
-from monitor.core.signals.evidence import wilson_interval
+from monitor.core.signals.evidence import jeffreys_above, wilson_interval
 from monitor.core.signals.health import HealthIndex, health_from_sums
 from monitor.core.signals.observation import Observation
 from monitor.core.signals.scope import Counts, Scope
 from monitor.core.views.orders import TakeoverView, takeover_view
+from monitor.core.views.percentiles import PercentileView, mean_lower_bound_s, percentiles
 from monitor.model.alerts import Alert, AlertState, Evidence
 from monitor.model.ids import ALL_ORDERS, digest
-from monitor.model.rules import QUANTILES
 from monitor.model.times import SECOND_MS, format_duration, format_rfc3339
 
+LATE_TARGET = 0.02  # the share of late orders that no shop wants to exceed
+MEAN_TAU_S = 1_800.0
 ROUTE_TTL_S = 30
 ROUTE_STALE_OK_S = 86_400
 
 
-class PercentileView(msgspec.Struct, frozen=True):
-    """Seconds; a percentile that is not reached is null with a lower bound."""
-
-    value: float | None
-    lower_bound: float
-
-
 class SignalsView(msgspec.Struct, frozen=True):
-    """Signals of one scope in one window; `delayed_ratio` with its 99 % Wilson interval."""
+    """Signals of one scope in one window.
+
+    `delayed_ratio` has its 99 % Wilson interval and, of Jeffreys' posterior, the probability that
+    the true share is above the target of 2 %. The restricted mean is that of min(delay, tau).
+    """
 
     scope: str
     window: str
@@ -42,12 +40,15 @@ class SignalsView(msgspec.Struct, frozen=True):
     breached: int
     delayed_ratio: float | None
     delayed_ratio_interval: tuple[float, float] | None
+    jeffreys_p_over_target: float | None
     bad_ratio: float | None
     delay_s: dict[str, PercentileView]
     n_events: int
     n_censored: int
     mean_delay_s: float | None
     mean_restricted_s: float | None
+    mean_restricted_tau_s: float
+    mean_lower_bound_s: float | None
     open_orders: int
     oldest_age_s: float | None
     throughput_per_s: float
@@ -200,15 +201,17 @@ def _signals(engine: Engine, scope: Scope, channel: str | None, window_ms: int) 
         breached=counts.breached,
         delayed_ratio=counts.breached / judged if judged else None,
         delayed_ratio_interval=wilson_interval(counts.breached, judged) if judged else None,
+        jeffreys_p_over_target=jeffreys_above(counts.breached, judged, LATE_TARGET)
+        if judged
+        else None,
         bad_ratio=(judged - counts.good) / judged if judged else None,
-        delay_s={
-            name.removesuffix("_delay"): _percentile(curve.quantile(q))
-            for name, q in QUANTILES.items()
-        },
+        delay_s=percentiles(curve),
         n_events=curve.n_events,
         n_censored=curve.n_censored,
         mean_delay_s=None if delays.mean_ms is None else delays.mean_ms / SECOND_MS,
-        mean_restricted_s=curve.restricted_mean(),
+        mean_restricted_s=curve.restricted_mean(MEAN_TAU_S),
+        mean_restricted_tau_s=MEAN_TAU_S,
+        mean_lower_bound_s=mean_lower_bound_s(scope, since_ms),
         open_orders=len(ages),
         oldest_age_s=float(ages.max()) / SECOND_MS if len(ages) else None,
         throughput_per_s=scope.delivered_since(since_ms) / (window_ms / SECOND_MS),
@@ -378,10 +381,6 @@ def _channel_state(name: str, speed: ChannelSpeed, engine: Engine) -> str:
     if speed.is_tripped:
         return "open"  # the breaker's word: open means no traffic should flow
     return "idle" if speed.n == 0 else "closed"
-
-
-def _percentile(found: Quantile) -> PercentileView:
-    return PercentileView(found.value_s, found.lower_bound_s)
 
 
 def _time(at_ms: int | None) -> str | None:
