@@ -14,7 +14,7 @@ from monitor.core.rules.false_alarms import parse_false_alarms
 from monitor.model.rules import BASELINED
 from monitor.model.times import DAY_MS, MINUTE_MS, SECOND_MS, parse_duration, parse_rfc3339
 
-RULES_MAX = 500
+RULES_MAX = 2_000
 SLOS_MAX = 50
 LEARNED_MAX = 2_000
 SPAN_MAX_MS = 30 * DAY_MS

@@ -77,6 +77,8 @@ def _unexpected(text: str, at: int) -> ParseError:
     character = text[at]
     if character in _QUOTES:
         return ParseError("a quoted text must end on the same line with the same quote", at + 1)
+    if character == "." and at and (text[at - 1].isalnum() or text[at - 1] == "_"):
+        return ParseError("put a name with dots in quotes", at + 1)
     if character.isdigit() or character == ".":
         word = re.match(r"[\w.]+", text[at:])
         shown = word.group()[:40] if word else character

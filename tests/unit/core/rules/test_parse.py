@@ -164,6 +164,7 @@ def test_sensible_units_are_accepted(text: str) -> None:
         ("(orders > 3", 12, "expected ')', found the end"),
         ("orders >", 9, "expected a signal or a number, found the end"),
         ("", 1, "expected a signal or a number, found the end"),
+        ("stock(steam.card) < 5", 12, "put a name with dots in quotes"),
         ("burn_rate > 1", 1, "'burn_rate' needs the name of an SLO"),
         ("burn_rate() > 1", 11, "expected the name of an SLO"),
         ("burn_rate(a, 1h)[5m] > 1", 17, "the window is given twice"),
