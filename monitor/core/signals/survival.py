@@ -158,7 +158,7 @@ def cohort_on_buckets(counts: CohortCounts) -> SurvivalCurve:
     """Product-limit estimate from counts, S = Π(1 - e / (n - c·p)) at the ends of the buckets.
 
     p is the share of the bucket's censored orders that leave before its deliveries do. The textbook
-    takes one half. That is wrong by 0.01 in the bucket of the age at which an outage began: nearly
+    takes one half. That is wrong by up to 0.04 in the bucket of the age at which an outage began: nearly
     all that wait are younger, so the orders delivered behind them leave a tiny crowd. p follows
     from where in the bucket either kind lies on average, if the censored ones lie evenly over the
     part of it that their average allows.
