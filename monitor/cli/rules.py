@@ -20,9 +20,11 @@ from monitor.model.spelling import did_you_mean
 # A new verb is one line here and a module `rules_<verb>.py` with `add_arguments` and `run`.
 VERBS = {
     "test": "stories of orders go through the rules in virtual time",
+    "backtest": "what rules would have done over recorded events, two versions side by side",
     "lint": "rules that are correct and still will not do what was meant",
     "learn": "limits per channel and hour of the week, proposed from recorded events",
     "schema": "JSON Schema of rule files and rule tests, for editors",
+    "export": "the same rules for Prometheus",
 }
 
 
