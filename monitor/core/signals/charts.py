@@ -15,7 +15,7 @@ import numpy as np
 
 from monitor.core.signals.arrays import IntArray
 from monitor.core.signals.calendar import Offsets
-from monitor.core.signals.cusum import GUARD_RATIO, cap_of, climb, is_learned, limit_of
+from monitor.core.signals.cusum import GUARD_RATIO, Position, is_learned, limit_of, paths
 from monitor.core.signals.hazard import UNIT, Hazard, Hazards
 from monitor.core.signals.ledger import Ledger, LedgerState, increments, waits_of
 from monitor.core.signals.observation import Observation
@@ -63,6 +63,8 @@ class Chart(msgspec.Struct):
 
     channel: str
     cusum: int = 0
+    gap: int = 0
+    value: int = 0  # of both, what is compared with the limit
     expected: int = 0
     observed: int = 0
     expected_total: int = 0
@@ -141,26 +143,32 @@ class Charts:
         self._walk(rows, baselines, expected, observed, now_ms, passed_ms)
 
     def rebuild(
-        self, rows: Observation, baselines: Mapping[str, Baseline], from_ms: int, to_ms: int
+        self,
+        rows: Observation,
+        baselines: Mapping[str, Baseline],
+        from_ms: int,
+        to_ms: int,
+        *,
+        resume_ms: int | None = None,
     ) -> None:
         """Walk through a past span in steps of 5 s with what is known of it now.
 
         After a restart: the log has no ticks. C goes on from where it stands, so restore the
-        snapshot first and pass its instant as `from_ms`; without one, an hour ago will do.
+        snapshot first and pass its instant as `from_ms`; without one, an hour ago will do. Charts go
+        on at `resume_ms` (default `to_ms`); what lies between was not watched and is skipped.
         """
-        if to_ms <= from_ms:
-            return
         names = rows.names.channel
         hazards = self._stack(names, baselines)
         self._set_limits(names, baselines)
+        to_ms = max(from_ms, to_ms)
         edges = np.unique(np.append(np.arange(from_ms, to_ms, STEP_MS), to_ms))
         relevant = (rows.paid_ms < to_ms) & ((rows.kind == 0) | (rows.end_ms > from_ms))
         expected, observed = increments(waits_of(rows, relevant), edges, hazards, self.offsets)
-        for step in range(len(edges) - 1):
+        for step in range(len(edges) - 1):  # none if nothing was missed
             now_ms, passed_ms = int(edges[step + 1]), int(edges[step + 1] - edges[step])
             self._walk(rows, baselines, expected[:, step], observed[:, step], now_ms, passed_ms)
         self._ledger = Ledger()
-        self._ledger.step(rows, hazards, self.offsets, to_ms)
+        self._ledger.step(rows, hazards, self.offsets, to_ms if resume_ms is None else resume_ms)
 
     def readings(self) -> dict[str, ChartReading]:
         """What every chart says, by channel, sorted."""
@@ -213,63 +221,60 @@ class Charts:
         now_ms: int,
         passed_ms: int,
     ) -> None:
-        names = rows.names.channel
-        gains = climb(expected, observed).tolist()
-        totals = (int(expected.sum()), int(observed.sum()))
-        whole = int(climb(np.array([totals[0]]), np.array([totals[1]]))[0])
-        decay = 0.5 ** (passed_ms / HALF_LIFE_MS)
-        for code, name, gain, owed, seen in (
-            (-1, ALL_ORDERS, whole, *totals),
-            *zip(
-                range(len(names)), names, gains, expected.tolist(), observed.tolist(), strict=True
-            ),
-        ):
+        """Move every chart by one step. Shapes: int64[channels] by code of the rows."""
+        owed, seen = (
+            [int(expected.sum()), *expected.tolist()],
+            [int(observed.sum()), *observed.tolist()],
+        )
+        charts: list[tuple[int, Chart]] = []
+        for code, name in enumerate((ALL_ORDERS, *rows.names.channel)):
             chart = self._charts.get(name)
-            if chart is None:
-                if not (owed or seen):
-                    continue  # a channel without orders needs no chart
+            if chart is None and (owed[code] or seen[code]):
                 chart = self._charts[name] = Chart(name)
-            _count(chart, owed, seen, now_ms, decay)
-            if gain or chart.cusum:
-                guarded = not is_learned(baselines.get(name))
-                self._move(chart, gain, owed, seen, now_ms, rows, code, guarded=guarded)
+            if chart is not None:  # a channel without orders needs no chart
+                charts.append((code, chart))
+        places = [code for code, _ in charts]
+        start = Position(
+            np.array([chart.cusum for _, chart in charts], np.int64),
+            np.array([chart.gap for _, chart in charts], np.int64),
+        )
+        limits = np.array([self._limit(chart) for _, chart in charts], np.int64)
+        values, end = paths(
+            start,
+            np.array(owed, np.int64)[places, None],
+            np.array(seen, np.int64)[places, None],
+            limits,
+        )
+        decay = 0.5 ** (passed_ms / HALF_LIFE_MS)
+        for index, (code, chart) in enumerate(charts):
+            _count(chart, owed[code], seen[code], now_ms, decay)
+            chart.cusum, chart.gap = int(end.cusum[index]), int(end.gap[index])
+            is_guarded = not is_learned(baselines.get(chart.channel))
+            limit = int(limits[index])
+            is_over = _move(
+                chart,
+                int(values[index, 0]),
+                owed[code],
+                seen[code],
+                limit,
+                now_ms,
+                is_guarded=is_guarded,
+            )
+            if is_over:
+                # Smaller excursions cannot raise the limit, so nobody asks what happened in them.
+                is_high = chart.had_alarm or chart.peak * 5 > limit * 4
+                _close(chart, now_ms, is_broken=is_high and _is_broken(rows, code - 1, chart))
 
-    def _move(
-        self,
-        chart: Chart,
-        gain: int,
-        owed: int,
-        seen: int,
-        now_ms: int,
-        rows: Observation,
-        code: int,
-        *,
-        guarded: bool,
-    ) -> None:
-        limit = self._limits.get(chart.channel) or round(limit_of(0, 0.0) * UNIT)
-        if chart.cusum == 0:
-            chart.since_ms, chart.expected, chart.observed, chart.peak = now_ms, 0, 0, 0
-        chart.cusum = min(max(chart.cusum + gain, 0), cap_of(limit))
-        chart.expected += owed
-        chart.observed += seen
-        chart.peak = max(chart.peak, chart.cusum)
-        if chart.is_alarm:
-            chart.is_alarm = chart.cusum * 2 >= limit
-        elif chart.cusum > limit and not (guarded and _is_mild(chart)):
-            chart.is_alarm = chart.had_alarm = True
-        is_over = chart.cusum == 0 and chart.peak > 0
-        if is_over:
-            # Smaller excursions cannot raise the limit, so nobody asks what happened in them.
-            is_high = chart.had_alarm or chart.peak * 5 > limit * 4
-            _close(chart, now_ms, is_broken=is_high and _is_broken(rows, code, chart))
+    def _limit(self, chart: Chart) -> int:
+        return self._limits.get(chart.channel) or round(limit_of(0, 0.0) * UNIT)
 
     def _reading(self, chart: Chart) -> ChartReading:
-        limit = self._limits.get(chart.channel) or round(limit_of(0, 0.0) * UNIT)
-        ratio = chart.cusum / limit
+        limit = self._limit(chart)
+        ratio = chart.value / limit
         is_named = chart.lately_expected >= SPEED_FROM
         return ChartReading(
             channel=chart.channel,
-            cusum=chart.cusum / UNIT,
+            cusum=chart.value / UNIT,
             limit=limit / UNIT,
             ratio=ratio if chart.is_alarm else min(ratio, 1.0),
             is_alarm=chart.is_alarm,
@@ -300,6 +305,25 @@ def _count(chart: Chart, owed: int, seen: int, now_ms: int, decay: float) -> Non
         chart.block_ms, chart.block_expected, chart.block_observed = block_ms, 0, 0
     chart.block_expected += owed
     chart.block_observed += seen
+
+
+def _move(
+    chart: Chart, value: int, owed: int, seen: int, limit: int, now_ms: int, *, is_guarded: bool
+) -> bool:
+    """Go on with an excursion, or begin one; whether it ended."""
+    if chart.value <= 0:
+        if value <= 0:
+            return False
+        chart.since_ms, chart.expected, chart.observed = now_ms, 0, 0
+    chart.value = max(value, 0)
+    chart.expected += owed
+    chart.observed += seen
+    chart.peak = max(chart.peak, value)
+    if chart.is_alarm:
+        chart.is_alarm = value * 2 >= limit
+    elif value > limit and not (is_guarded and _is_mild(chart)):
+        chart.is_alarm = chart.had_alarm = True
+    return value <= 0
 
 
 def _is_mild(chart: Chart) -> bool:

@@ -1,6 +1,6 @@
 """How many deliveries a healthy channel owes an order of some age: its cumulative hazard, in integers.
 
-H(age) grows by (deliveries in a bucket) / (orders that got that far), so every order is expected to
+H(age) grows by deliveries in a bucket per order that got that far, so every order is expected to
 bring its channel one delivery in the mean, whatever its delay. Orders that were never delivered stay
 at risk. Values are fixed-point (unit 1e-6) and every look-up is integer arithmetic, so that sums over
 shards are bit-identical whatever the order of addition.
@@ -8,8 +8,9 @@ shards are bit-identical whatever the order of addition.
 An age finds its cell by the bits of its float64 form: 128 cells per octave, no logarithm and no
 search. An hour of the week whose delays are longer by s buckets of 1/32 octave looks up age · 2**(-s/32).
 
-Source: Nelson 1969, Aalen 1978. The increments e/n rather than -ln(1 - e/n): where a shop's clock
-counts whole seconds, delays are atoms, and -ln S expects more deliveries than there are orders.
+Source: Nelson 1969, Aalen 1978; e / (n - e/2) is the actuarial form for delays spread over a bucket.
+Where a shop's clock counts whole seconds delays are atoms, which keep Nelson's e / n: -ln(1 - e/n)
+would expect several deliveries of an order that brings one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ UNIT = 1_000_000
 PRIOR_ORDERS = 20
 PRIOR_MEDIAN_S = 15.0
 PRIOR_SIGMA = 1.2
+ATOM_SHARE = 0.1
+"""From this share of those at risk on, a bucket of 2 % width holds an atom, not a density."""
+TAIL_ORDERS = 8
+CAP_MIN = 3.5
+"""What an order may be charged even when nearly nothing was learned."""
 SHIFT_MAX = 160
 """Five octaves: an hour of the week may be at most 32 times as slow or as fast as the rest."""
 UNLEARNED_SHIFT = 83
@@ -79,8 +85,8 @@ class Hazard(msgspec.Struct, frozen=True, eq=False):
     def of(baseline: Baseline | None) -> Hazard:
         """What was learned, always mixed with 20 pseudo-orders; the prior alone when nothing was.
 
-        The survival behind it never falls below one in twice the orders known, so that one order
-        stuck for ever stays weak evidence: it is for its tier, not for an alarm about a channel.
+        It stops growing where fewer than eight orders are left to say more. One order stuck for
+        ever thereby stays weak evidence: it is for its tier, not for an alarm about a channel.
         """
         masses = _PRIOR.copy()
         never = 0
@@ -93,8 +99,10 @@ class Hazard(msgspec.Struct, frozen=True, eq=False):
             shifts = np.clip(learned, -SHIFT_MAX, SHIFT_MAX)
         total = int(masses.sum()) + never
         at_risk = total - (np.cumsum(masses) - masses)
-        growth = np.rint(UNIT * (masses / np.maximum(at_risk, 1))).astype(np.int64)
-        cap = round(UNIT * log(2.0 * total / UNIT))
+        share = masses / np.maximum(at_risk, 1)
+        share /= np.where(share < ATOM_SHARE, 1.0 - share / 2.0, 1.0)
+        growth = np.rint(UNIT * share).astype(np.int64)
+        cap = round(UNIT * max(log(total / (TAIL_ORDERS * UNIT)), CAP_MIN))
         reached = np.minimum(np.concatenate(([0], np.cumsum(growth))), cap)
         values = np.rint(np.interp(_CELL_MS, _EDGES_MS, reached)).astype(np.int64)
         values[0] = 0
@@ -122,11 +130,11 @@ class Hazards(msgspec.Struct, frozen=True, eq=False):
     @staticmethod
     def of(hazards: Sequence[Hazard]) -> Hazards:
         """Stack channels; channel i of a look-up is the i-th."""
-        values = np.array([hazard.values for hazard in hazards]).reshape(-1, _CELLS + 1)
+        values = np.array([hazard.values for hazard in hazards], np.int64).reshape(-1, _CELLS + 1)
         return Hazards(
             read_only(values[:, :-1].ravel()),
             read_only(np.diff(values, axis=1).ravel()),
-            read_only(np.array([hazard.shifts for hazard in hazards]).reshape(-1, HOURS)),
+            read_only(np.array([hazard.shifts for hazard in hazards], np.int64).reshape(-1, HOURS)),
         )
 
     def at(self, channel: IntArray, ages_ms: IntArray, shifts: IntArray | None) -> IntArray:
