@@ -189,6 +189,8 @@ class Engine:
 
     def _judge(self, now_ms: int) -> None:
         judgement = self.shard.judge(now_ms)
+        if judgement.is_empty:
+            return
         for decision in judgement.decisions:
             self._commands.append(Decide(decision))
             if isinstance(decision, TierReached):

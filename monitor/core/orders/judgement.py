@@ -20,3 +20,8 @@ class Judgement(msgspec.Struct, frozen=True):
     stuck: tuple[Order, ...]
     woken: tuple[Order, ...]
     left: tuple[Order, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether time brought nothing, as nearly always."""
+        return not (self.decisions or self.stuck or self.woken or self.left)

@@ -75,7 +75,8 @@ def is_breach(facts: Facts, at_ms: int) -> bool:
     deadline_ms = facts.deadline_ms
     if deadline_ms is None or at_ms <= deadline_ms:
         return False
-    return facts.done_ms is None or facts.done_ms > deadline_ms
+    done_ms = facts.done_ms
+    return done_ms is None or done_ms > deadline_ms
 
 
 def _is_delivered_in_time(facts: Facts) -> bool:

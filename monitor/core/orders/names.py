@@ -52,9 +52,10 @@ class NameBook:
 
     def name(self, label: str, name: str | None) -> str:
         """What a name counts as: itself, or `other`."""
-        self.code(label, name)
         codes = self._codes[label]
         known = name or UNKNOWN
+        if known not in codes:
+            self.code(label, name)
         return known if known in codes else OTHER
 
     def names(self) -> Names:

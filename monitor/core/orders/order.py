@@ -98,24 +98,25 @@ def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | N
     (its source is silent), then the caller asks again when the source is back.
     """
     facts = order.facts
-    if facts.paid_ms is None or facts.deadline_ms is None:
+    paid_ms, deadline_ms = facts.paid_ms, facts.deadline_ms
+    if paid_ms is None or deadline_ms is None:
         return Due(is_breached=False, tier=order.tier, is_stuck=False, next_ms=None)
     if held_until_ms is None or now_ms < held_until_ms:
         return Due(is_breached=False, tier=order.tier, is_stuck=False, next_ms=held_until_ms)
     is_breached = order.breach_ms is None and is_breach(facts, now_ms)
-    if not order.is_open:
+    if facts.done_ms is not None:
         return Due(is_breached=is_breached, tier=order.tier, is_stuck=False, next_ms=None)
-    age_ms = now_ms - facts.paid_ms
+    age_ms = now_ms - paid_ms
     limits = tier_limits_ms(facts, settings)
     tier = max((level for level, limit in enumerate(limits, 1) if age_ms > limit), default=0)
     stuck_after_ms = settings.fallback.after_ms
     may_open = order.case is None or _is_only_advised(order.case, settings)
     is_stuck = may_open and age_ms >= stuck_after_ms
     # Strictly later than the limit: the events of the deadline's own millisecond come first.
-    moments = [facts.paid_ms + limit + 1 for limit in limits]
-    moments.append(facts.deadline_ms + 1)
+    moments = [paid_ms + limit + 1 for limit in limits]
+    moments.append(deadline_ms + 1)
     if may_open:
-        moments.append(facts.paid_ms + stuck_after_ms)
+        moments.append(paid_ms + stuck_after_ms)
     coming = [moment for moment in moments if moment > now_ms]
     return Due(
         is_breached=is_breached,

@@ -33,6 +33,8 @@ from monitor.model.times import DAY_MS, MINUTE_MS
 
 SOURCES_MAX = 200
 RETRY_MS = MINUTE_MS  # a takeover that a limit forbade, or nothing came of, is looked at after this
+_HEARTBEAT = EventType.HEARTBEAT.value
+_UNKNOWN = Facts()  # what is known of an order before its first event
 DORMANT_MS = 30 * DAY_MS  # an order nobody has spoken of for so long leaves memory, not the store
 CASE_ENDS = (CaseState.DELIVERED, CaseState.VOIDED)
 UNNAMED_CHANNEL = "external"  # contract §2: what an order without any channel is counted for
@@ -86,7 +88,7 @@ class Shard:
         source = self._source(event)
         source.hear(event.received_ms)
         outcome = "accepted"
-        if event.type != EventType.HEARTBEAT:
+        if event.type != _HEARTBEAT:
             outcome = self._fold_order(event, source)
         self.totals.count_event(source.name, event.type, outcome)
         return outcome
@@ -96,7 +98,7 @@ class Shard:
         timeline = insert(order.timeline if order else (), event)
         if timeline is None:
             return "duplicate"
-        before = order.facts if order else Facts()
+        before = order.facts if order else _UNKNOWN
         if order is None:
             order = Order(event.order_id, timeline, before)
             self.orders[event.order_id] = order
@@ -235,15 +237,15 @@ class Shard:
         self._dirty[order.order_id] = None
         held_until_ms = self._held_until_ms(order)
         if order.facts.paid_ms is not None:
-            is_held = held_until_ms is None or now_ms < held_until_ms
-            # A breach is definite, and so is a delivery in time: only what is unjudged can be held.
-            is_unjudged = order.breach_ms is None and order.is_unjudged(now_ms)
+            is_waiting = held_until_ms is None or now_ms < held_until_ms
+            is_breached = order.breach_ms is not None
             self._rows.change(
                 order,
                 order.counts_for or UNNAMED_CHANNEL,
-                is_held=is_held and is_unjudged,
+                # A breach is definite, and so is a delivery in time: the rest can be held.
+                is_held=is_waiting and not is_breached and order.is_unjudged(now_ms),
                 # Its breach stands, but whether the buyer still waits is not known.
-                is_unconfirmed=is_held and order.is_open and order.breach_ms is not None,
+                is_unconfirmed=is_waiting and is_breached and order.is_open,
             )
         self._schedule(order, now_ms, held_until_ms)
 
@@ -258,7 +260,9 @@ class Shard:
         if order.case is not None and order.case.wake_ms is not None:
             moments.append(max(order.case.wake_ms, not_before_ms))
         self._agenda.schedule(order.order_id, min(moments) if moments else None)
-        latest_ms = max(*(event.received_ms for event in order.timeline), order.breach_ms or 0)
+        latest_ms = order.breach_ms or 0
+        for event in order.timeline:
+            latest_ms = max(latest_ms, event.received_ms)
         is_settled = order.facts.done_ms is not None and order.case is None
         keep_ms = self.settings.signal_window_ms if is_settled else DORMANT_MS
         # What is still to be judged stays: a promise may be longer than the memory.

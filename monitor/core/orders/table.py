@@ -27,6 +27,9 @@ from monitor.core.signals.observation import (
 Codes = tuple[int, int, int, int]
 
 _NEW_ROWS = 256
+# Plain numbers: numpy takes an enum's members one by one.
+_OPEN, _DELIVERED = Kind.OPEN.value, Kind.DELIVERED.value
+_FAILED, _REFUNDED, _CANCELLED = Kind.FAILED.value, Kind.REFUNDED.value, Kind.CANCELLED.value
 _TYPES: dict[str, type[np.generic]] = {
     "kind": np.int8,
     "channel": np.int16,
@@ -166,15 +169,15 @@ def row_of(
     )  # fmt: skip
 
 
-def _ending(facts: Facts) -> tuple[Kind, int]:
+def _ending(facts: Facts) -> tuple[int, int]:
     """How and when the wait ended; a delivery counts even if the order was closed before it."""
     if facts.delivered_ms is not None:
-        return Kind.DELIVERED, facts.delivered_ms
+        return _DELIVERED, facts.delivered_ms
     for kind, at_ms in (
-        (Kind.FAILED, facts.failed_ms),
-        (Kind.REFUNDED, facts.refunded_ms),
-        (Kind.CANCELLED, facts.cancelled_ms),
+        (_FAILED, facts.failed_ms),
+        (_REFUNDED, facts.refunded_ms),
+        (_CANCELLED, facts.cancelled_ms),
     ):
         if at_ms is not None:
             return kind, at_ms
-    return Kind.OPEN, 0
+    return _OPEN, 0

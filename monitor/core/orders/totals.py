@@ -97,7 +97,11 @@ class Totals(msgspec.Struct, gc=False):
 
     def _add(self, counter: dict[str, int], *labels: str) -> None:
         key = "\t".join(labels)
-        if key not in counter and len(counter) >= SERIES_MAX:
+        known = counter.get(key)
+        if known is not None:
+            counter[key] = known + 1
+            return
+        if len(counter) >= SERIES_MAX:
             self.count_overflow("series")
             key = "\t".join("other" for _ in labels)
         counter[key] = counter.get(key, 0) + 1
