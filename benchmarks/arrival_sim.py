@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterator
 import msgspec
 import numpy as np
 
-from benchmarks.arrival_curve import MINUTES_OF_DAY, Crowd, Floats, Ints, days_of_arrivals
+from benchmarks.arrival_curve import (
+    MINUTES_OF_DAY,
+    Crowd,
+    Floats,
+    Ints,
+    days_of_arrivals,
+    minute_rates,
+)
 from monitor.core.signals.arrival_counts import ArrivalCounter
 from monitor.core.signals.arrivals import SHOP, Arrivals, ArrivalReading
 from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
@@ -68,51 +75,56 @@ def false_alarms(trained: Trained, days: int, seed: int, step: int) -> Ints:
     return alarms
 
 
-def fall_delays(
-    trained: Trained, remaining: float, onsets: Ints, seed: int, step: int
-) -> tuple[Floats, Floats]:
-    """Minutes until a fall to a share of normal is proven, and its first alarm's measured ratio.
+def fall_delays(trained: Trained, remaining: Floats, onsets: Ints, seed: int, step: int) -> Floats:
+    """Minutes until a shop's fall to a share of normal is proven; inf if not within 24 h.
 
-    Shapes: onsets int64[shops] minutes after now; results float64[shops], inf if not within 24 h.
-    An alarm that already stood at the onset (a false one) counts from the onset.
+    Shapes: remaining float64[shops], onsets int64[shops] minutes after now; result float64[shops].
+    An alarm that stands before the onset is false and does not count as seen until the next look.
     """
-    shops = trained.crowd.shops
     draw = np.random.default_rng(seed + 1)
-    days = -(-(int(onsets.max()) + MINUTES_OF_DAY) // MINUTES_OF_DAY)
+    days = -(-(int(onsets.max()) + MINUTES_OF_DAY) // MINUTES_OF_DAY) + 1
 
     def falling() -> Iterator[Ints]:
         for index, day in enumerate(days_of_arrivals(trained.crowd, days, seed)):
             minutes = np.arange(MINUTES_OF_DAY)[:, None] + index * MINUTES_OF_DAY
-            kept = draw.binomial(day, remaining)
-            yield np.where(minutes >= onsets, kept, day)
+            yield np.where(minutes >= onsets, draw.binomial(day, remaining), day)
 
-    delays, ratios = np.full(shops, np.inf), np.full(shops, np.nan)
+    delays = np.full(trained.crowd.shops, np.inf)
     for minute, readings in _pass(trained, falling(), seed, step):
         for shop, reading in enumerate(readings):
             waited = minute - int(onsets[shop])
-            if reading.is_proven and 0 < waited <= MINUTES_OF_DAY and delays[shop] == np.inf:
-                delays[shop] = waited
-                ratios[shop] = reading.ratio
+            if reading.is_proven and 0 < waited <= MINUTES_OF_DAY:
+                delays[shop] = min(delays[shop], waited)
         if np.all((delays < np.inf) | (minute > onsets + MINUTES_OF_DAY)):
             break
-    return delays, ratios
+    return delays
+
+
+def ideal_delays(crowd: Crowd, onsets: Ints, seed: int) -> Floats:
+    """Minutes until an outage is seen by who knows the rate exactly and the rate never varies.
+
+    Silence since the last order for as long as ln(4 x orders in 30 d) orders are expected: with
+    Poisson arrivals that is 0.25 false alarms in 30 days, and nothing sees total silence sooner.
+    """
+    rates = np.tile(minute_rates(crowd.week), 3) * crowd.orders_per_day / MINUTES_OF_DAY
+    expected = np.concatenate(([0.0], np.cumsum(rates)))
+    since_last = np.random.default_rng(seed).exponential(size=onsets.size)
+    needed = np.log(4.0 * 30.0 * crowd.orders_per_day) - since_last
+    delays: Floats = np.searchsorted(expected, expected[onsets] + needed) - onsets + 0.0
+    return np.maximum(delays, 1.0)
 
 
 def onsets_in(crowd: Crowd, days: int, seed: int, *, at_orders: bool) -> Ints:
-    """When falls begin: at any minute alike, or as likely as an order is then (buyers notice)."""
-    draw = np.random.default_rng(seed)
+    """When falls begin: at any minute alike, or as likely as an order is then (buyers notice).
+
+    Stratified, one in each of as many equal parts as there are shops, so that a few dozen show
+    the nights in their true share.
+    """
+    parts = (np.arange(crowd.shops) + np.random.default_rng(seed).random(crowd.shops)) / crowd.shops
     if not at_orders:
-        return draw.integers(0, days * MINUTES_OF_DAY, crowd.shops)
-    steady = msgspec.structs.replace(
-        crowd, orders_per_day=1e6, day_variation=0.0, block_variation=0.0
-    )
-    rates = np.concatenate(
-        [
-            day[:, 0]
-            for day in days_of_arrivals(msgspec.structs.replace(steady, shops=1), days, seed)
-        ]
-    )
-    return draw.choice(rates.size, crowd.shops, p=rates / rates.sum())
+        return (parts * days * MINUTES_OF_DAY).astype(np.int64)
+    rates = np.cumsum(np.resize(minute_rates(crowd.week), days * MINUTES_OF_DAY))
+    return np.searchsorted(rates, parts * rates[-1]).astype(np.int64)
 
 
 def _names(crowd: Crowd) -> tuple[str, ...]:

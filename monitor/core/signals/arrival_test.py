@@ -40,11 +40,13 @@ class Forecast(msgspec.Struct, frozen=True, eq=False):
     """What was to be expected in the last 26 h, ready to be asked every minute.
 
     Shapes: `cumulated` float64[S, 313] orders expected before each bin; `variance` float64[S, windows]
-    relative variance of a window's count beyond Poisson; `last_bin` float64[S] of the running bin.
+    relative variance of a window's count beyond Poisson, `limits`
+    how small its tail must be; `orders_30d` float64[S].
     """
 
     cumulated: FloatArray
     variance: FloatArray
+    limits: FloatArray
     orders_30d: FloatArray
     is_ready: BoolArray
 
@@ -62,15 +64,15 @@ class Forecast(msgspec.Struct, frozen=True, eq=False):
         inside = cumulated[:, -1:] - cumulated[:, start]
         mean = (weighted[:, -1:] - weighted[:, start]) / np.maximum(inside, 1e-9)
         variance = season.spread() + mean / _HOURS_OF
-        return cls(cumulated, variance, season.orders_30d, season.is_ready)
+        volume = season.orders_30d
+        return cls(cumulated, variance, _window_limits(volume), volume, season.is_ready)
 
     @classmethod
     def nothing(cls, series: int) -> Forecast:
         """Before the first forecast."""
         windows = np.zeros((series, len(WINDOWS_MS)))
-        return cls(
-            np.zeros((series, BINS + 1)), windows, np.zeros(series), np.zeros(series, np.bool_)
-        )
+        is_ready = np.zeros(series, np.bool_)
+        return cls(np.zeros((series, BINS + 1)), windows, windows, np.zeros(series), is_ready)
 
 
 class Evidence(msgspec.Struct, frozen=True, eq=False):
@@ -110,8 +112,8 @@ def weigh(
     missed = np.maximum(before_now - low - (since_last - at) * (high - low), 0.0)
     gap_ms = np.round((BINS - 1 + passed - since_last) * BIN_MS).astype(np.int64)
 
-    limits = _window_limits(forecast.orders_30d) * np.where(is_standing, _KEEP, 1.0)[:, None]
-    tails = _window_tails(observed, expected, forecast, limits)
+    limits = forecast.limits * np.where(is_standing, _KEEP, 1.0)[:, None]
+    tails = _window_tails(observed, expected, forecast, limits, is_standing)
     gap_window = np.minimum(np.searchsorted(np.array(WINDOWS_MS), gap_ms), len(WINDOWS_MS) - 1)
     gap_tail = silence_tails(missed, forecast.variance[rows, gap_window])
     gap_limit = SILENCE_BUDGET / _openings((high - low) / BIN_MS, forecast.orders_30d)
@@ -154,7 +156,11 @@ def _window_limits(orders_30d: FloatArray) -> FloatArray:
 
 
 def _window_tails(
-    observed: IntArray, expected: FloatArray, forecast: Forecast, limits: FloatArray
+    observed: IntArray,
+    expected: FloatArray,
+    forecast: Forecast,
+    limits: FloatArray,
+    is_standing: BoolArray,
 ) -> FloatArray:
     """Lower tails of windows with a real drop that still lasts; 1 elsewhere, which is cheap."""
     rows = np.arange(observed.shape[0])
@@ -163,7 +169,13 @@ def _window_tails(
     is_told = expected[rows, recent] >= _SO_FAR_EXPECTED
     is_back = is_told & (observed[rows, recent] > _SO_FAR * expected[rows, recent])
     dropped = (observed < DROP * expected) & forecast.is_ready[:, None] & ~is_back[:, None]
-    # No count can be rarer than silence: windows that cannot reach the limit are not summed.
+    # Summing is dear: not where less than two deviations are missing (at a spread up to 0.12 that is
+    # never rarer than 0.5 %), nor where even no order at all would not be rare enough.
+    deviation = np.sqrt(expected + forecast.variance * expected**2)
+    is_odd = (expected - observed >= 2.0 * deviation) | (forecast.variance > 0.12)
+    dropped &= is_odd | is_standing[:, None]
+    if not dropped.any():
+        return np.ones(expected.shape)
     dropped &= silence_tails(expected, forecast.variance) <= limits
     tails = np.ones(expected.shape)
     tails[dropped] = lower_tails(observed[dropped], expected[dropped], forecast.variance[dropped])

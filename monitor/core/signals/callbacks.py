@@ -29,7 +29,7 @@ from monitor.model.times import HOUR_MS, MINUTE_MS
 GRACE_MIN_MS = MINUTE_MS
 GRACE_MAX_MS = 30 * MINUTE_MS
 WINDOWS_MIN = (5, 10, 20, 60, 180, 360)
-SILENCE_BUDGET = 0.02
+SILENCE_BUDGET = 0.04
 WINDOW_BUDGET = 0.01
 """Nominal false alarms in 30 days and provider."""
 
@@ -40,7 +40,7 @@ _READY_ORDERS = 30.0
 _SHOWN_ORDERS = 20
 _ONE_SIDED_95 = 1.645
 _IN_GRACE = 0.95
-_SLACK = 0.95
+_SLACK = 0.97
 _DROP = 0.5
 _LATE_QUANTILE = 0.95
 # How much the share of one hour differs from another's: 3 points, worth an hour of 45 orders.
@@ -91,7 +91,7 @@ class Usual(msgspec.Struct):
         """A share that chance and the usual ups and downs would hardly go below."""
         low, _ = wilson_interval(self.paid, max(1, round(self.created)), _ONE_SIDED_95)
         variance = (self.excess + _SPREAD_WEIGHT * _SPREAD_PRIOR) / (self.pairs + _SPREAD_WEIGHT)
-        return max(0.0, low * _IN_GRACE * _SLACK - sqrt(max(variance, 0.0)))
+        return max(0.0, low * _SLACK - sqrt(max(variance, 0.0)))
 
     @property
     def orders_30d(self) -> float:
@@ -280,7 +280,7 @@ class Callbacks:
             if total == 0 or hits >= _DROP * share * total:
                 continue
             looks = min(usual.orders_30d, 6.0 * 30 * 1440 / max(int(size), 1))
-            tail = binomial_tail(total - hits, total, 1.0 - lowest)
+            tail = binomial_tail(total - hits, total, 1.0 - lowest * _IN_GRACE)
             strength = tail / (WINDOW_BUDGET / len(WINDOWS_MIN) / looks)
             if strength < best:
                 best, found = strength, (start + int(size), hits, total, tail)
