@@ -8,6 +8,7 @@ remembers which comparison speaks for which instance.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import IntEnum
 
 import msgspec
@@ -15,6 +16,7 @@ import numpy as np
 
 from monitor.core.rules.readings import Codes
 from monitor.core.signals.arrays import BoolArray, FloatArray, IntArray
+from monitor.core.signals.evidence import binomial_tail
 from monitor.model.alerts import Evidence
 
 
@@ -44,6 +46,10 @@ _TRUE = (Verdict.TRUE, Verdict.TRUE_BY_EVIDENCE)
 _FALSE = (Verdict.SHORT_OF_EVIDENCE, Verdict.TRIMMED_BELOW, Verdict.BELOW)
 
 
+# Looking a member up in an enumeration costs as much as comparing a hundred numbers.
+TRUE, PROVEN, SHORT, TRIMMED, BELOW, INSUFFICIENT, NO_DATA = (np.int8(one) for one in Verdict)
+
+
 class Finding(msgspec.Struct, frozen=True):
     """What a condition came to for one instance.
 
@@ -60,29 +66,32 @@ class Proof(msgspec.Struct, frozen=True, eq=False):
     """What one comparison rests on, by instance.
 
     Shapes: all arrays [instances]; NaN and None mean that there is nothing to say. `limit` is one
-    number where it is the same for all. Without a `signal` both sides are calculated.
+    number where it is the same for all. Without a `signal` both sides are calculated. `values` of
+    percentiles are a function that works them out for some instances, for they are costly. With a `chance`, p is P(X >= k | n, chance) where the value is over the limit.
     """
 
-    values: FloatArray
+    values: FloatArray | Callable[[IntArray], FloatArray]
     limit: float | FloatArray
     signal: str = ""
     k: IntArray | None = None
     n: IntArray | None = None
     p: FloatArray | None = None
+    chance: float | None = None
 
     def at(self, index: int, verdict: int) -> Evidence:
         """The evidence of one instance; nothing that is not a finite number leaves here."""
-        if not self.signal and verdict >= Verdict.INSUFFICIENT:
+        if not self.signal and verdict >= INSUFFICIENT:
             return Evidence()
+        values = self.values
+        value = values(np.array([index]))[0] if callable(values) else values[index]
         limit = self.limit if isinstance(self.limit, float) else float(self.limit[index])
-        return Evidence(
-            _finite(float(self.values[index])),
-            _finite(limit),
-            None if self.k is None else int(self.k[index]),
-            None if self.n is None else int(self.n[index]),
-            None if self.p is None else _finite(float(self.p[index])),
-            self.signal,
-        )
+        k = None if self.k is None else int(self.k[index])
+        n = None if self.n is None else int(self.n[index])
+        p = None if self.p is None else _finite(float(self.p[index]))
+        is_tested = verdict in (PROVEN, SHORT)
+        if self.chance is not None and is_tested and k is not None and n is not None:
+            p = binomial_tail(k, n, self.chance)
+        return Evidence(_finite(float(value)), _finite(limit), k, n, p, self.signal)
 
 
 class Findings(msgspec.Struct, frozen=True, eq=False):
@@ -99,19 +108,17 @@ class Findings(msgspec.Struct, frozen=True, eq=False):
     @property
     def is_true(self) -> BoolArray:
         """Instances for which the condition holds."""
-        return np.asarray(self.verdicts <= Verdict.TRUE_BY_EVIDENCE)
+        return self.verdicts <= PROVEN
 
     @property
     def is_false(self) -> BoolArray:
         """Instances for which it does not; the rest is unknown."""
-        return np.asarray(
-            (self.verdicts >= Verdict.SHORT_OF_EVIDENCE) & (self.verdicts <= Verdict.BELOW)
-        )
+        return np.asarray((self.verdicts >= SHORT) & (self.verdicts <= BELOW))
 
     @property
     def is_no_data(self) -> BoolArray:
         """Instances about which nothing is known, not even that orders are too few."""
-        return np.asarray(self.verdicts == Verdict.NO_DATA)
+        return self.verdicts == NO_DATA
 
     def proof(self, index: int) -> Proof:
         """The comparison that speaks for an instance."""
@@ -142,7 +149,7 @@ def opposite(findings: Findings) -> Findings:
 def unknown(count: int) -> Findings:
     """No data for each of so many instances: what cannot be evaluated changes nothing."""
     nothing = Proof(np.full(count, np.nan), math.nan)
-    return Findings(np.full(count, Verdict.NO_DATA, np.int8), (nothing,))
+    return Findings(np.full(count, NO_DATA), (nothing,))
 
 
 def _joined(left: Findings, right: Findings, is_right: BoolArray) -> Findings:

@@ -7,7 +7,7 @@ them. It lives for one evaluation; what two rules ask alike is computed once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 import msgspec
@@ -17,7 +17,8 @@ from monitor.core.rules.matching import matches
 from monitor.core.rules.readings import Readings, counted
 from monitor.core.rules.side import read_table
 from monitor.core.rules.tables import SideSignals, SignalTable
-from monitor.core.signals.arrays import BoolArray, IntArray
+from monitor.core.signals.arrays import BoolArray, FloatArray, IntArray
+from monitor.core.signals.critical import CriticalCounts
 from monitor.core.signals.grouped import SCOPES_MAX, Grouped, Scopes
 from monitor.core.signals.health import ANCHORS, Anchors
 from monitor.core.signals.observation import Bools, Observation
@@ -59,12 +60,18 @@ class _Seen(msgspec.Struct, frozen=True, eq=False):
 
 
 class Panel:
-    """All signals of one instant, for rules."""
+    """All signals of one instant, for rules; `critical` may be handed from panel to panel."""
 
     def __init__(
-        self, rows: Observation, side: SideSignals, now_ms: int, anchors: Anchors = ANCHORS
+        self,
+        rows: Observation,
+        side: SideSignals,
+        now_ms: int,
+        anchors: Anchors = ANCHORS,
+        critical: CriticalCounts | None = None,
     ) -> None:
         self.now_ms = now_ms
+        self.critical = critical or CriticalCounts()
         self._rows = rows
         self._side = side
         self._anchors = anchors
@@ -74,7 +81,7 @@ class Panel:
         self._places: dict[Domain, dict[Instance, int]] = {}
         self._scopes: dict[Domain, Scopes | None] = {}
         self._grouped: dict[tuple[Domain, tuple[Matcher, ...]], Grouped] = {}
-        self._read: dict[tuple[Domain, Signal, int, float | None], Readings] = {}
+        self._read: dict[tuple[Domain, Signal, int], Readings] = {}
         self._tables: dict[tuple[str, Window | None, str, bool], SignalTable] = {}
 
     # --- instances ----------------------------------------------------------------------------
@@ -150,19 +157,28 @@ class Panel:
             if len(domain):
                 self._group(domain, matchers).prepare(asked)
 
-    def read(
-        self, signal: Signal, domain: Domain, *, min_count: int, limit: float | None = None
-    ) -> Readings:
+    def read(self, signal: Signal, domain: Domain, *, min_count: int) -> Readings:
         """Read a signal for every instance.
 
-        `min_count`: below it ratios, percentiles and means are insufficient. `limit`: in seconds,
-        what percentiles count orders above.
+        `min_count`: below it ratios, percentiles and means are insufficient.
         """
-        limit = limit if signal.name in QUANTILES else None
-        key = (domain, signal, min_count, limit)
+        key = (domain, signal, min_count)
         if key not in self._read:
-            self._read[key] = self._read_anew(signal, domain, min_count, limit)
+            self._read[key] = self._read_anew(signal, domain, min_count)
         return self._read[key]
+
+    def read_percentile(
+        self, signal: Signal, domain: Domain, *, min_count: int, limit: float
+    ) -> tuple[Readings, Callable[[IntArray], FloatArray]]:
+        """Read the share of orders above a limit in seconds, and how to get percentiles of some."""
+        if not len(domain):
+            return Readings(np.zeros(0)), lambda _: np.zeros(0)
+        grouped = self._group(domain, signal.matchers)
+        since_ms = grouped.since_ms(signal.window or HEALTH_WINDOW)
+        percentiles, quantile = grouped.percentiles, QUANTILES[signal.name]
+        k, n = percentiles.longer_than(limit * SECOND_MS, since_ms)
+        counts = counted(k / np.maximum(n, 1), n, k=k, min_count=min_count)
+        return counts, lambda wanted: percentiles.values_s(quantile, since_ms, wanted)
 
     def since_ms(self, signal: Signal, domain: Domain, index: int) -> int | None:
         """Where the window of a signal starts for one instance; None for one without a window."""
@@ -181,9 +197,7 @@ class Panel:
         trimmed_ms = grouped.trimmed_ms(signal.window, index)
         return None if trimmed_ms is None else trimmed_ms / SECOND_MS
 
-    def _read_anew(
-        self, signal: Signal, domain: Domain, min_count: int, limit: float | None
-    ) -> Readings:
+    def _read_anew(self, signal: Signal, domain: Domain, min_count: int) -> Readings:
         if not len(domain):
             return Readings(np.zeros(0))
         if signal.name in SIDE_SIGNALS:
@@ -192,10 +206,10 @@ class Panel:
             return read_table(table, signal, domain.by, domain.instances)
         grouped = self._group(domain, signal.matchers)
         if signal.name in QUANTILES:
-            window = signal.window or HEALTH_WINDOW
-            return _read_percentile(grouped, signal.name, window, min_count, limit or 0.0)
+            counts, values = self.read_percentile(signal, domain, min_count=min_count, limit=0.0)
+            return Readings(values(np.arange(len(domain))), counts.k, counts.n, counts.states)
         if signal.name == "health_index":
-            n, index = grouped.health(signal.window or HEALTH_WINDOW, self._anchors)
+            n, index = grouped.health(signal.window or HEALTH_WINDOW)
             return counted(index, n)
         if signal.window is None:
             return _read_now(grouped, signal.name)
@@ -219,8 +233,9 @@ class Panel:
                 scopes = np.where(shut, np.int16(-1), whole)
             labels = (*domain.by, *(matcher.label for matcher in matchers))
             self._grouped[key] = Grouped(
-                self._rows, scopes, len(domain), self.now_ms, is_by_channel="channel" in labels
-            )
+                self._rows, scopes, len(domain), self.now_ms,
+                is_by_channel="channel" in labels, anchors=self._anchors,
+            )  # fmt: skip
         return self._grouped[key]
 
     def _shut_out(self, matchers: tuple[Matcher, ...]) -> Bools | None:
@@ -327,14 +342,3 @@ def _read_now(grouped: Grouped, name: str) -> Readings:
         case _:
             raise InvariantError(f"no signal {name!r} is known")
     return Readings(n.astype(np.float64), n=n)
-
-
-def _read_percentile(
-    grouped: Grouped, name: str, window: Window, min_count: int, limit_s: float
-) -> Readings:
-    since_ms, percentiles = grouped.since_ms(window), grouped.percentiles
-    k, n = percentiles.longer_than(limit_s * SECOND_MS, since_ms)
-    values = percentiles.values_s(QUANTILES[name], since_ms)
-    # By clock skew an order can have ended before it was paid: nothing was seen of its wait.
-    n = np.where(percentiles.seen(since_ms) > 0, n, 0)
-    return counted(values, n, k=k, min_count=min_count)

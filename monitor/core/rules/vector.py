@@ -3,7 +3,8 @@
 What makes `signal > limit` true depends on the signal:
 
     ratio         k/n over the limit, and P(X >= k | n, limit) <= 1 - confidence (design D10)
-    percentile q  over the limit, and P(X >= k | n, 1 - q) <= 1 - confidence, k = orders over it
+    percentile q  k/n over 1 - q and P(X >= k | n, 1 - q) <= 1 - confidence, k = orders over the
+                  limit, and the percentile over it too
     mean_delay    over the limit, and so is the mean without the worst 5 % (design D12a)
     a table's     over the limit, and proven by the table's own evidence if it has any; `<` for
                   signals that fall when something is wrong, such as paid_ratio
@@ -22,12 +23,24 @@ from typing import assert_never
 import msgspec
 import numpy as np
 
-from monitor.core.rules.findings import Findings, Proof, Verdict, both, either, opposite
+from monitor.core.rules.findings import (
+    BELOW,
+    PROVEN,
+    SHORT,
+    TRIMMED,
+    TRUE,
+    Findings,
+    Proof,
+    both,
+    either,
+    opposite,
+)
+from monitor.core.rules.findings import INSUFFICIENT as UNSURE
+from monitor.core.rules.findings import NO_DATA as UNKNOWN
 from monitor.core.rules.panel import Domain, Panel
 from monitor.core.rules.readings import INSUFFICIENT, NO_DATA, OK, Codes, Readings
 from monitor.core.rules.side import LOW_IS_BAD
-from monitor.core.signals.arrays import BoolArray, FloatArray, IntArray
-from monitor.core.signals.evidence import binomial_tails
+from monitor.core.signals.arrays import BoolArray, IntArray
 from monitor.model.errors import InvariantError
 from monitor.model.rules import (
     QUANTILES,
@@ -58,10 +71,7 @@ _CALCULATE = {
 _MIRROR = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "==", "!=": "!="}
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
-_TIE = 1e-9  # relative: as exact as the tails are
-_TRUE = np.int8(Verdict.TRUE)
-_BELOW = np.int8(Verdict.BELOW)
-_OF_STATE: Codes = np.array([Verdict.TRUE, Verdict.INSUFFICIENT, Verdict.NO_DATA], np.int8)
+_OF_STATE: Codes = np.array([TRUE, UNSURE, UNKNOWN], np.int8)
 
 
 def evaluate(
@@ -115,58 +125,61 @@ class Judge(msgspec.Struct, frozen=True):
 
     def _compare_values(self, op: str, left: Readings, right: Readings) -> Findings:
         holds = _COMPARE[op](left.values, right.values)
-        verdicts = np.where(holds, _TRUE, _BELOW)
+        verdicts = np.where(holds, TRUE, BELOW)
         states = _first_unknown(left.states, right.states)
         proof = Proof(left.values, right.values)
         return Findings(_stated(verdicts, states), (proof,))
 
     def _compare_signal(self, signal: Signal, op: str, limit: float) -> Findings:
-        readings = self.panel.read(signal, self.domain, min_count=self.min_count, limit=limit)
+        if signal.name in QUANTILES and op in (">", ">="):
+            return self._compare_percentile(signal, op, limit)
+        readings = self.panel.read(signal, self.domain, min_count=self.min_count)
         holds = _COMPARE[op](readings.values, limit)
-        verdicts = np.where(holds, _TRUE, _BELOW)
-        p = readings.p
-        if needs_proof(signal, op) and holds.any():
-            if readings.states is not None:
-                holds &= readings.states == OK
-            p = self._prove(signal, op, limit, readings, np.flatnonzero(holds), verdicts)
-        proof = Proof(readings.values, limit, signal.name, readings.k, readings.n, p)
+        verdicts = np.where(holds, TRUE, BELOW)
+        chance = _chance(signal, op, limit, readings)
+        if needs_proof(signal, op) and (over := _over(holds, readings)).size:
+            if signal.name == "mean_delay":
+                self._trim(signal, op, limit, over, verdicts)
+            if chance is not None:
+                self._prove(readings, chance, over, verdicts)
+            if readings.is_proven is not None:
+                verdicts[over[~readings.is_proven[over]]] = SHORT
+        values, k, n = readings.values, readings.k, readings.n
+        proof = Proof(values, limit, signal.name, k, n, readings.p, chance)
         return Findings(_stated(verdicts, readings.states), (proof,))
 
-    def _prove(
-        self,
-        signal: Signal,
-        op: str,
-        limit: float,
-        readings: Readings,
-        over: IntArray,
-        verdicts: Codes,
-    ) -> FloatArray | None:
-        """Correct the verdicts of the instances that are over the limit; gives their p."""
-        if signal.name == "mean_delay":
-            for index in over.tolist():
-                trimmed = self.panel.trimmed_s(signal, self.domain, index)
-                if trimmed is None or not _COMPARE[op](trimmed, limit):
-                    verdicts[index] = Verdict.TRIMMED_BELOW
-            return None
-        p = readings.p
-        chance = _chance(signal, op, limit, readings)
-        if chance is not None:
-            p = self._tails(readings, over, chance)
-            # Two of two over p90 are 0.1² = 1 - 0.99, which floats miss on either side.
-            is_proven = p[over] <= (1.0 - self.confidence) * (1.0 + _TIE)
-            verdicts[over] = np.where(
-                is_proven, np.int8(Verdict.TRUE_BY_EVIDENCE), np.int8(Verdict.SHORT_OF_EVIDENCE)
-            )
-        if readings.is_proven is not None:
-            verdicts[over[~readings.is_proven[over]]] = Verdict.SHORT_OF_EVIDENCE
-        return p
+    def _compare_percentile(self, signal: Signal, op: str, limit: float) -> Findings:
+        """Count before the curve is worked out: few instances have enough orders over the limit."""
+        counts, values = self.panel.read_percentile(
+            signal, self.domain, min_count=self.min_count, limit=limit
+        )
+        chance = 1.0 - QUANTILES[signal.name]
+        holds = counts.values > chance
+        verdicts = np.where(holds, TRUE, BELOW)
+        if (over := _over(holds, counts)).size:
+            self._prove(counts, chance, over, verdicts)
+            proven = over[verdicts[over] == PROVEN]
+            if proven.size:
+                verdicts[proven[~_COMPARE[op](values(proven), limit)]] = BELOW
+        proof = Proof(values, limit, signal.name, counts.k, counts.n, chance=chance)
+        return Findings(_stated(verdicts, counts.states), (proof,))
 
-    def _tails(self, readings: Readings, over: IntArray, chance: float) -> FloatArray:
-        """P(X >= k | n, chance) of the instances that are over the limit, NaN for the others."""
-        tails = np.full(len(self.domain), np.nan)
-        if readings.k is not None and readings.n is not None and over.size:
-            tails[over] = binomial_tails(readings.k[over], readings.n[over], chance)
-        return tails
+    def _trim(self, signal: Signal, op: str, limit: float, over: IntArray, verdicts: Codes) -> None:
+        """Let a mean over the limit pass only if it is over it without its worst 5 % too."""
+        for index in over.tolist():
+            trimmed = self.panel.trimmed_s(signal, self.domain, index)
+            if trimmed is None or not _COMPARE[op](trimmed, limit):
+                verdicts[index] = TRIMMED
+
+    def _prove(self, readings: Readings, chance: float, over: IntArray, verdicts: Codes) -> None:
+        """Let k of n over the limit pass only if chance does not explain it."""
+        if readings.k is None or readings.n is None:
+            verdicts[over] = SHORT
+            return
+        is_proven = self.panel.critical.is_reached(
+            readings.k[over], readings.n[over], chance, self.confidence
+        )
+        verdicts[over] = np.where(is_proven, PROVEN, SHORT)
 
     def _value(self, node: Node) -> Readings:
         match node:
@@ -221,11 +234,11 @@ def constant(node: Node) -> float | None:
 
 def _chance(signal: Signal, op: str, limit: float, readings: Readings) -> float | None:
     """The probability of an order to count for k if all were well; None: k proves nothing."""
+    if op not in (">", ">="):
+        return None
     if signal.name in RATIOS:
         return limit
-    if signal.name in QUANTILES:
-        return 1.0 - QUANTILES[signal.name]
-    if readings.share_per_unit is None or op not in (">", ">="):
+    if readings.share_per_unit is None:
         return None
     return limit * readings.share_per_unit
 
@@ -247,6 +260,11 @@ def _first_unknown(left: Codes | None, right: Codes | None) -> Codes | None:
     if left is None or right is None:
         return right if left is None else left
     return np.where(left != OK, left, right)
+
+
+def _over(holds: BoolArray, readings: Readings) -> IntArray:
+    """Instances whose known value is over the limit."""
+    return (holds if readings.states is None else holds & (readings.states == OK)).nonzero()[0]
 
 
 def _stated(verdicts: Codes, states: Codes | None) -> Codes:

@@ -28,6 +28,10 @@ SCOPES_MAX = 10_000
 """As many scopes as keys of `Timeline` have room for, and more than anybody reads alerts of."""
 
 
+_FEW = 64
+_WORST_SHARE_INVERSE = 20  # as in `trimmed_mean_ms`
+
+
 class Grouped:
     """The orders of one instant, divided among `size` scopes.
 
@@ -44,6 +48,7 @@ class Grouped:
         now_ms: int,
         *,
         is_by_channel: bool = False,
+        anchors: Anchors = ANCHORS,
     ) -> None:
         assert size == 1 if scope is None else size <= SCOPES_MAX
         self._rows = rows
@@ -51,10 +56,13 @@ class Grouped:
         self.size = size
         self.now_ms = now_ms
         self._is_by_channel = is_by_channel
+        self._anchors = anchors
         self._since: dict[Window, IntArray] = {}
         self._from: dict[Window, IntArray] = {}
         self._sums: dict[str, IntArray] = {}
         self._trimmed: dict[tuple[Window, int], float | None] = {}
+        self._ended_losses: tuple[IntArray, Scopes, IntArray] | None = None
+        self._waiting_losses: tuple[IntArray, IntArray] | None = None
 
     # --- windows ------------------------------------------------------------------------------
 
@@ -168,7 +176,7 @@ class Grouped:
             self.prepare((window,))
             part = slice(int(self._from[window][scope]), int(self._behind[scope]))
             waits = self._waits[part][self._is_counted[part]]
-            self._trimmed[key] = trimmed_mean_ms(waits)
+            self._trimmed[key] = _trimmed(waits) if waits.size <= _FEW else trimmed_mean_ms(waits)
         return self._trimmed[key]
 
     @cached_property
@@ -186,11 +194,11 @@ class Grouped:
 
     def paid(self, window: Window) -> IntArray:
         """Orders paid in the window."""
-        return self._paid_times.between(self.since_ms(window), self.now_ms)
+        return self._paid_times.after(self.since_ms(window))
 
     def delivered(self, window: Window) -> IntArray:
         """Orders delivered in the window."""
-        return self._delivered_times.between(self.since_ms(window), self.now_ms)
+        return self._delivered_times.after(self.since_ms(window))
 
     def open_orders(self) -> IntArray:
         """Orders that wait."""
@@ -206,21 +214,15 @@ class Grouped:
             np.minimum.at(paid, self._scope_at(self._open), opened)
         return self.now_ms - paid
 
-    def health(self, window: Window, anchors: Anchors = ANCHORS) -> tuple[IntArray, FloatArray]:
+    def health(self, window: Window) -> tuple[IntArray, FloatArray]:
         """(n, index): orders that weigh, and 100 minus their mean loss in percent; NaN for none."""
-        rows, since = self._rows, self.since_ms(window)
-        ended = np.flatnonzero((rows.kind != Kind.OPEN) & (rows.end_ms > int(since.min())))
-        ended = self._within(ended)
-        ends = rows.end_ms[ended]
-        ended = ended[(ends <= self.now_ms) & (ends > since[self._scope_at(ended)])]
-        waits = np.maximum(rows.end_ms[ended] - rows.paid_ms[ended], 0)
-        units = np.where(rows.kind[ended] == Kind.DELIVERED, _units(waits, anchors), UNITS)
-        ages = np.maximum(self.now_ms - rows.paid_ms[self._open], 0)
-        is_old = ages >= anchors[0][0]
-        scope = np.concatenate([self._scope_at(ended), self._scope_at(self._open)[is_old]])
-        n = np.bincount(scope, minlength=self.size).astype(np.int64)
-        lost = np.zeros(self.size, np.int64)
-        np.add.at(lost, scope, np.concatenate([units, _units(ages[is_old], anchors)]))
+        since = self.since_ms(window)
+        ends, scope, units = self._losses()
+        is_inside = ends > (since if self._scope is None else since[scope])
+        n_open, lost_open = self._open_losses()
+        n = np.bincount(scope[is_inside], minlength=self.size) + n_open
+        lost = lost_open.copy()
+        np.add.at(lost, scope[is_inside], units[is_inside])
         # Python divides integers rounding once; as floats `100 * whole` would round before.
         wholes = (n * UNITS).tolist()
         values = [
@@ -229,12 +231,39 @@ class Grouped:
         ]
         return n, np.array(values, np.float64)
 
+    def _losses(self) -> tuple[IntArray, Scopes, IntArray]:
+        """(end, scope, loss in units) of all orders that ended by now."""
+        if self._ended_losses is None:
+            rows = self._rows
+            ended = self._within(np.flatnonzero(rows.kind != Kind.OPEN))
+            ended = ended[rows.end_ms[ended] <= self.now_ms]
+            waits = np.maximum(rows.end_ms[ended] - rows.paid_ms[ended], 0)
+            is_delivered = rows.kind[ended] == Kind.DELIVERED
+            units = np.where(is_delivered, _units(waits, self._anchors), UNITS)
+            self._ended_losses = (rows.end_ms[ended], self._scope_at(ended), units)
+        return self._ended_losses
+
+    def _open_losses(self) -> tuple[IntArray, IntArray]:
+        """(how many weigh, loss in units) of the orders that wait, by scope."""
+        if self._waiting_losses is None:
+            ages = np.maximum(self.now_ms - self._rows.paid_ms[self._open], 0)
+            is_old = ages >= self._anchors[0][0]
+            scope = self._scope_at(self._open)[is_old]
+            lost = np.zeros(self.size, np.int64)
+            np.add.at(lost, scope, _units(ages[is_old], self._anchors))
+            n = np.bincount(scope, minlength=self.size).astype(np.int64)
+            self._waiting_losses = (n, lost)
+        return self._waiting_losses
+
     # --- percentiles --------------------------------------------------------------------------
 
     @cached_property
     def percentiles(self) -> Percentiles:
         """Percentiles of the delay, and how many orders are above a limit."""
         rows, chosen = self._rows, self._inside
+        is_paid = rows.paid_ms[chosen] <= self.now_ms
+        if not is_paid.all():
+            chosen = np.arange(rows.key.size)[chosen][is_paid]
         parts = (rows.paid_ms[chosen], rows.end_ms[chosen], rows.kind[chosen])
         taken = rows.taken_ms[chosen] if self._is_by_channel else None
         scope = None if self._scope is None else self._scope[chosen]
@@ -269,7 +298,7 @@ class Grouped:
     @cached_property
     def _behind(self) -> IntArray:
         """Position behind the last row judged by now."""
-        return self._judged_times.until(self.now_ms)
+        return self._judged_times.until_now
 
     @cached_property
     def _judged_times(self) -> Timeline:
@@ -305,6 +334,13 @@ class Grouped:
         if self._scope is None:
             return np.zeros(len(chosen), np.int16)
         return self._scope[chosen]
+
+
+def _trimmed(waits: IntArray) -> float | None:
+    """`trimmed_mean_ms` of few waits, for which calling numpy costs more than sorting a list."""
+    ranked = sorted(waits.tolist())
+    kept = len(ranked) - max(1, -(-len(ranked) // _WORST_SHARE_INVERSE))
+    return sum(ranked[:kept]) / kept if kept > 0 else None
 
 
 def _units(ages_ms: IntArray, anchors: Anchors) -> IntArray:

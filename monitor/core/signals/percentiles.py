@@ -28,7 +28,7 @@ _BELOW_S: FloatArray = np.concatenate((np.zeros(1), UPPER_S[:-1]))
 class Lives:
     """How the wait of each order went on and ended, as percentiles see it.
 
-    Shapes: int[n] each; scope None means one scope. `taken` None: an order that the fallback took
+    Shapes: int[n] each, kept by scope; scope None means one scope. `taken` None: an order that the fallback took
     over goes on; else its wait is known until then only, unless it had ended before.
     """
 
@@ -40,8 +40,13 @@ class Lives:
         kind: npt.NDArray[np.int8],
         taken: IntArray | None,
     ) -> None:
-        self.scope = np.zeros(paid.size, np.int16) if scope is None else scope
-        self.paid, self.end, self.kind = paid, end, kind
+        if scope is None:
+            scope = np.zeros(paid.size, np.int16)
+        else:
+            order = np.argsort(scope, kind="stable")
+            scope, paid, end, kind = scope[order], paid[order], end[order], kind[order]
+            taken = None if taken is None else taken[order]
+        self.scope, self.paid, self.end, self.kind = scope, paid, end, kind
         if taken is not None and taken.any():
             is_taken = (taken > 0) & ((kind == Kind.OPEN) | (end > taken))
             self.end = np.where(is_taken, taken, end)
@@ -51,7 +56,7 @@ class Lives:
 class _Spent(NamedTuple):
     """The part of lives that lies in a window: ages at its start and end, and whether it delivered."""
 
-    scope: npt.NDArray[np.int16]
+    scope: IntArray
     entry: IntArray
     leave: IntArray
     is_delivered: BoolArray
@@ -74,7 +79,7 @@ class Percentiles:
         self._lives = lives
         self._size = size
         self._now_ms = now_ms
-        self._curves: dict[bytes, tuple[IntArray, _Curves | None]] = {}
+        self._curves: dict[bytes, _Curves | None] = {}
         self._ended: Timeline | None = None
         self._above: dict[float, tuple[Timeline, Timeline, IntArray]] = {}
 
@@ -84,34 +89,33 @@ class Percentiles:
         Decided means delivered, closed, or already waiting longer than the limit.
         """
         if self._ended is None:
-            is_ended = (self._lives.kind != Kind.OPEN) & (self._lives.kind != _TAKEN)
-            self._ended = self._times(is_ended)
+            kind = self._lives.kind
+            self._ended = self._times((kind != Kind.OPEN) & (kind != _TAKEN))
         if limit_ms not in self._above:
             self._above[limit_ms] = self._times_above(limit_ms)
         above, taken, waiting = self._above[limit_ms]
-        lasting = waiting + taken.between(since_ms, self._now_ms)
-        k = above.between(since_ms, self._now_ms) + lasting
-        return k, self._ended.between(since_ms, self._now_ms) + lasting
+        lasting = waiting + taken.after(since_ms)
+        k = above.after(since_ms) + lasting
+        return k, self._ended.after(since_ms) + lasting
 
-    def seen(self, since_ms: IntArray) -> IntArray:
-        """How many orders spent time in the window."""
-        return self._of(since_ms)[0]
+    def values_s(self, quantile: float, since_ms: IntArray, wanted: IntArray) -> FloatArray:
+        """Age in seconds by which a share of the orders is delivered; inf where it is not reached.
 
-    def values_s(self, quantile: float, since_ms: IntArray) -> FloatArray:
-        """Age in seconds by which a share of the orders is delivered; inf where it is not reached."""
-        curves = self._of(since_ms)[1]
+        Shapes: int64[size], int64[m] ascending scopes → float64[m].
+        """
+        curves = self._of(since_ms, wanted)
         if curves is None:
-            return np.full(self._size, np.inf)
-        wanted = 1.0 - quantile
-        is_down = curves.survival <= wanted * (1.0 + _TIE)
+            return np.full(wanted.size, np.inf)
+        left = 1.0 - quantile
+        is_down = curves.survival <= left * (1.0 + _TIE)
         point = is_down.argmax(axis=1)
-        scopes = np.arange(self._size)
+        scopes = np.arange(wanted.size)
         hazard = -np.log(np.maximum(curves.survival[scopes, point], _SMALLEST))
         before = -np.log(np.maximum(curves.survival[scopes, np.maximum(point - 1, 0)], _SMALLEST))
         before = np.where(point > 0, before, 0.0)
         # ln S is straight inside a bucket; `is_down` begins where something was delivered.
         rise = np.where(hazard > before, hazard - before, 1.0)
-        share = np.clip((-np.log(max(wanted, _SMALLEST)) - before) / rise, 0.0, 1.0)
+        share = np.clip((-np.log(max(left, _SMALLEST)) - before) / rise, 0.0, 1.0)
         bucket = point + curves.first
         age = _BELOW_S[bucket] + share * (UPPER_S[bucket] - _BELOW_S[bucket])
         return np.where(is_down[scopes, point], age, np.inf)
@@ -136,21 +140,26 @@ class Percentiles:
 
     # --- curves -------------------------------------------------------------------------------
 
-    def _of(self, since_ms: IntArray) -> tuple[IntArray, _Curves | None]:
-        key = since_ms.tobytes()
+    def _of(self, since_ms: IntArray, wanted: IntArray) -> _Curves | None:
+        key = since_ms.tobytes() + wanted.tobytes()
         if key not in self._curves:
-            spent = self._spent(since_ms)
-            seen = np.bincount(spent.scope, minlength=self._size).astype(np.int64)
-            self._curves[key] = (seen, self._survival(spent))
+            spent = self._spent(since_ms, wanted)
+            self._curves[key] = _survival(spent, wanted.size)
         return self._curves[key]
 
-    def _spent(self, since_ms: IntArray) -> _Spent:
+    def _spent(self, since_ms: IntArray, wanted: IntArray) -> _Spent:
+        """The part of lives that lies in the window; scopes are numbered as they are in `wanted`."""
         lives, now = self._lives, self._now_ms
-        is_near = (lives.kind == Kind.OPEN) | (lives.end > int(since_ms.min()))
-        chosen = np.flatnonzero(is_near & (lives.paid <= now))
+        begin, end = (lives.scope.searchsorted(wanted, side=side) for side in ("left", "right"))
+        parts = [slice(*part) for part in zip(begin.tolist(), end.tolist(), strict=True)]
+        if wanted.size == self._size:
+            parts = [slice(None)]
         scope, paid, end, kind = (
-            column[chosen] for column in (lives.scope, lives.paid, lives.end, lives.kind)
+            np.concatenate([column[part] for part in parts])
+            for column in (lives.scope, lives.paid, lives.end, lives.kind)
         )
+        is_near = (kind == Kind.OPEN) | (end > since_ms[scope])
+        scope, paid, end, kind = (column[is_near] for column in (scope, paid, end, kind))
         since = since_ms[scope]
         is_open = kind == Kind.OPEN
         # Closed without delivery is not censoring: such an order stays at risk to the end.
@@ -159,42 +168,44 @@ class Percentiles:
         # By clock skew a delivery can precede its payment: it took no time, but it was one.
         until = np.maximum(until, paid)
         started = np.maximum(paid, since)
-        is_present = (is_open | (end > since)) & (until >= started)
+        is_present = until >= started
         is_delivered = (kind == Kind.DELIVERED) & (end <= now)
         entry = np.clip(started - paid, 0, TOP_MS)
         leave = np.maximum(np.clip(until - paid, 0, TOP_MS), entry)
-        return _Spent(*(column[is_present] for column in (scope, entry, leave, is_delivered)))
+        place = wanted.searchsorted(scope)
+        return _Spent(*(column[is_present] for column in (place, entry, leave, is_delivered)))
 
-    def _survival(self, spent: _Spent) -> _Curves | None:
-        """S = exp(-Σ ln((n + ½)/(n - e + ½))) over buckets with e deliveries; see `survival.curve`."""
-        leave = bucket_indices(spent.leave)
-        delivered = leave[spent.is_delivered]
-        if not delivered.size:
-            return None
-        first, last = int(delivered.min()), int(delivered.max())
-        shape = (self._size, last - first + 3)
-        # Columns: ages before the first delivery, each bucket up to the last, and all beyond.
-        row = spent.scope * np.int64(shape[1])
-        place = row + np.clip(leave - first + 1, 0, shape[1] - 1)
-        entering = np.flatnonzero(spent.entry)
-        entry = bucket_indices(spent.entry[entering])
-        entry_place = row[entering] + np.clip(entry - first + 1, 0, shape[1] - 1)
-        cells = shape[0] * shape[1]
-        events = np.bincount(place[spent.is_delivered], minlength=cells)
-        # An order spends all of each bucket between those of its entry and its end, and parts of
-        # these two. A delivered one counts as at risk to the end of its bucket.
-        change = np.bincount(place, minlength=cells) - np.bincount(entry_place, minlength=cells)
-        by_scope = change.reshape(shape)
-        through = (by_scope[:, ::-1].cumsum(axis=1)[:, ::-1] - by_scope).ravel() + events
-        part = np.zeros(cells, np.int64)
-        ending = ~spent.is_delivered
-        np.add.at(part, place[ending], (spent.leave - _BELOW_MS[leave])[ending])
-        np.subtract.at(part, entry_place, spent.entry[entering] - _BELOW_MS[entry])
-        hits = np.flatnonzero(events)
-        bucket = hits % shape[1] + first - 1
-        width = UPPER_MS[bucket] - _BELOW_MS[bucket]
-        deliveries = events[hits].astype(np.float64)
-        at_risk = np.maximum((through[hits] * width + part[hits]) / width, deliveries)
-        hazard = np.zeros(cells)
-        hazard[hits] = np.log((at_risk + 0.5) / (at_risk - deliveries + 0.5))
-        return _Curves(first, np.exp(-hazard.reshape(shape)[:, 1:-1].cumsum(axis=1)))
+
+def _survival(spent: _Spent, size: int) -> _Curves | None:
+    """S = exp(-Σ ln((n + ½)/(n - e + ½))) over buckets with e deliveries; see `survival.curve`."""
+    leave = bucket_indices(spent.leave)
+    delivered = leave[spent.is_delivered]
+    if not delivered.size:
+        return None
+    first, last = int(delivered.min()), int(delivered.max())
+    shape = (size, last - first + 3)
+    # Columns: ages before the first delivery, each bucket up to the last, and all beyond.
+    row = spent.scope * shape[1]
+    place = row + np.clip(leave - first + 1, 0, shape[1] - 1)
+    entering = np.flatnonzero(spent.entry)
+    entry = bucket_indices(spent.entry[entering])
+    entry_place = row[entering] + np.clip(entry - first + 1, 0, shape[1] - 1)
+    cells = shape[0] * shape[1]
+    events = np.bincount(place[spent.is_delivered], minlength=cells)
+    # An order spends all of each bucket between those of its entry and its end, and parts of
+    # these two. A delivered one counts as at risk to the end of its bucket.
+    change = np.bincount(place, minlength=cells) - np.bincount(entry_place, minlength=cells)
+    by_scope = change.reshape(shape)
+    through = (by_scope[:, ::-1].cumsum(axis=1)[:, ::-1] - by_scope).ravel() + events
+    part = np.zeros(cells, np.int64)
+    ending = ~spent.is_delivered
+    np.add.at(part, place[ending], (spent.leave - _BELOW_MS[leave])[ending])
+    np.subtract.at(part, entry_place, spent.entry[entering] - _BELOW_MS[entry])
+    hits = np.flatnonzero(events)
+    bucket = hits % shape[1] + first - 1
+    width = UPPER_MS[bucket] - _BELOW_MS[bucket]
+    deliveries = events[hits].astype(np.float64)
+    at_risk = np.maximum((through[hits] * width + part[hits]) / width, deliveries)
+    hazard = np.zeros(cells)
+    hazard[hits] = np.log((at_risk + 0.5) / (at_risk - deliveries + 0.5))
+    return _Curves(first, np.exp(-hazard.reshape(shape)[:, 1:-1].cumsum(axis=1)))

@@ -111,16 +111,17 @@ class Scope:
         """(k, n): orders of the window that took or take longer than a limit, of those decided.
 
         Decided means delivered, closed, or already waiting longer than the limit; an order that has
-        left is decided if it had waited longer by then.
+        left is decided if it had waited longer by then. One yet to be paid is not counted.
         """
-        rows, mine = self.rows, self.mask & ~self._is_left
+        rows, known = self.rows, self.mask & (self.rows.paid_ms <= self.now_ms)
+        mine = known & ~self._is_left
         waits = rows.wait_ms(self.now_ms)
         ended = mine & ~rows.is_open & (rows.end_ms > since_ms) & (rows.end_ms <= self.now_ms)
         is_delivered = rows.kind == Kind.DELIVERED
         above = (waits > limit_ms) | ~is_delivered
         waiting = mine & rows.is_open & (waits > limit_ms)
         left_ms = rows.taken_ms
-        left = self.mask & self._is_left & (left_ms > since_ms) & (left_ms <= self.now_ms)
+        left = known & self._is_left & (left_ms > since_ms) & (left_ms <= self.now_ms)
         waiting |= left & (np.maximum(left_ms - rows.paid_ms, 0) > limit_ms)
         return _sum((ended & above) | waiting), _sum(ended | waiting)
 

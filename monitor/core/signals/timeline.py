@@ -45,15 +45,17 @@ class Timeline:
             keys.sort()
         self._keys = keys
         self._offsets: IntArray = np.arange(size, dtype=np.int64) * self._width
+        self.until_now = self.until(now_ms)
 
     def until(self, times: IntArray | int) -> IntArray:
         """Position behind the last time that is not later, for each scope.
 
         Shapes: int64[..., size], or one time for all → int64[..., size].
         """
-        places = np.clip(times - self._before, 0, self._width - 1)
+        # Twice as quick as `clip`, and called for every window of every rule.
+        places = np.minimum(np.maximum(times - self._before, 0), self._width - 1)
         return self._keys.searchsorted(places + self._offsets, side="right")
 
-    def between(self, since_ms: IntArray, until_ms: int) -> IntArray:
-        """How many times lie in (since, until], since ≤ until, for each scope; int64[..., size]."""
-        return self.until(until_ms) - self.until(since_ms)
+    def after(self, since_ms: IntArray) -> IntArray:
+        """How many times lie in (since, now], since ≤ now, for each scope; int64[..., size]."""
+        return self.until_now - self.until(since_ms)

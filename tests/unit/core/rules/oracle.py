@@ -12,6 +12,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from monitor.core.rules.findings import Finding
@@ -114,6 +115,8 @@ class Oracle:
         )
         if reading.state != "ok":
             return unknown(reading.state, evidence)
+        if signal.name in QUANTILES and op in (">", ">="):
+            return self.compare_percentile(signal, op, limit, reading, evidence)
         if not COMPARE[op](value, limit):
             return Finding("false", "below", evidence)
         if op not in (("<", "<=") if signal.name in LOW_IS_BAD else (">", ">=")):
@@ -124,8 +127,6 @@ class Oracle:
                 *(("true", "threshold") if is_over else ("false", "trimmed_mean")), evidence
             )
         chance = limit if signal.name in RATIOS else None
-        if signal.name in QUANTILES:
-            chance = 1.0 - QUANTILES[signal.name]
         if reading.share is not None and op in (">", ">="):
             chance = limit * reading.share
         reason = "threshold"
@@ -140,6 +141,23 @@ class Oracle:
         if not is_proven:
             return Finding("false", "insufficient_evidence", evidence)
         return Finding("true", reason, evidence)
+
+    def compare_percentile(
+        self, signal: Signal, op: str, limit: float, reading: Reading, evidence: Evidence
+    ) -> Finding:
+        """Enough orders over the limit first, then the curve over it."""
+        chance = 1.0 - QUANTILES[signal.name]
+        assert reading.k is not None
+        assert reading.n is not None
+        if not reading.k / reading.n > chance:
+            return Finding("false", "below", evidence)
+        tested = msgspec.structs.replace(evidence, p=binomial_tail(reading.k, reading.n, chance))
+        assert tested.p is not None
+        if not tested.p <= (1.0 - self.confidence) * (1.0 + 1e-9):
+            return Finding("false", "insufficient_evidence", tested)
+        if not COMPARE[op](math.inf if reading.value is None else reading.value, limit):
+            return Finding("false", "below", evidence)
+        return Finding("true", "evidence", tested)
 
     # --- values -------------------------------------------------------------------------------
 

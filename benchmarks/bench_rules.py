@@ -1,0 +1,187 @@
+"""Rules at their largest: a thousand rules over a hundred channels, and the instant of every 5 s."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.row import Row
+from monitor.core.orders.table import OrderTable
+from monitor.core.orders.table import Row as OrderRow
+from monitor.core.rules.panel import Panel
+from monitor.core.rules.parse import Parsed, parse, signals_in
+from monitor.core.rules.tables import SignalTable
+from monitor.core.rules.vector import evaluate
+from monitor.core.signals.critical import CriticalCounts
+from monitor.core.signals.observation import Kind, Names, Observation, observation
+from monitor.model.rules import SIDE_SIGNALS, Signal
+
+T = TypeVar("T")
+
+NOW_MS = 1_800_000_000_000
+HOUR_MS = 3_600_000
+PROMISE_MS = 180_000
+SEED = 7
+GROUP = "rules"
+"""Times are of the processor, the best of some runs: others share the machine."""
+
+SHIPPED = (
+    "cusum_ratio > 1",
+    "delayed_ratio[10m:20:6h] > 2% by (channel)",
+    "mean_delay[10m:10:6h] > 3m",
+    "health_index < 70",
+    "oldest_age > 30m by (channel)",
+    "source_silent > 0 by (source)",
+    "paid_ratio < 50% by (provider)",
+    "arrival_ratio < 0.2 by (source)",
+)
+# How often a thousand rules have each of these forms; {w} takes another window every time.
+FORMS = (
+    (250, "delayed_ratio[{w}:20:6h] > 2% by (channel)"),
+    (120, "delayed_ratio[{w}] > {r}% and orders[{w}] >= 5 by (channel)"),
+    (100, "bad_ratio[{w}:10:6h] > {r}% by (channel)"),
+    (80, "failed_ratio[last {c}] > {r}% by (channel)"),
+    (120, "mean_delay[{w}:10:6h] > {m}m by (channel)"),
+    (60, "p95_delay[{w}] > {m}m by (channel)"),
+    (20, "p50_delay[{w}] > 1m or p99_delay[{w}] > 20m by (channel)"),
+    (60, "oldest_age > {m}m by (channel)"),
+    (40, "health_index[{w}] < 70 by (channel)"),
+    (40, "throughput[{w}] < 0.01 and open_orders > {c} by (channel)"),
+    (40, "consecutive_late >= {m} by (channel)"),
+    (40, "delayed_ratio[{w}] > 2 * delayed_ratio[6h] and not orders[{w}] < 10 by (channel)"),
+    (30, "cusum_ratio > 1 by (channel)"),
+)
+
+
+class Side:
+    """Tables as charts and sources would give them: quiet ones."""
+
+    def __init__(self, names: dict[str, tuple[str, ...]]) -> None:
+        self._names = names
+
+    def table(self, signal: Signal, *, is_split: bool) -> SignalTable:
+        label = SIDE_SIGNALS[signal.name] or None
+        if not is_split or label is None:
+            return SignalTable(None, ("",), np.array([0.1]))
+        names = self._names[label]
+        return SignalTable(label, names, np.full(len(names), 0.1))
+
+
+def thousand_rules(count: int = 1_000) -> list[Parsed]:
+    """Rules of all forms with windows from 1 to about 500 minutes, in proportion to `FORMS`."""
+    texts = [
+        form.format(w=f"{60 + 29 * index}s", r=2 + index % 9, m=2 + index % 7, c=20 + index % 50)
+        for times, form in FORMS
+        for index in range(max(1, times * count // 1_000))
+    ]
+    return [parse(text) for text in texts]
+
+
+def order_rows(
+    n_open: int, n_judged: int, channels: int, *, late: float = 0.005, seed: int = SEED
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Columns of orders of the last six hours: lognormal delays around 8 s, a share of them stuck."""
+    random = np.random.default_rng(seed)
+    n = n_open + n_judged
+    is_open = np.arange(n) < n_open
+    delay = np.where(random.random(n) < late, random.integers(PROMISE_MS, HOUR_MS, n),
+                     (8_000 * np.exp(0.6 * random.standard_normal(n))).astype(np.int64))  # fmt: skip
+    end = np.where(is_open, 0, NOW_MS - random.integers(0, 6 * HOUR_MS, n))
+    paid = np.where(is_open, NOW_MS - delay, end - delay)
+    deadline = paid + PROMISE_MS
+    is_late = np.where(is_open, deadline < NOW_MS, end > deadline)
+    kind = np.where(is_open, Kind.OPEN, np.where(random.random(n) < 0.002, Kind.FAILED, 1))
+    codes = {label: np.zeros(n, np.int16) for label in ("source", "provider", "sku")}
+    return {
+        "paid_ms": paid, "deadline_ms": deadline, "end_ms": end,
+        "breach_ms": np.where(is_late, deadline, 0), "taken_ms": np.zeros(n, np.int64),
+        "key": random.permutation(n), "kind": kind.astype(np.int8),
+        "channel": random.integers(0, channels, n).astype(np.int16), **codes,
+        "is_held": np.zeros(n, np.bool_), "is_unconfirmed": np.zeros(n, np.bool_),
+    }  # fmt: skip
+
+
+def names_of(channels: int) -> Names:
+    return Names(tuple(f"c{index:03}" for index in range(channels)), ("shop",), ("pay",), ("sku",))
+
+
+class Bench:
+    """Rules with their signals, and what control would keep from one tick to the next."""
+
+    def __init__(self, rules: list[Parsed]) -> None:
+        self.rules = [(rule, signals_in(rule.node)) for rule in rules]
+        self._critical = CriticalCounts()
+
+    def evaluate(self, rows: Observation) -> int:
+        """One tick: a new panel, every rule for every instance; gives how many conditions hold."""
+        side = Side({label: rows.names.of(label) for label in ("channel", "source", "provider")})
+        panel = Panel(rows, side, NOW_MS, critical=self._critical)
+        by_split: dict[tuple[str, ...], list[Signal]] = {}
+        for rule, used in self.rules:
+            by_split.setdefault(rule.by, []).extend(used)
+        for by, asked in by_split.items():
+            panel.prepare(panel.domain(by), asked)
+        true = 0
+        for rule, used in self.rules:
+            domain = panel.domain(rule.by, (), used)
+            found = evaluate(rule.node, panel, domain, confidence=0.99, min_count=2)
+            true += int(np.count_nonzero(found.is_true))
+        return true
+
+
+def rows(scale: float) -> Iterator[Row]:
+    """Measure the two ticks; `scale` shrinks rules, rows and repetitions alike."""
+    yield from _thousand(scale)
+    yield from _instant(scale)
+
+
+def _thousand(scale: float) -> Iterator[Row]:
+    bench = Bench(thousand_rules(max(20, int(1_000 * scale))))
+    n = max(200, int(10_000 * scale))
+    for what, late, target in (("healthy", 0.005, 50.0), ("half of all orders late", 0.5, None)):
+        seen = observation(order_rows(n, n, 100, late=late), names_of(100))
+        runs = [_timed(partial(bench.evaluate, seen)) for _ in range(7)]
+        note = (
+            f"{2 * n} rows, a window of its own for most rules; {runs[0][1]} conditions hold; "
+            f"seed {SEED}; the first tick, which learns what is significant, {runs[0][0]:.0f} ms"
+        )
+        yield Row(
+            GROUP, f"{len(bench.rules)} rules × 100 channels, {what}",
+            min(spent for spent, _ in runs), "ms", target, "lower" if target else "info", note,
+        )  # fmt: skip
+
+
+def _instant(scale: float) -> Iterator[Row]:
+    n = max(500, int(100_000 * scale))
+    columns = order_rows(n, n, 8)
+    table, names = OrderTable(), names_of(8)
+    fields = OrderRow._fields
+    written = list(zip(*(columns[name].tolist() for name in fields), strict=True))
+    slots = [table.put(None, OrderRow(*one)) for one in written]
+    table.observe(names)
+    bench = Bench([parse(text) for text in SHIPPED])
+    best = {"rows": math.inf, "rules": math.inf, "both": math.inf}
+    for turn in range(9):
+        for slot in range(turn * 100, turn * 100 + 100):
+            ended = OrderRow(*written[slot])._replace(kind=Kind.DELIVERED, end_ms=NOW_MS - slot)
+            table.put(slots[slot], ended)
+        observing, seen = _timed(partial(table.observe, names))
+        judging, _ = _timed(partial(bench.evaluate, seen))
+        spent = {"rows": observing, "rules": judging, "both": observing + judging}
+        best = {what: min(best[what], spent[what]) for what in best}
+    note = f"{n} open + {n} judged orders, 8 channels, {len(SHIPPED)} rules, 100 rows changed"
+    yield Row(GROUP, "instant: rows and shipped rules", best["both"], "ms", 25.0, "lower", note)
+    yield Row(GROUP, "instant: rules alone", best["rules"], "ms", 12.0, "lower", note)
+    yield Row(GROUP, "instant: rows alone", best["rows"], "ms", None, "info", note)
+
+
+def _timed(action: Callable[[], T]) -> tuple[float, T]:
+    began = time.thread_time()
+    result = action()
+    return (time.thread_time() - began) * 1000, result
