@@ -111,12 +111,15 @@ class Translator:
 
     def _guards(self, found: Bound) -> list[str]:
         """The fewest orders that may say it, and the fewest of them that evidence could accept."""
-        signal, least = found.signal, self._rule.min_count
+        signal, least, chance = found.signal, self._rule.min_count, chance_of(found)
+        if signal.name == "burn_rate":
+            slo = self._slo(signal)
+            signal, least = _metric_of(slo, signal, signal.window), max(least, slo.min_count)
+            chance = found.limit * slo.budget if found.op in (">", ">=") else None
         if signal.name not in RATIOS and signal.name not in QUANTILES:
             return []
         span = _reach(signal)
         guards = [f"{self._count(signal, span)} >= {_number(least - 0.5)}"]
-        chance = chance_of(found)
         if signal.name in RATIOS and chance is not None and 0.0 < chance < 1.0:
             fewest = _fewest(least, chance, self._rule.confidence)
             if fewest > 1:

@@ -109,13 +109,18 @@ def test_percentile_is_read_from_the_histogram() -> None:
     )
 
 
-def test_burn_rate_is_the_ratio_over_the_budget() -> None:
-    """98 % leave a budget of 2 %; the rest of it is one minus what burned."""
+def test_burn_rate_is_the_ratio_over_the_budget_with_its_guards() -> None:
+    """98 % leave 2 %, 14.4 times that is 28.8 %: of 20 orders P(X >= 12) = 0.0035, P(X >= 11) 0.012.
+
+    The rest of the budget is one minus what burned.
+    """
     slo = Slo("shop", 0.98)
     bad = 'sum(increase(delivery_orders_total{verdict="late_pending"}[1h]))'
     judged = 'sum(increase(delivery_orders_total{verdict!="late_delivered"}[1h]))'
     ratio = f"({bad} / {judged})"
-    assert expr_of("burn_rate(shop, 1h) > 14.4", slos=(slo,)) == f"({ratio} / 0.02) > 14.4"
+    assert expr_of("burn_rate(shop, 1h) > 14.4", slos=(slo,)) == (
+        f"({ratio} / 0.02) > 14.4 and {judged} >= 19.5 and {bad} >= 11.5"
+    )
     month = ratio.replace("1h", "30d")
     assert expr_of("budget_remaining(shop) < 10%", slos=(slo,)) == f"(1 - {month} / 0.02) < 0.1"
     assert "no SLO is called 'other'" in reason("burn_rate(other, 1h) > 1", slos=(slo,))
