@@ -20,7 +20,7 @@ from benchmarks.arrival_curve import (
     minute_rates,
 )
 from monitor.core.signals.arrival_counts import ArrivalCounter
-from monitor.core.signals.arrivals import SHOP, Arrivals, ArrivalReading
+from monitor.core.signals.arrivals import SHOP, ArrivalReading, Arrivals
 from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
 
 START_MS = 1_767_571_200_000  # Monday 2026-01-05 00:00 UTC
@@ -124,7 +124,8 @@ def onsets_in(crowd: Crowd, days: int, seed: int, *, at_orders: bool) -> Ints:
     if not at_orders:
         return (parts * days * MINUTES_OF_DAY).astype(np.int64)
     rates = np.cumsum(np.resize(minute_rates(crowd.week), days * MINUTES_OF_DAY))
-    return np.searchsorted(rates, parts * rates[-1]).astype(np.int64)
+    onsets: Ints = np.searchsorted(rates, parts * rates[-1]).astype(np.int64)
+    return onsets
 
 
 def _names(crowd: Crowd) -> tuple[str, ...]:

@@ -127,7 +127,9 @@ def _callbacks(scale: float) -> Iterator[Row]:
         "lower",
         f"{droughts} droughts, p50 {p50:.1f} min, looked at every 15 s",
     )
-    yield Row("callbacks", "the right provider is named", float(np.mean(right)), "share", 1.0, "higher")
+    yield Row(
+        "callbacks", "the right provider is named", float(np.mean(right)), "share", 1.0, "higher"
+    )
 
 
 def _quantiles(delays: Floats) -> tuple[float, float]:

@@ -50,7 +50,12 @@ class Watched(msgspec.Struct, frozen=True, eq=False):
 
 
 def happenings(
-    checkout: Checkout, hours: int, seed: int, start_ms: int = START_MS, dead: str = "", at_ms: int = 0
+    checkout: Checkout,
+    hours: int,
+    seed: int,
+    start_ms: int = START_MS,
+    dead: str = "",
+    at_ms: int = 0,
 ) -> Iterator[list[Payment]]:
     """Creations and payments, an hour of creations at a time, each hour sorted by time.
 
@@ -64,13 +69,17 @@ def happenings(
             n = int(draw.poisson(rate * draw.gamma(100.0, 0.01)))
             share = checkout.paid_share + checkout.share_deviation * draw.standard_normal()
             created = start_ms + hour * HOUR_MS + draw.integers(0, HOUR_MS, n)
-            lags = 1000.0 * checkout.lag_median_s * np.exp(
-                checkout.lag_sigma * draw.standard_normal(n)
+            lags = (
+                1000.0
+                * checkout.lag_median_s
+                * np.exp(checkout.lag_sigma * draw.standard_normal(n))
             )
             is_slow = draw.random(n) < _SLOW_SHARE
             lags = np.where(is_slow, lags + draw.exponential(_SLOW_MEAN_MS, n), lags)
             is_paid = draw.random(n) < share
-            for at, lag, paid in zip(created.tolist(), lags.tolist(), is_paid.tolist(), strict=True):
+            for at, lag, paid in zip(
+                created.tolist(), lags.tolist(), is_paid.tolist(), strict=True
+            ):
                 events.append(Payment(at, provider))
                 when = at + int(lag)
                 if paid and not (provider == dead and when >= at_ms):

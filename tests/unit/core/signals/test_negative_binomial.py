@@ -14,7 +14,9 @@ def test_tail_of_any_count_equals_scipy(expected: float, spread: float) -> None:
     counts = np.unique(np.floor(expected * np.array([0.0, 0.1, 0.4, 0.7, 1.0, 1.3])))
     size = 1.0 / spread
     wanted = stats.nbinom.cdf(counts, size, size / (size + expected))
-    np.testing.assert_allclose(lower_tails(counts, expected, spread), wanted, rtol=1e-7, atol=1e-200)
+    np.testing.assert_allclose(
+        lower_tails(counts, expected, spread), wanted, rtol=1e-7, atol=1e-200
+    )
 
 
 def test_spread_of_zero_is_nearly_poisson() -> None:
