@@ -30,8 +30,7 @@ from monitor.config.learned_file import (
     shown_duration,
 )
 from monitor.config.load import load
-from monitor.config.zones import utc_offsets
-from monitor.core.signals.calendar import hours_of_week
+from monitor.core.signals.calendar import Offsets, hours_of_week
 from monitor.core.signals.thresholds import ORDERS_MIN, NotLearnedError, learn_thresholds
 from monitor.model.errors import InputError
 from monitor.model.rules import BASELINED, QUANTILES
@@ -70,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     excluded = [parse_span(text, "--exclude") for text in options.exclude]
     settings = load(options.config).settings
     past = read_history(options.events, settings, excluded)
-    learned, skipped = _learned(past, options.channel, options.signal, target, settings.timezone)
+    learned, skipped = _learned(past, options.channel, options.signal, target, settings.utc_offsets)
     if not learned:
         reasons = "; ".join(f"{one.channel}: {one.reason}" for one in skipped) or "no paid order"
         raise InputError(
@@ -99,13 +98,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _learned(
-    past: History, channels: Sequence[str], signal: str, target: float, zone: str
+    past: History, channels: Sequence[str], signal: str, target: float, offsets: Offsets
 ) -> tuple[list[LearnedChannel], list[Skipped]]:
     unknown = [name for name in channels if name not in past.channels]
     if unknown:
         hint = did_you_mean(unknown[0], past.channels) or f"there are {', '.join(past.channels)}"
         raise InputError(f"no order of channel {unknown[0]!r} was recorded", hint=hint)
-    hours = hours_of_week(past.paid_ms, utc_offsets(zone))
+    hours = hours_of_week(past.paid_ms, offsets)
     learned: list[LearnedChannel] = []
     skipped: list[Skipped] = []
     for channel in channels or past.channels:

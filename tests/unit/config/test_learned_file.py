@@ -12,6 +12,7 @@ from monitor.config.learned_file import (
     render_learned,
     shown_duration,
 )
+from monitor.config.rules_file import load_rules
 from monitor.core.signals.thresholds import Thresholds
 
 HOURS = tuple(90.0 + hour / 10 for hour in range(168))
@@ -45,6 +46,19 @@ def test_file_holds_limits_with_their_provenance() -> None:
     assert hours["mon"][:2] == ["90s", "90.1s"]
     assert hours["sun"][23] == "106.7s"
     assert {len(day) for day in hours.values()} == {24}
+
+
+def test_file_is_one_that_rules_are_read_from(tmp_path: Path) -> None:
+    """What is proposed can be taken over as it is: limits in seconds, rules that ask for them."""
+    path = tmp_path / "learned.yaml"
+    path.write_text(render_learned([learned("auto"), learned("pool")]), encoding="utf-8")
+    rules = load_rules([path])
+    limit = rules.learned[0]
+    assert (limit.signal, limit.channel, limit.n, limit.method) == ("p95_delay", "auto", 812, "pot")
+    assert limit.target == 0.01
+    assert limit.by_hour == pytest.approx(HOURS)
+    assert limit.excluded == ((1_767_571_200_000, 1_767_574_800_000),)
+    assert [(rule.alert, rule.mode) for rule in rules.rules] == [("P95DelayAboveLearned", "shadow")]
 
 
 def test_proposed_rules_are_in_shadow_and_use_the_baseline() -> None:
