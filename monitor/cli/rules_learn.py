@@ -38,6 +38,8 @@ from monitor.model.spelling import did_you_mean
 from monitor.model.times import format_rfc3339
 from monitor.sim.history import History
 
+SHOP = ""  # a limit for all channels together is that of the empty channel
+
 
 class Skipped(msgspec.Struct, frozen=True):
     """A channel for which no limit is proposed, and why."""
@@ -53,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="F", help="monitor.yaml: zone, promise")
     parser.add_argument("--channel", action="append", default=[], metavar="C",
                         help="only this channel; may repeat (default: all)")  # fmt: skip
+    parser.add_argument("--whole-shop", action="store_true",
+                        help="one more limit for all channels together")  # fmt: skip
     parser.add_argument("--signal", default="p95_delay", metavar="S",
                         help=f"what the limit is for: {', '.join(BASELINED)}")  # fmt: skip
     parser.add_argument("--target", default="1%", metavar="P",
@@ -69,9 +73,12 @@ def run(options: argparse.Namespace) -> int:
     excluded = [parse_span(text, "--exclude") for text in options.exclude]
     settings = load(options.config).settings
     past = read_history(options.events, settings, excluded)
-    learned, skipped = _learned(past, options.channel, options.signal, target, settings.utc_offsets)
+    channels = _channels(past, options.channel, with_shop=options.whole_shop)
+    learned, skipped = _learned(past, channels, options.signal, target, settings.utc_offsets)
     if not learned:
-        reasons = "; ".join(f"{one.channel}: {one.reason}" for one in skipped) or "no paid order"
+        reasons = (
+            "; ".join(f"{_shown(one.channel)}: {one.reason}" for one in skipped) or "no paid order"
+        )
         raise InputError(
             f"nothing was learned: {reasons}",
             code="too_little_data",
@@ -97,18 +104,23 @@ def run(options: argparse.Namespace) -> int:
     return 0 if path is None or is_written else 1
 
 
-def _learned(
-    past: History, channels: Sequence[str], signal: str, target: float, offsets: Offsets
-) -> tuple[list[LearnedChannel], list[Skipped]]:
-    unknown = [name for name in channels if name not in past.channels]
+def _channels(past: History, asked: Sequence[str], *, with_shop: bool) -> list[str]:
+    """The channels to learn; an empty name is the whole shop."""
+    unknown = [name for name in asked if name not in past.channels]
     if unknown:
         hint = did_you_mean(unknown[0], past.channels) or f"there are {', '.join(past.channels)}"
         raise InputError(f"no order of channel {unknown[0]!r} was recorded", hint=hint)
+    return [*(asked or past.channels), *([SHOP] if with_shop else [])]
+
+
+def _learned(
+    past: History, channels: Sequence[str], signal: str, target: float, offsets: Offsets
+) -> tuple[list[LearnedChannel], list[Skipped]]:
     hours = hours_of_week(past.paid_ms, offsets)
     learned: list[LearnedChannel] = []
     skipped: list[Skipped] = []
-    for channel in channels or past.channels:
-        rows = past.of(channel)
+    for channel in channels:
+        rows = past.of(channel or None)
         try:
             limits = learn_thresholds(
                 past.durations_ms[rows], past.is_delivered[rows], hours[rows], target
@@ -179,18 +191,18 @@ def _tell(
     for one in learned:
         low, high = min(one.limits.by_hour_s), max(one.limits.by_hour_s)
         warn(
-            f"{one.channel}: {one.limits.n:,} orders, {one.limits.method}, {one.signal} limit "
+            f"{_shown(one.channel)}: {one.limits.n:,} orders, {one.limits.method}, {one.signal} limit "
             f"{shown_duration(one.limits.overall_s)} ({shown_duration(low)} to "
             f"{shown_duration(high)} by hour)"
         )
     for left in skipped:
-        warn(f"{left.channel}: {left.reason}")
+        warn(f"{_shown(left.channel)}: {left.reason}")
     for change in moved:
         warn(_change_line(change))
 
 
 def _change_line(change: Change) -> str:
-    name = f"{change.signal} on {change.channel}"
+    name = f"{change.signal} on {_shown(change.channel)}"
     if change.before_s is None or change.after_s is None:
         known = change.after_s if change.before_s is None else change.before_s
         word = "new" if change.before_s is None else "no longer there, was"
@@ -200,3 +212,7 @@ def _change_line(change: Change) -> str:
         f"  {name}: {shown_duration(change.before_s)} → {shown_duration(change.after_s)} "
         f"({share:+.0%}), {change.hours_moved} of 168 hours move by more than 10%"
     )
+
+
+def _shown(channel: str) -> str:
+    return channel or "whole shop"

@@ -26,7 +26,10 @@ _SPECIAL = '|*"\\'
 
 
 class LearnedChannel(msgspec.Struct, frozen=True):
-    """Limits of one signal on one channel, and what they were learned from (UTC ms)."""
+    """Limits of one signal on one channel, and what they were learned from (UTC ms).
+
+    An empty channel is the whole shop.
+    """
 
     signal: str
     channel: str
@@ -120,16 +123,27 @@ def _entry(one: LearnedChannel) -> list[str]:
 
 
 def _rule(signal: str, channels: Sequence[str]) -> list[str]:
+    """One rule for all channels; one more for the whole shop if it has a limit of its own."""
     words = "".join(word.capitalize() for word in signal.split("_"))
-    is_plain = not any(letter in name for name in channels for letter in _SPECIAL)
-    chosen = f'{{channel=~"{"|".join(channels)}"}}' if is_plain else ""
+    named = [name for name in channels if name]
+    is_plain = not any(letter in name for name in named for letter in _SPECIAL)
+    chosen = f'{{channel=~"{"|".join(named)}"}}' if is_plain else ""
+    lines: list[str] = []
+    if named:
+        lines += _alert(f"{words}AboveLearned", signal, chosen, " on {{ channel }}", "[channel]")
+    if len(named) < len(channels):
+        lines += _alert(f"{words}OfShopAboveLearned", signal, "", "", "[]")
+    return lines
+
+
+def _alert(name: str, signal: str, chosen: str, where: str, by: str) -> list[str]:
     window = _WINDOW[signal in QUANTILES]
-    summary = "Orders on {{ channel }} take longer than is usual at this hour: {{ value }}"
     expr = f"{signal}{chosen}{window} > baseline({signal})".replace("'", "''")
+    summary = f"Orders{where} take longer than is usual at this hour: {{{{ value }}}}"
     return [
-        f"      - alert: {words}AboveLearned",
+        f"      - alert: {name}",
         f"        expr: '{expr}'",
-        "        by: [channel]",
+        f"        by: {by}",
         "        severity: warning",
         "        mode: shadow",
         "        annotations:",

@@ -63,6 +63,28 @@ def test_incident_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFi
     assert entry["excluded"] == [{"from": "2026-01-05T01:00:00Z", "to": "2026-01-05T02:00:00Z"}]
 
 
+def test_whole_shop_gets_a_limit_and_a_rule_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two channels of 60 and 40 orders are 100 orders; 40 alone are too few."""
+    first = recorded(tmp_path / "a.ndjson", 60)
+    second = recorded(tmp_path / "b.ndjson", 40, channel="pool")
+    command = ["rules", "learn", "--events", str(first), "--events", str(second), "--whole-shop"]
+    assert main(command) == 0
+    shown = capsys.readouterr()
+    file = yaml.safe_load(shown.out)
+    assert [(entry["channel"], entry["n"]) for entry in file["learned"]] == [
+        ("auto", 60),
+        ("", 100),
+    ]
+    rules = file["groups"][0]["rules"]
+    assert [(rule["alert"], rule["by"]) for rule in rules] == [
+        ("P95DelayAboveLearned", ["channel"]),
+        ("P95DelayOfShopAboveLearned", []),
+    ]
+    assert "whole shop: 100 orders, pot, " in shown.err
+
+
 def test_existing_file_is_compared_and_only_replaced_by_force(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
