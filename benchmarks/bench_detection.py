@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks import shop
 from benchmarks.detection import (
     WARM_MS,
+    Increments,
     delivered_only,
     faults_ms,
     learned,
@@ -21,7 +22,7 @@ from benchmarks.detection import (
 from benchmarks.row import Row
 from monitor.core.signals.arrays import FloatArray, IntArray
 from monitor.core.signals.charts import STEP_MS
-from monitor.core.signals.ledger import Waits
+from monitor.core.signals.ledger import Waits, increments
 from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 SEED = 20_260_105
@@ -56,18 +57,30 @@ OUTAGES = {
 }  # fmt: skip
 
 
-def outage(fault: Fault, *, runs: int, seed: int = SEED) -> tuple[FloatArray, FloatArray]:
+def outage(
+    fault: Fault, *, runs: int, seed: int = SEED, shops: int = 4, made: Increments = increments
+) -> tuple[FloatArray, FloatArray]:
     """Seconds from the fault, and from the first order that hangs, to the page, in each run.
 
-    Shapes: float64[runs] twice; infinity where no page came.
+    Shapes: float64[runs] twice; infinity where no page came. The runs are shared out over some
+    shops, each with a history and a baseline of its own.
     """
-    rng = np.random.default_rng(seed)
+    parts = [
+        _outages(np.random.default_rng(seed + shop_), fault, runs // shops, made)
+        for shop_ in range(shops)
+    ]
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def _outages(
+    rng: np.random.Generator, fault: Fault, runs: int, made: Increments
+) -> tuple[FloatArray, FloatArray]:
     rate = fault.per_minute + (MINUTE_MS / fault.canary_ms if fault.canary_ms else 0)
     # Above ten a minute a week is as good a history as a month, and quicker to make.
     span_ms = 28 * DAY_MS if rate <= 10 else 7 * DAY_MS
     baseline = learned(rng, rate, orders_30d=fault.orders_30d or monthly(rate), span_ms=span_ms)
     waits, faults = _broken(rng, fault, runs)
-    seconds = seconds_to_page(waits, faults, baseline, fault.watched_ms, fault.step_ms)
+    seconds = seconds_to_page(waits, faults, baseline, fault.watched_ms, fault.step_ms, made)
     first = np.full(runs, shop.NEVER_MS)
     hangs = ~waits.is_delivered
     np.minimum.at(first, waits.channel[hangs], waits.paid_ms[hangs])
@@ -93,14 +106,20 @@ def blind_share(per_minute: float, *, runs: int, seed: int = SEED) -> tuple[floa
 
 
 def healthy_pages(
-    per_minute: float, days: int, *, charts: int = 1, orders_30d: int = 0, seed: int = SEED
+    per_minute: float,
+    days: int,
+    *,
+    charts: int = 1,
+    orders_30d: int = 0,
+    seed: int = SEED,
+    made: Increments = increments,
 ) -> int:
     """Pages of a healthy shop, of all charts together; the rate is that of each chart."""
     rng = np.random.default_rng(seed)
     volume = orders_30d or monthly(per_minute * charts)
     baseline = learned(rng, per_minute, orders_30d=volume)
     orders = shop.healthy(rng, per_minute, days * DAY_MS, runs=charts)
-    count, _ = pages(shop.waits(orders), baseline, charts=charts, span_ms=days * DAY_MS)
+    count, _ = pages(shop.waits(orders), baseline, charts=charts, span_ms=days * DAY_MS, made=made)
     return count
 
 
@@ -159,7 +178,7 @@ def _small_shop_rows(runs: int, scale: float) -> Iterator[Row]:
 
 
 def _quiet_rows(scale: float) -> Iterator[Row]:
-    repeats = max(1, round(4 * scale))
+    repeats = max(4, round(12 * scale))
     weekly = _mean(lambda seed: healthy_pages(1, 90, seed=seed), repeats) * _WEEK_MS / (90 * DAY_MS)
     note = f"{repeats} times 90 healthy days"
     yield Row(GROUP, "false pages at 1 order/min", weekly, "per week", 0.3, "lower", note)

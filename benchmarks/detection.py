@@ -90,7 +90,9 @@ def seconds_to_page(
     return np.where(is_paged.any(axis=1), seconds, np.inf)
 
 
-def pages(waits: Waits, baseline: Baseline, *, charts: int, span_ms: int) -> tuple[int, FloatArray]:
+def pages(
+    waits: Waits, baseline: Baseline, *, charts: int, span_ms: int, made: Increments = increments
+) -> tuple[int, FloatArray]:
     """Pages of all charts together over a healthy span, and the highest C of each day.
 
     Shapes: float64[days].
@@ -106,7 +108,7 @@ def pages(waits: Waits, baseline: Baseline, *, charts: int, span_ms: int) -> tup
             waits.paid_ms[alive], waits.leave_ms[alive],
             waits.is_delivered[alive], waits.channel[alive],
         )  # fmt: skip
-        walked, start = paths(start, *increments(today, edges, hazards), np.full(charts, limit))
+        walked, start = paths(start, *made(today, edges, hazards), np.full(charts, limit))
         peaks.append(walked.max() / UNIT)
         for chart in np.flatnonzero((walked > limit).any(axis=1) | is_on):
             onsets, is_on[chart] = _onsets(walked[chart], limit, is_on=bool(is_on[chart]))

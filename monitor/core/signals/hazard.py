@@ -34,7 +34,7 @@ PRIOR_MEDIAN_S = 15.0
 PRIOR_SIGMA = 1.2
 ATOM_SHARE = 0.1
 """From this share of those at risk on, a bucket of 2 % width holds an atom, not a density."""
-TAIL_ORDERS = 8
+TAIL_ORDERS = 16
 CAP_MIN = 3.5
 """What an order may be charged even when nearly nothing was learned."""
 SHIFT_MAX = 160
@@ -85,7 +85,7 @@ class Hazard(msgspec.Struct, frozen=True, eq=False):
     def of(baseline: Baseline | None) -> Hazard:
         """What was learned, always mixed with 20 pseudo-orders; the prior alone when nothing was.
 
-        It stops growing where fewer than eight orders are left to say more. One order stuck for
+        It stops growing where fewer than sixteen orders are left to say more. One order stuck for
         ever thereby stays weak evidence: it is for its tier, not for an alarm about a channel.
         """
         masses = _PRIOR.copy()
