@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Container, Mapping
 
 import msgspec
@@ -30,6 +31,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CHECKED = tuple(name for name in ATTRIBUTES if name != "reason")  # the reason is mended instead
 _IDENTITY = tuple(name for name in ATTRIBUTES if name != "order_id")
+
+_KINDS = {kind: kind for kind in LIFECYCLE_RANK}  # one text per type instead of one per event
 
 _nested = msgspec.json.Decoder(Nested)
 _flat = msgspec.json.Decoder(Flat)
@@ -100,7 +103,7 @@ class _Event:
         if not is_clean:
             self._check_characters()
         order_id = self._order_id(kind)
-        source = envelope.source or self.context.default_source
+        source = _shared(envelope.source) or self.context.default_source
         settings = self._settings(source)
         time = resolve_time(
             envelope.time, self.context.received_ms, settings.timezone if settings else None
@@ -124,16 +127,16 @@ class _Event:
             meaning=fields.meaning or None,
             outcome=fields.outcome or None,
             takeover_id=fields.takeover_id or None,
-            channel=fields.channel or None,
-            sku=fields.sku or None,
+            channel=_shared(fields.channel),
+            sku=_shared(fields.sku),
             quantity=fields.quantity,
             amount_minor=fields.amount_minor,
-            currency=fields.currency or None,
-            provider=fields.provider or None,
-            customer_tier=fields.customer_tier or None,
-            speed=fields.speed or None,
-            fulfilment=fields.fulfilment or None,
-            region=fields.region or None,
+            currency=_shared(fields.currency),
+            provider=_shared(fields.provider),
+            customer_tier=_shared(fields.customer_tier),
+            speed=_shared(fields.speed),
+            fulfilment=_shared(fields.fulfilment),
+            region=_shared(fields.region),
             attempt=fields.attempt,
             reason=self._reason(),
             promise_ms=None if fields.promise_s is None else round(fields.promise_s * 1_000),
@@ -148,8 +151,8 @@ class _Event:
             raise InputError(
                 "specversion must be 1.0", code="bad_specversion", pointer="/specversion"
             )
-        if kind in LIFECYCLE_RANK:
-            return kind
+        if kind in _KINDS:
+            return _KINDS[kind]
         if not kind:
             raise InputError("type is missing", code="missing_type", pointer="/type")
         suggestion = self.notes.suggest_type(kind)
@@ -181,7 +184,7 @@ class _Event:
             )
         if subject and order_id and subject != order_id:
             self.notes.remarks["subject and order_id differ: subject was used"] += 1
-        return chosen
+        return sys.intern(chosen)
 
     def _settings(self, source: str) -> SourceSettings | None:
         """Settings of the source that sends; a key of one source cannot speak for another."""
@@ -212,3 +215,11 @@ class _Event:
             self.notes.remarks["traceparent is malformed and was left out"] += 1
             return None
         return text or None
+
+
+def _shared(text: str | None) -> str | None:
+    """The same object for equal texts: orders stay in memory, and most name what others name.
+
+    Interned texts are freed when nobody holds them any more, so a flood of names leaves nothing.
+    """
+    return sys.intern(text) if text else None
