@@ -1,42 +1,61 @@
 """The control half of the engine: everything that concerns many orders.
 
-It sees orders only through merged observations, evaluates the rules that are due, moves alerts and
-decides switches. Like the shard it changes state only through `apply`.
+    charts (every 5 s) ─► side signals ─┐
+    rows of all shards ─────────────────┴─► panel ─► rules that are due ─► alerts ─► switches
+    tallies (every hour) ─► baselines
+
+It sees orders only through merged observations and tallies. Like the shard it changes decided state
+only through `apply`; charts and learned arrivals are measurements, kept in the snapshot and, behind
+it, walked through again from the rows (`resume`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
 
-from monitor.core.alerting.state import rests_on_ratio, step
-from monitor.core.failover.breaker import (
-    ChannelSpeed,
-    channel_speed,
-    slow_threshold_ms,
-)
+from monitor.core.alerting.watch import Watch
+from monitor.core.failover.breaker import ChannelSpeed, channel_speed, slow_threshold_ms
 from monitor.core.failover.controller import Controller, RouteState
-from monitor.core.rules.evaluate import Finding, evaluate
-from monitor.core.rules.parse import signals_in
-from monitor.core.rules.reader import SignalReader, SourceView
+from monitor.core.learning import Learning
+from monitor.core.orders.tallies import Tallies
+from monitor.core.rules.panel import Panel
+from monitor.core.rules.schedule import Schedule, next_multiple
+from monitor.core.side_signals import SideSignals, SourceView
+from monitor.core.signals.arrivals import ArrivalsSnapshot
+from monitor.core.signals.callbacks import CallbacksSnapshot
+from monitor.core.signals.charts import ChartReading, Charts, ChartsState
 from monitor.core.signals.observation import Ints, Observation
-from monitor.model.alerts import Alert, AlertState
+from monitor.model.alerts import Alert
 from monitor.model.baselines import Baseline
 from monitor.model.records import AlertMoved, BaselineLearned, SwitchDecided
-from monitor.model.rules import RATIOS, SOURCE_SIGNALS, Rule, RuleSet
+from monitor.model.rules import Rule, RuleSet
 from monitor.model.settings import Settings
+from monitor.model.times import HOUR_MS
 
-ALERTS_MAX = 2_000  # alert instances kept; a resolved one makes room for a new one
+LEARNED_ORDERS = 200  # from so many on a channel's chart may switch it (design D11)
+REBUILT_MS = HOUR_MS  # how far back charts are walked when no snapshot says where they stood
+
+ControlDecision = AlertMoved | SwitchDecided | BaselineLearned
 
 
 class ControlSnapshot(msgspec.Struct, frozen=True):
-    """Everything `restore` needs, as plain data."""
+    """Everything that was decided, as plain data: the log leads to the same."""
 
     alerts: list[Alert]
     route: RouteState
     baselines: list[Baseline] = []
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What control measures by its own clock, as plain data; the log has no ticks."""
+
+    charts: ChartsState | None = None
+    arrivals: ArrivalsSnapshot | None = None
+    callbacks: CallbacksSnapshot | None = None
 
 
 class View(msgspec.Struct, frozen=True, eq=False):
@@ -46,104 +65,178 @@ class View(msgspec.Struct, frozen=True, eq=False):
     """
 
     rows: Observation
-    channels: Sequence[str]
+    tallies: Tallies
     sources: Sequence[SourceView]
     p95_ms: Mapping[str, int | None]
     horizon_ms: Ints
     now_ms: int
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """All channels, by code."""
+        return self.rows.names.channel
+
 
 class Control:
-    """Rules, alerts and routing."""
+    """Charts, rules, alerts and routing."""
 
     def __init__(self, settings: Settings, rules: RuleSet) -> None:
         self.settings = settings
-        self.rules = rules
-        self.alerts: dict[str, Alert] = {}
-        self.baselines: dict[str, Baseline] = {}
-        self.findings: dict[str, Finding] = {}
+        self.watch = Watch(rules)
         self.controller = Controller(settings)
-        self._next_evaluation_ms: dict[str, int] = {}
-        self._next_breaker_ms = 0
+        self.charts = Charts(offsets=settings.utc_offsets)
+        self.learning = Learning(settings.utc_offsets)
+        self._schedule = Schedule()
+        self._next_step_ms = 0
+        self._evaluated_ms = 0
+        self._plan()
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rules that are evaluated."""
+        return self.watch.rules
+
+    @property
+    def alerts(self) -> Mapping[str, Alert]:
+        """All alerts by key, the resolved ones of late included."""
+        return self.watch.alerts
+
+    @property
+    def baselines(self) -> Mapping[str, Baseline]:
+        """What was learned, by channel."""
+        return self.learning.baselines
 
     def configure(self, settings: Settings, rules: RuleSet) -> None:
         """Take over new settings and rules; alerts no rule produces now end at the next look."""
         self.settings = settings
         self.controller.settings = settings
-        self.rules = rules
-        self.findings.clear()
-        self._next_evaluation_ms.clear()
+        self.charts.offsets = settings.utc_offsets
+        self.learning.offsets = settings.utc_offsets
+        self.watch.configure(rules)
+        self._plan()
+
+    def note_change(self, now_ms: int) -> None:
+        """Orders changed: rules are looked at soon, not only at their intervals."""
+        self._schedule.note_change(now_ms, self._evaluated_ms)
+        self._next_step_ms = min(self._next_step_ms, next_multiple(now_ms - 1, self._step_ms))
 
     def next_ms(self) -> int:
         """When something is due for evaluation next."""
-        planned = [self._next_evaluation_ms.get(rule.alert, 0) for rule in self.rules.rules]
-        return min([self._next_breaker_ms, *planned])
+        planned = self._schedule.next_ms()
+        return self._next_step_ms if planned is None else min(self._next_step_ms, planned)
 
     def is_due(self, now_ms: int) -> bool:
         """Whether `evaluate` would do anything now."""
         return self.next_ms() <= now_ms
 
-    def evaluate(self, view: View) -> Iterable[AlertMoved | SwitchDecided]:
+    def evaluate(self, view: View) -> Iterable[ControlDecision]:
         """Evaluate what is due; each yielded decision is applied before the next is made."""
-        reader = SignalReader(
-            view.rows, view.channels, view.sources, view.now_ms, self.settings.health_anchors
-        )
-        for rule in self.rules.rules:
-            if self._next_evaluation_ms.get(rule.alert, 0) > view.now_ms:
-                continue
-            every_ms = max(rule.interval_ms, self.settings.evaluation_floor_ms)
-            self._next_evaluation_ms[rule.alert] = _next_multiple(view.now_ms, every_ms)
-            for labels in self._instances(rule, view):
-                moved = self._evaluate_rule(rule, labels, reader)
-                if moved is not None:
-                    self.apply(moved)
-                    yield moved
-        for moved in self._end_orphans(view.now_ms):
-            self.apply(moved)
-            yield moved
-        if self._next_breaker_ms <= view.now_ms:
-            every_ms = max(self.settings.breaker_every_ms, self.settings.evaluation_floor_ms)
-            self._next_breaker_ms = _next_multiple(view.now_ms, every_ms)
+        for decision in self._decisions(view):
+            self.apply(decision)
+            yield decision
+
+    def _decisions(self, view: View) -> Iterator[ControlDecision]:
+        is_step = self._next_step_ms <= view.now_ms
+        if is_step:
+            # While nobody waits, nothing is owed: charts and channels stand still until something
+            # changes, only learning goes on.
+            is_idle = not view.rows.is_open.any()
+            every_ms = max(HOUR_MS, self._step_ms) if is_idle else self._step_ms
+            self._next_step_ms = next_multiple(view.now_ms, every_ms)
+            self.charts.advance(view.rows, self.baselines, view.now_ms)
+            yield from self.learning.learn(view.tallies, self.charts, view.now_ms)
+        due = self._schedule.take_due(view.now_ms, self.watch.charted if is_step else ())
+        if due:
+            yield from self._alert(due, view)
+        if is_step:
             decided = self._decide_switch(view)
             if decided is not None:
-                self.apply(decided)
                 yield decided
 
-    def apply(self, decision: AlertMoved | SwitchDecided | BaselineLearned) -> None:
+    def _alert(self, due: Sequence[str], view: View) -> Iterator[AlertMoved]:
+        self._evaluated_ms = view.now_ms
+        panel = self.panel(view)
+        for name in due:
+            rule = self.watch.rule(name)
+            if rule is not None:
+                yield from self.watch.evaluate(rule, panel)
+                deadline_ms = self.watch.deadline_ms(rule)
+                is_ahead = deadline_ms is not None and deadline_ms > view.now_ms
+                self._schedule.note_deadline(name, deadline_ms if is_ahead else None)
+        yield from self.watch.end_orphans(view.now_ms)
+
+    def panel(self, view: View) -> Panel:
+        """All signals of an instant, as rules read them."""
+        return Panel(view.rows, self.side_signals(view), view.now_ms, self.settings.health_anchors)
+
+    def side_signals(self, view: View) -> SideSignals:
+        """Signals that are not read from rows."""
+        return SideSignals(
+            charts=self.charts.readings,
+            arrivals=partial(self.learning.arrivals_now, view.tallies, view.now_ms),
+            callbacks=partial(self.learning.callbacks_now, view.tallies, view.now_ms),
+            budgets=view.tallies.budgets,
+            sources=view.sources,
+            baselines=self.baselines,
+            stock=view.tallies.stock,
+            rules=self.rules,
+            offsets=self.settings.utc_offsets,
+            now_ms=view.now_ms,
+        )
+
+    def apply(self, decision: ControlDecision) -> None:
         """Make a decision true; live and in recovery alike."""
-        if isinstance(decision, SwitchDecided):
-            self.controller.apply(decision)
-            return
-        if isinstance(decision, BaselineLearned):
-            self.baselines[decision.baseline.channel] = decision.baseline
-            return
-        self.alerts[decision.alert.key] = decision.alert
-        if len(self.alerts) > ALERTS_MAX:
-            self._forget_resolved()
+        match decision:
+            case SwitchDecided():
+                self.controller.apply(decision)
+            case BaselineLearned():
+                self.learning.apply(decision)
+            case AlertMoved():
+                self.watch.apply(decision)
+
+    # --- channels ---------------------------------------------------------------------------------
 
     def speeds(self, view: View) -> dict[str, ChannelSpeed]:
         """Breaker evidence of every channel that orders or the route know."""
         names = dict.fromkeys([*view.channels, *self.controller.route.weights])
-        return {name: self.speed(name, view) for name in names}
+        readings = self.charts.readings()
+        return {name: self._speed(name, view, readings.get(name)) for name in names}
 
     def speed(self, name: str, view: View) -> ChannelSpeed:
         """Breaker evidence of one channel."""
-        index = list(view.channels).index(name) if name in view.channels else -1
+        return self._speed(name, view, self.charts.readings().get(name))
+
+    def _speed(self, name: str, view: View, chart: ChartReading | None) -> ChannelSpeed:
+        index = view.channels.index(name) if name in view.channels else -1
         threshold_ms = slow_threshold_ms(self.settings, view.p95_ms.get(name))
-        mask = np.asarray(view.rows.channel == index)
-        return channel_speed(view.rows, mask, name, threshold_ms, view.now_ms, view.horizon_ms)
+        baseline = self.baselines.get(name)
+        return channel_speed(
+            view.rows,
+            np.asarray(view.rows.channel == index),
+            name,
+            threshold_ms,
+            view.now_ms,
+            view.horizon_ms,
+            chart=chart if baseline is not None and baseline.n >= LEARNED_ORDERS else None,
+        )
 
     def needs_review(self) -> bool:
         """Whether a firing rule asks for people to check new orders."""
-        asking = {rule.alert for rule in self.rules.rules if _asks(rule, "manual_review")}
-        return any(
-            alert.rule in asking and alert.state == AlertState.FIRING
-            for alert in self.alerts.values()
-        )
+        return any(_asks(rule, "manual_review") for _, rule in self.watch.firing())
 
     def rule(self, name: str) -> Rule | None:
         """A rule by its alert name."""
-        return next((rule for rule in self.rules.rules if rule.alert == name), None)
+        return self.watch.rule(name)
+
+    def _decide_switch(self, view: View) -> SwitchDecided | None:
+        asked_by = {
+            dict(alert.labels).get("channel", ""): alert.rule
+            for alert, rule in self.watch.firing()
+            if _asks(rule, "failover")
+        }
+        return self.controller.decide(self.speeds(view), view.now_ms, asked_by=asked_by)
+
+    # --- state as a value -------------------------------------------------------------------------
 
     def snapshot(self) -> ControlSnapshot:
         """The whole state as plain data in a fixed order."""
@@ -153,116 +246,39 @@ class Control:
             baselines=[self.baselines[name] for name in sorted(self.baselines)],
         )
 
-    def restore(self, snapshot: ControlSnapshot) -> None:
+    def measured(self) -> Measured:
+        """What was measured, as plain data in a fixed order."""
+        arrivals, callbacks = self.learning.snapshot()
+        return Measured(self.charts.snapshot(), arrivals, callbacks)
+
+    def restore(self, snapshot: ControlSnapshot, measured: Measured) -> None:
         """Take over a snapshot."""
-        self.alerts = {alert.key: alert for alert in snapshot.alerts}
+        self.watch.restore(snapshot.alerts)
         self.controller.route = snapshot.route
-        self.baselines = {baseline.channel: baseline for baseline in snapshot.baselines}
+        self.learning.restore(snapshot.baselines, measured.arrivals, measured.callbacks)
+        if measured.charts is not None:
+            self.charts.restore(measured.charts)
 
-    def _evaluate_rule(
-        self, rule: Rule, labels: dict[str, str], reader: SignalReader
-    ) -> AlertMoved | None:
-        confidence, min_count = rule.confidence, rule.min_count
-        finding = evaluate(rule.expr, reader, labels, confidence=confidence, min_count=min_count)
-        if _rests_on_silence(finding, reader, labels):
-            finding = Finding("no_data", "source_silent", finding.evidence)
-        resolve = None
-        if rule.resolve_when is not None:
-            resolve = evaluate(
-                rule.resolve_when, reader, labels, confidence=confidence, min_count=min_count
-            )
-        all_labels = tuple(sorted({**labels, **dict(rule.labels)}.items()))
-        key = Alert(rule.alert, all_labels, AlertState.INACTIVE, rule.severity).key
-        known = self.alerts.get(key)
-        self.findings[key] = finding
-        moved = step(
-            known, finding, resolve, rule, dict(all_labels), reader.now_ms,
-            good_streak=_good_streak(rule, reader, labels) if rests_on_ratio(rule.expr) else 0,
-        )  # fmt: skip
-        previous = AlertState.INACTIVE if known is None else known.state
-        if moved is known or (moved.state == previous == AlertState.INACTIVE):
-            return None
-        return AlertMoved(self._mark_notified(moved, rule, previous), previous, reader.now_ms)
+    def resume(self, rows: Observation, heard_ms: int, now_ms: int) -> None:
+        """After a restart: walk through what was missed up to the latest news, then skip to now.
 
-    def _end_orphans(self, now_ms: int) -> list[AlertMoved]:
-        """Alerts that no rule produces any more: they end and say why instead of firing for ever."""
-        rules = {rule.alert: rule for rule in self.rules.rules}
-        ended: list[AlertMoved] = []
-        for alert in self.alerts.values():
-            rule = rules.get(alert.rule)
-            if alert.state == AlertState.INACTIVE or (rule and _is_instance(alert, rule)):
-                continue
-            reason = "rule_deleted" if rule is None else "rule_changed"
-            resolved = msgspec.structs.replace(
-                alert, state=AlertState.INACTIVE, reason=reason, resolved_ms=now_ms
-            )
-            ended.append(AlertMoved(resolved, alert.state, now_ms))
-        return ended
+        While the monitor was down nobody told it of deliveries, so nothing is held against anybody.
+        """
+        walked_ms = self.charts.at_ms
+        from_ms = heard_ms - REBUILT_MS if walked_ms is None else walked_ms
+        self.charts.rebuild(rows, self.baselines, from_ms, heard_ms, resume_ms=now_ms)
+        self.learning.resume(heard_ms, now_ms)
 
-    def _mark_notified(self, alert: Alert, rule: Rule, previous: str) -> Alert:
-        """A firing message will be queued with this very decision; it obliges a resolved one."""
-        starts = alert.state == AlertState.FIRING and previous != AlertState.FIRING
-        if not starts or rule.mode == "shadow":
-            return alert
-        return msgspec.structs.replace(alert, notified_ms=alert.firing_ms)
+    @property
+    def _step_ms(self) -> int:
+        return max(self.settings.breaker_every_ms, self.settings.evaluation_floor_ms)
 
-    def _instances(self, rule: Rule, view: View) -> list[dict[str, str]]:
-        """The label sets a rule is evaluated for: everything seen, and everything still active."""
-        if not rule.by:
-            return [{}]
-        label = rule.by[0]
-        if label == "source":
-            names = [source.name for source in view.sources]
-        else:
-            names = [view.channels[index] for index in np.unique(view.rows.channel).tolist()]
-        active = [
-            value
-            for alert in self.alerts.values()
-            if alert.rule == rule.alert and alert.state != AlertState.INACTIVE
-            for name, value in alert.labels
-            if name == label
-        ]
-        return [{label: name} for name in dict.fromkeys([*names, *active])]
-
-    def _decide_switch(self, view: View) -> SwitchDecided | None:
-        asked_by = {
-            dict(alert.labels).get("channel", ""): alert.rule
-            for alert in self.alerts.values()
-            if alert.state == AlertState.FIRING
-            and (rule := self.rule(alert.rule)) is not None
-            and _asks(rule, "failover")
-        }
-        return self.controller.decide(self.speeds(view), view.now_ms, asked_by=asked_by)
-
-    def _forget_resolved(self) -> None:
-        for key, alert in list(self.alerts.items()):
-            if alert.state == AlertState.INACTIVE:
-                del self.alerts[key]
-                return
+    def _plan(self) -> None:
+        floor_ms = self.settings.evaluation_floor_ms
+        intervals = {rule.alert: rule.interval_ms for rule in self.rules.rules}
+        gap_ms = self.settings.evaluation_gap_ms
+        self._schedule.configure(intervals, gap_ms=gap_ms, floor_ms=floor_ms)
 
 
 def _asks(rule: Rule, action: str) -> bool:
     return any(one.type == action for one in rule.actions)
-
-
-def _is_instance(alert: Alert, rule: Rule) -> bool:
-    """Whether the rule, as it is now, would evaluate an alert under these very labels."""
-    labels, fixed = dict(alert.labels), dict(rule.labels)
-    return labels.keys() == {*rule.by[:1], *fixed} and fixed.items() <= labels.items()
-
-
-def _good_streak(rule: Rule, reader: SignalReader, labels: dict[str, str]) -> int:
-    """The shortest streak of good orders over the scopes of the rule's ratios."""
-    ratios = [signal for signal in signals_in(rule.expr) if signal.name in RATIOS]
-    return min((reader.good_streak(labels, ratio.matchers) for ratio in ratios), default=0)
-
-
-def _rests_on_silence(finding: Finding, reader: SignalReader, labels: dict[str, str]) -> bool:
-    """Whether a condition is only false because a silent source's late orders are left out."""
-    is_about_orders = finding.evidence.signal not in SOURCE_SIGNALS
-    return finding.outcome == "false" and is_about_orders and reader.is_unconfirmed(labels)
-
-
-def _next_multiple(now_ms: int, every_ms: int) -> int:
-    """The next evaluation instant: fixed points in time, so a replay evaluates at the same ones."""
-    return (now_ms // every_ms + 1) * every_ms

@@ -16,13 +16,13 @@ from typing import assert_never
 
 from monitor.core import announce
 from monitor.core.announce import OrderView
-from monitor.core.control import Control, View
+from monitor.core.control import Control, Measured, View
 from monitor.core.failover.controller import RouteState
 from monitor.core.orders.fingerprint import StateHasher
 from monitor.core.orders.order import Order
 from monitor.core.orders.shard import UNNAMED_CHANNEL, Shard
 from monitor.core.orders.sources import next_silence_ms
-from monitor.core.rules.reader import SourceView
+from monitor.core.side_signals import SourceView
 from monitor.core.snapshot import Snapshot, snapshot_decoder, snapshot_encoder
 from monitor.core.takeover.desk import Desk, Moved
 from monitor.core.takeover.doubles import is_double
@@ -94,6 +94,8 @@ class Engine:
             self._commands.append(Accepted(tuple(outcomes)))
             self._react(given.entries, outcomes, now_ms)
         self._judge(now_ms)
+        if any(isinstance(one, Accepted | Decide) for one in self._commands):
+            self.control.note_change(now_ms)
         self._evaluate(now_ms)
         self._commands.append(WakeAt(self._next_wake_ms(now_ms)))
         return self._commands
@@ -104,6 +106,13 @@ class Engine:
         self.shard.configure(settings)
         self.desk.settings = settings
         self.control.configure(settings, rules)
+
+    def resume(self, now_ms: int) -> None:
+        """The state is rebuilt: what the log does not hold is walked through from the orders."""
+        self.shard.promises.forget()
+        heard_ms = max((one.last_ms for one in self.shard.sources.values()), default=0)
+        if heard_ms:
+            self.control.resume(self.shard.observe(), min(heard_ms, now_ms), now_ms)
 
     def refold(self, record: Record) -> None:
         """Take a logged record in again without deciding anything."""
@@ -215,8 +224,10 @@ class Engine:
             self._commands.append(Decide(decision))
             if isinstance(decision, AlertMoved):
                 self._announce_alert(decision)
-            else:
+            elif isinstance(decision, SwitchDecided):
                 self._announce_switch(decision)
+            else:
+                self.shard.tallies.forget(self.control.baselines, now_ms)
 
     def _next_wake_ms(self, now_ms: int) -> int:
         next_ms = self.control.next_ms()
@@ -242,8 +253,11 @@ class Engine:
                 self._forget_older_case(decision.case)
                 self.desk.apply(decision.case)
                 self.shard.apply(decision)
-            case AlertMoved() | SwitchDecided() | BaselineLearned():
+            case AlertMoved() | SwitchDecided():
                 self.control.apply(decision)
+            case BaselineLearned():
+                self.control.apply(decision)
+                self.shard.tallies.forget(self.control.baselines, decision.at_ms)
             case _:
                 assert_never(decision)
 
@@ -336,7 +350,7 @@ class Engine:
         channels = self.shard.channels
         return View(
             rows=self.shard.observe(),
-            channels=channels,
+            tallies=self.shard.tallies,
             sources=self.sources(now_ms),
             p95_ms={name: self.shard.history.p95_ms(name, now_ms) for name in channels},
             horizon_ms=self.shard.believed_until_ms(now_ms),
@@ -355,17 +369,22 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """The whole state, encoded; equal states give equal bytes."""
-        return snapshot_encoder.encode(
-            Snapshot(
-                self.shard.snapshot(), self.control.snapshot(), self.desk.spending, self.latest_ms
-            )
+        return snapshot_encoder.encode(self._snapshot(self.control.measured()))
+
+    def _snapshot(self, measured: Measured) -> Snapshot:
+        return Snapshot(
+            self.shard.snapshot(),
+            self.control.snapshot(),
+            self.desk.spending,
+            self.latest_ms,
+            measured,
         )
 
     def restore(self, body: bytes, now_ms: int) -> None:
         """Take over a snapshot of an engine with the same or other settings."""
         snapshot = snapshot_decoder.decode(body)
         self.latest_ms = snapshot.latest_ms
-        self.control.restore(snapshot.control)
+        self.control.restore(snapshot.control, snapshot.measured)
         self.desk.spending = snapshot.spending
         self.shard.restore(snapshot.shard, now_ms)
         self._adopt_cases(snapshot.shard.orders)
@@ -391,8 +410,12 @@ class Engine:
         return hasher.hexdigest()
 
     def engine_hash(self) -> str:
-        """Hash of everything the engine knows."""
-        return hashlib.blake2b(self.snapshot(), digest_size=16).hexdigest()
+        """Hash of everything the engine was told and decided: what its log leads to again.
+
+        Charts and the learned week of arrivals are measured tick by tick and not part of it.
+        """
+        body = snapshot_encoder.encode(self._snapshot(Measured()))
+        return hashlib.blake2b(body, digest_size=16).hexdigest()
 
     def _adopt_cases(self, orders: Iterable[Order]) -> None:
         for order in orders:

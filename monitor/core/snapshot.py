@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from monitor.core.control import ControlSnapshot
+from monitor.core.control import ControlSnapshot, Measured
 from monitor.core.orders.shard import ShardSnapshot
 from monitor.core.takeover.limits import Spending
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """The state of shard, control and takeover desk."""
+    """The state of shard, control and takeover desk; `measured` is what no log leads to."""
 
     shard: ShardSnapshot
     control: ControlSnapshot
     spending: Spending
     latest_ms: int
+    measured: Measured = Measured()
 
 
 snapshot_encoder = msgspec.json.Encoder(order="deterministic")

@@ -122,5 +122,6 @@ class Settings(msgspec.Struct, frozen=True):
         (5 * MINUTE_MS, 0.5),
         (30 * MINUTE_MS, 1.0),
     )
+    evaluation_gap_ms: int = SECOND_MS  # after a change rules are looked at no sooner than this
     evaluation_floor_ms: int = 0  # replay of years evaluates rules no more often than this
     public_url: str = "http://127.0.0.1:8080"

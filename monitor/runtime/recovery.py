@@ -103,7 +103,7 @@ async def recover(store: Store, engine: Engine, known: KnownOrders, now_ms: int)
                 continue
             for record in records:
                 engine.refold(record)
-    engine.shard.promises.forget()
+    engine.resume(now_ms)
     return Recovered(position, restart.cursor, tuple(undecided), undecided_position, tail_records)
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from monitor.core.engine import Engine
 from monitor.core.orders.lifecycle import verdict
-from monitor.core.rules.evaluate import Finding
+from monitor.core.rules.findings import Finding
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.rule_tests import Expectation
 from monitor.model.times import format_duration
@@ -154,9 +154,10 @@ def _firing(engine: Engine) -> list[str]:
 
 def _findings(engine: Engine, expected: Expectation) -> Iterator[tuple[str, Finding]]:
     """The latest finding of every instance that was looked at, alert or not."""
-    for key, finding in engine.control.findings.items():
-        rule, labels = _parts(key)
-        if rule == expected.alert and labels >= set(expected.labels):
+    rule = engine.control.rule(expected.alert or "")
+    for key, finding in engine.control.watch.findings(rule) if rule else ():
+        _, labels = _parts(key)
+        if labels >= set(expected.labels):
             yield key, finding
 
 

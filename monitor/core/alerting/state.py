@@ -24,7 +24,7 @@ from enum import StrEnum
 
 import msgspec
 
-from monitor.core.rules.evaluate import Finding
+from monitor.core.rules.findings import Finding
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.rules import (
     RATIOS,

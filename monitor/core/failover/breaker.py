@@ -12,6 +12,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from monitor.core.signals.charts import ChartReading
 from monitor.core.signals.observation import Bools, Ints, Kind, Observation
 from monitor.model.settings import Settings
 
@@ -22,7 +23,8 @@ SHARE_OF = 20  # the slow share that compares channels looks at so many latest o
 class ChannelSpeed(msgspec.Struct, frozen=True):
     """Slow/fast verdicts of one channel, latest last known first.
 
-    `is_tripped`: the four latest verdicts are all slow. `slow` of `n` among the latest twenty.
+    `is_tripped`: the four latest verdicts are all slow, or far fewer deliveries were seen than the
+    learned chart expects (`cusum_ratio` over 1). `slow` of `n` among the latest twenty.
     `rests_on_silence`: without slow orders whose sources say nothing it had not tripped.
     """
 
@@ -34,6 +36,7 @@ class ChannelSpeed(msgspec.Struct, frozen=True):
     oldest_age_ms: int
     open_orders: int
     rests_on_silence: bool = False
+    cusum_ratio: float | None = None
 
     @property
     def slow_share(self) -> float | None:
@@ -55,32 +58,37 @@ def channel_speed(
     threshold_ms: int,
     now_ms: int,
     horizon_ms: Ints | None = None,
+    chart: ChartReading | None = None,
 ) -> ChannelSpeed:
     """Read the latest slow/fast verdicts of one channel; held and unconfirmed orders say nothing.
 
     `horizon_ms` int64[sources]: up to when the silence of a source is nothing unusual, 0 while it
     is silent (`core/orders/sources.py`). An order that became slow after it may have been delivered
     for all we know; its channel is tripped, but that rests on silence. None: all may be believed.
+    `chart`: a chart in alarm trips its channel too, once it has learned enough to be given here.
     """
     waits = rows.wait_ms(now_ms)
     latest = _latest_slow(rows, mask, threshold_ms, now_ms)
     ages = waits[mask & rows.is_open]
-    is_tripped = _is_tripped(latest)
-    rests_on_silence = False
-    if is_tripped and horizon_ms is not None:
+    is_streak = _is_tripped(latest)
+    is_alarm = chart is not None and chart.is_alarm
+    is_proven = is_streak or is_alarm
+    if is_proven and horizon_ms is not None:
         unproven = _is_unproven(rows, threshold_ms, now_ms, horizon_ms)
-        rests_on_silence = not _is_tripped(
-            _latest_slow(rows, mask & ~unproven, threshold_ms, now_ms)
-        )
+        is_proven = _is_tripped(_latest_slow(rows, mask & ~unproven, threshold_ms, now_ms))
+        # A chart believes what it is told: somebody who would tell of deliveries must be there.
+        told_by = np.unique(rows.source[mask & rows.is_open])
+        is_proven |= is_alarm and bool((horizon_ms[told_by] >= now_ms).any())
     return ChannelSpeed(
         channel=channel,
         threshold_ms=threshold_ms,
-        is_tripped=is_tripped,
+        is_tripped=is_streak or is_alarm,
         slow=int(np.count_nonzero(latest)),
         n=len(latest),
         oldest_age_ms=int(ages.max()) if len(ages) else 0,
         open_orders=len(ages),
-        rests_on_silence=rests_on_silence,
+        rests_on_silence=(is_streak or is_alarm) and not is_proven,
+        cusum_ratio=None if chart is None else chart.ratio,
     )
 
 

@@ -22,6 +22,7 @@ from monitor.core.orders.order import Order, checks
 from monitor.core.orders.promises import Promises
 from monitor.core.orders.rows import OrderRows
 from monitor.core.orders.sources import Source, silences
+from monitor.core.orders.tallies import Judged, Tallies, TalliesSnapshot, judged
 from monitor.core.orders.totals import Totals
 from monitor.core.signals.observation import Ints, Names, Observation
 from monitor.model.events import EventType, OrderEvent
@@ -48,6 +49,7 @@ class ShardSnapshot(msgspec.Struct, frozen=True):
     hours: list[HourRow]
     totals: Totals
     names: Names = Names()
+    tallies: TalliesSnapshot = TalliesSnapshot()
 
 
 class Shard:
@@ -60,6 +62,7 @@ class Shard:
         self.history = History()
         self.promises = Promises()
         self.totals = Totals()
+        self.tallies = Tallies()
         self._rows = OrderRows()
         self._agenda = Agenda()
         self._evictions = Agenda()
@@ -103,6 +106,8 @@ class Shard:
             order = Order(event.order_id, timeline, before)
             self.orders[event.order_id] = order
             source.count_order(event.received_ms)
+            self.tallies.count_first(source.name, event.order_id, event.time_ms)
+        judged_before = self._judged(order)
         derived = self.promises.derive(order, timeline, self.settings.promise)
         order.facts = order.with_hand_over(derived)
         order.timeline = timeline
@@ -110,6 +115,8 @@ class Shard:
         if before.paid_ms is None and is_overdue(order.facts, event.received_ms):
             order.hold_until_ms = event.received_ms + self.settings.backlog_hold_ms
         self._count_end(order, before, event.received_ms)
+        self.tallies.count_payment(order, before)
+        self.tallies.count_verdict(judged_before, self._judged(order))
         self._update(order, event.received_ms)
         if order.facts.paid_ms is not None and self._channel_name(order) == OTHER:
             self.totals.count_overflow("channel")
@@ -122,6 +129,7 @@ class Shard:
         if was_done or facts.paid_ms is None or facts.done_ms is None:
             return
         channel = self._channel_name(order)
+        self.tallies.count_pace(channel, order)
         self.totals.count_order(channel, verdict(facts, facts.done_ms))
         if facts.delivered_ms is None:
             self.history.add(facts.done_ms, channel, facts.sku, None, received_ms=now_ms)
@@ -184,8 +192,10 @@ class Shard:
                 return
             case Breached():
                 order = self.orders[decision.order_id]
+                judged_before = self._judged(order)
                 order.breach_ms = decision.at_ms
                 order.breach_channel = decision.channel
+                self.tallies.count_verdict(judged_before, self._judged(order))
                 if order.is_open:
                     self.totals.count_order(decision.channel, "late_pending")
             case TierReached():
@@ -203,10 +213,11 @@ class Shard:
         order.case = moved.case
         self._not_before.pop(order.order_id, None)
         if moved.case.state == CaseState.DELIVERED and order.handed_over_ms is None:
-            before = order.facts
+            before, judged_before = order.facts, self._judged(order)
             order.handed_over_ms = moved.at_ms
             order.facts = order.with_hand_over(before)
             self._count_end(order, before, moved.at_ms)
+            self.tallies.count_verdict(judged_before, self._judged(order))
 
     def _apply_source(self, moved: SourceMoved) -> None:
         source = self.sources[moved.source]
@@ -308,6 +319,11 @@ class Shard:
     def _channel_name(self, order: Order) -> str:
         return self._rows.channel_name(order.counts_for or UNNAMED_CHANNEL)
 
+    def _judged(self, order: Order) -> Judged | None:
+        if order.breach_ms is None and order.facts.done_ms is None:
+            return None  # nearly always: spare the name
+        return judged(order.facts, order.breach_ms, self._channel_name(order))
+
     def _holder(self, order: Order, at_ms: int) -> str:
         holder = holder_at(order.timeline, order.facts.sold_on, at_ms)
         return self._rows.channel_name(holder or UNNAMED_CHANNEL)
@@ -364,6 +380,7 @@ class Shard:
             hours=self.history.snapshot(),
             totals=self.totals,
             names=self._rows.names,
+            tallies=self.tallies.snapshot(),
         )
 
     def restore(self, snapshot: ShardSnapshot, now_ms: int) -> None:
@@ -375,5 +392,6 @@ class Shard:
             self.sources[source.name] = source
         self.history = History(snapshot.hours)
         self.totals = snapshot.totals
+        self.tallies = Tallies(snapshot.tallies)
         self.hydrate(snapshot.orders, now_ms)
         self._dirty.clear()

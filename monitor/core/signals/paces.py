@@ -84,6 +84,10 @@ class Paces:
         """Channels with any hour, sorted."""
         return tuple(sorted({channel for _, channel in self._paces}))
 
+    def first_ms(self) -> int | None:
+        """Where the earliest hour begins; None without any."""
+        return min((hour_ms for hour_ms, _ in self._paces), default=None)
+
     def count(self, channel: str, from_ms: int, until_ms: int) -> int:
         """Orders of a channel (`ALL_ORDERS`: of all) done in the hours that begin in the span."""
         return sum(

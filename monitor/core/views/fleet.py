@@ -9,7 +9,7 @@ import numpy as np
 
 from monitor.core.engine import Engine
 from monitor.core.failover.breaker import ChannelSpeed
-from monitor.core.rules.evaluate import Finding
+from monitor.core.rules.findings import Finding
 from monitor.core.signals.evidence import jeffreys_above, wilson_interval
 from monitor.core.signals.health import HealthIndex, health_from_sums
 from monitor.core.signals.observation import Observation
@@ -275,7 +275,7 @@ def alerts(engine: Engine) -> list[AlertView]:
 
 
 def _current_evidence(engine: Engine, alert: Alert) -> Evidence:
-    finding = engine.control.findings.get(alert.key)
+    finding = engine.control.watch.finding(alert)
     if alert.state == AlertState.INACTIVE or finding is None or finding.evidence.value is None:
         return alert.evidence
     return finding.evidence
@@ -288,8 +288,7 @@ def rules(engine: Engine) -> list[RuleView]:
         mine = [alert for alert in engine.control.alerts.values() if alert.rule == rule.alert]
         findings = [
             _finding(key, finding)
-            for key, finding in engine.control.findings.items()
-            if key.startswith(rule.alert + "{")
+            for key, finding in engine.control.watch.findings(rule)
         ]
         views.append(
             RuleView(

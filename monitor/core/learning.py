@@ -1,0 +1,133 @@
+"""What is normal, learned as hours go by: delays per channel, arrivals, payments.
+
+Baselines change the limits of charts, so each is a decision in the log with what it rests on. What
+is learned of arrivals and payments only says what an hour usually brings; it is a measurement, kept
+in the snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from monitor.core.orders.tallies import Tallies
+from monitor.core.signals import baseline as baselines_of
+from monitor.core.signals.arrivals import ArrivalReading, Arrivals, ArrivalsSnapshot
+from monitor.core.signals.calendar import Offsets
+from monitor.core.signals.callbacks import CallbackReading, Callbacks, CallbacksSnapshot
+from monitor.core.signals.charts import Charts
+from monitor.core.signals.drift import settled
+from monitor.core.signals.paces import Paces
+from monitor.model.baselines import Baseline
+from monitor.model.ids import ALL_ORDERS
+from monitor.model.records import BaselineLearned
+from monitor.model.times import DAY_MS, HOUR_MS
+
+VOLUME_MS = 3 * DAY_MS
+"""Span whose orders say how many come in thirty days; paces are kept at least that long."""
+
+
+class Learning:
+    """Baselines by channel, and the usual week of arrivals and payments."""
+
+    def __init__(self, offsets: Offsets) -> None:
+        self.offsets = offsets
+        self.baselines: dict[str, Baseline] = {}
+        self._arrivals: Arrivals | None = None
+        self._callbacks: Callbacks | None = None
+        self._hour: int | None = None
+
+    def learn(self, tallies: Tallies, charts: Charts, now_ms: int) -> Iterator[BaselineLearned]:
+        """Once an hour learn what is due; the caller applies each decision before the next."""
+        self._begin(now_ms)
+        hour = now_ms // HOUR_MS
+        if self._hour == hour:
+            return
+        self._hour = hour
+        assert self._arrivals is not None
+        assert self._callbacks is not None
+        self._arrivals.learn(tallies.arrivals, now_ms)
+        self._callbacks.learn(tallies.callbacks, now_ms)
+        orders_30d = _orders_30d(tallies.paces, now_ms)
+        for channel in (ALL_ORDERS, *tallies.paces.channels()):
+            learned = self._learned(channel, tallies.paces, charts, orders_30d, now_ms)
+            if learned is not None:
+                yield BaselineLearned(learned, now_ms)
+
+    def apply(self, decision: BaselineLearned) -> None:
+        """Make a baseline the one that counts; live and in recovery alike."""
+        self.baselines[decision.baseline.channel] = decision.baseline
+
+    def arrivals_now(self, tallies: Tallies, now_ms: int) -> tuple[ArrivalReading, ...]:
+        """How orders come in, per source and for the shop."""
+        self._begin(now_ms)
+        assert self._arrivals is not None
+        return self._arrivals.evaluate(tallies.arrivals, now_ms)
+
+    def callbacks_now(self, tallies: Tallies, now_ms: int) -> tuple[CallbackReading, ...]:
+        """How payments are confirmed, per provider."""
+        self._begin(now_ms)
+        assert self._callbacks is not None
+        return self._callbacks.evaluate(tallies.callbacks, now_ms)
+
+    def snapshot(self) -> tuple[ArrivalsSnapshot | None, CallbacksSnapshot | None]:
+        """What was learned of arrivals and payments; None before the first look."""
+        return (
+            None if self._arrivals is None else self._arrivals.snapshot(),
+            None if self._callbacks is None else self._callbacks.snapshot(),
+        )
+
+    def restore(
+        self,
+        baselines: list[Baseline],
+        arrivals: ArrivalsSnapshot | None,
+        callbacks: CallbacksSnapshot | None,
+    ) -> None:
+        """Take over a snapshot; say `resume` once the state is whole."""
+        self.baselines = {baseline.channel: baseline for baseline in baselines}
+        self._arrivals = Arrivals.restore(arrivals, self.offsets) if arrivals else None
+        self._callbacks = Callbacks.restore(callbacks) if callbacks else None
+
+    def resume(self, heard_ms: int, now_ms: int) -> None:
+        """The monitor did not run between these instants: nothing is expected of that time."""
+        for one in (self._arrivals, self._callbacks):
+            if one is not None and heard_ms < now_ms:
+                one.not_observing(heard_ms, now_ms)
+
+    def _begin(self, now_ms: int) -> None:
+        """The first look at the shop: nothing before it is known."""
+        if self._arrivals is None:
+            self._arrivals = Arrivals(now_ms, self.offsets)
+        if self._callbacks is None:
+            self._callbacks = Callbacks(now_ms)
+
+    def _learned(
+        self, channel: str, paces: Paces, charts: Charts, orders_30d: int, now_ms: int
+    ) -> Baseline | None:
+        previous = self.baselines.get(channel)
+        peak = charts.peak(channel, now_ms)
+        if not baselines_of.is_due(previous, paces, channel, peak, now_ms):
+            return None
+        chart = charts.readings().get(channel)
+        is_calm = chart is None or not chart.is_alarm
+        until_ms = baselines_of.learnable_until(now_ms)
+        return baselines_of.learn(
+            previous,
+            paces,
+            channel,
+            excluded_hours=charts.excluded_hours(channel, now_ms),
+            peak=peak,
+            orders_30d=orders_30d,
+            offsets=self.offsets,
+            now_ms=now_ms,
+            news=settled(previous, paces, self.offsets, until_ms) if previous and is_calm else None,
+        )
+
+
+def _orders_30d(paces: Paces, now_ms: int) -> int:
+    """Orders in thirty days at the pace of the last ones."""
+    first_ms = paces.first_ms()
+    if first_ms is None:
+        return 0
+    from_ms = max(first_ms, now_ms - now_ms % HOUR_MS - VOLUME_MS)
+    span_ms = max(now_ms - from_ms, HOUR_MS)
+    return round(paces.count(ALL_ORDERS, from_ms, now_ms) / span_ms * 30 * DAY_MS)

@@ -1,0 +1,137 @@
+"""What control learns from, counted order by order: integers that add up over shards.
+
+    arrivals   an order is heard of for the first time
+    callbacks  it is created, and paid
+    budgets    it is judged, and judged anew when news change the verdict
+    paces      a prompt order is done
+    stock      the local pool is counted
+
+Our own synthetic orders say nothing about customers: they have a pace and a verdict, but no arrival
+and no payment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from monitor.core.orders.facts import Facts
+from monitor.core.orders.order import Order
+from monitor.core.signals.arrival_counts import ArrivalCounter, CountsSnapshot
+from monitor.core.signals.callback_counts import CallbackCounter, CallbackCountsSnapshot
+from monitor.core.signals.ledger import is_prompt
+from monitor.core.signals.paces import PaceRow, Paces
+from monitor.core.signals.slo import BudgetState, Fault, SloBook
+from monitor.model.baselines import Baseline
+from monitor.model.events import EventType
+from monitor.model.ids import CANARY_PREFIX
+
+
+class TalliesSnapshot(msgspec.Struct, frozen=True):
+    """All tallies as plain data in a fixed order."""
+
+    arrivals: CountsSnapshot = CountsSnapshot()
+    callbacks: CallbackCountsSnapshot = CallbackCountsSnapshot()
+    budgets: BudgetState = BudgetState()
+    paces: list[PaceRow] = []
+    stock: dict[str, int] = {}
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """The verdict of an order as the book of budgets counts it."""
+
+    channel: str
+    judged_ms: int
+    fault: Fault
+
+
+class Tallies:
+    """All counters of one shard."""
+
+    def __init__(self, snapshot: TalliesSnapshot | None = None) -> None:
+        held = snapshot or TalliesSnapshot()
+        self.arrivals = ArrivalCounter.restore(held.arrivals)
+        self.callbacks = CallbackCounter.restore(held.callbacks)
+        self.budgets = SloBook()
+        self.budgets.absorb(held.budgets)
+        self.paces = Paces(held.paces)
+        self.stock: dict[str, int] = dict(held.stock)
+
+    def count_first(self, source: str, order_id: str, at_ms: int) -> None:
+        """An order was heard of for the first time."""
+        if not order_id.startswith(CANARY_PREFIX):
+            self.arrivals.add(source, at_ms)
+
+    def count_payment(self, order: Order, before: Facts) -> None:
+        """An order may have been created or paid; a payment that is only inferred is none."""
+        facts = order.facts
+        if facts.created_ms is None or order.order_id.startswith(CANARY_PREFIX):
+            return
+        was_created = before.created_ms is not None
+        was_paid = was_created and _is_confirmed(before)
+        is_paid = _is_confirmed(facts)
+        if was_created and was_paid == is_paid:
+            return
+        provider = _provider_at_creation(order)
+        if not was_created:
+            self.callbacks.created(provider, facts.created_ms)
+        if is_paid and not was_paid and facts.paid_ms is not None:
+            self.callbacks.paid(provider, facts.created_ms, facts.paid_ms)
+
+    def count_verdict(self, before: Judged | None, after: Judged | None) -> None:
+        """The verdict of an order came or changed."""
+        if before == after:
+            return
+        if before is not None:
+            self.budgets.remove(before.channel, before.judged_ms, before.fault)
+        if after is not None:
+            self.budgets.add(after.channel, after.judged_ms, after.fault)
+
+    def count_pace(self, channel: str, order: Order) -> None:
+        """A paid order is done; one with a long promise, or taken over by us, says no pace."""
+        facts = order.facts
+        if facts.paid_ms is None or facts.deadline_ms is None or facts.done_ms is None:
+            return
+        if order.taken_ms is not None or not is_prompt(facts.paid_ms, facts.deadline_ms):
+            return
+        if facts.delivered_ms is None:
+            self.paces.add(channel, facts.done_ms, None)
+        else:
+            self.paces.add(channel, facts.delivered_ms, facts.delivered_ms - facts.paid_ms)
+
+    def forget(self, baselines: Mapping[str, Baseline], now_ms: int) -> None:
+        """Something was learned: hours that are part of what is known need not be kept."""
+        self.paces.forget({name: one.to_ms for name, one in baselines.items()}, now_ms)
+
+    def snapshot(self) -> TalliesSnapshot:
+        """Everything counted, in a fixed order."""
+        return TalliesSnapshot(
+            self.arrivals.snapshot(),
+            self.callbacks.snapshot(),
+            self.budgets.state(),
+            self.paces.snapshot(),
+            self.stock,
+        )
+
+
+def judged(facts: Facts, breach_ms: int | None, channel: str) -> Judged | None:
+    """The verdict that counts of an order; None while it is unpaid or undecided."""
+    done_ms = facts.done_ms
+    if facts.paid_ms is None or (done_ms is None and breach_ms is None):
+        return None
+    moments = [at_ms for at_ms in (done_ms, breach_ms) if at_ms is not None]
+    delivered_ms, deadline_ms = facts.delivered_ms, facts.deadline_ms
+    is_good = delivered_ms is not None and deadline_ms is not None and delivered_ms <= deadline_ms
+    is_failed = delivered_ms is None and facts.failed_ms is not None
+    return Judged(channel, min(moments), Fault(breach_ms is not None, not is_good, is_failed))
+
+
+def _is_confirmed(facts: Facts) -> bool:
+    return facts.paid_ms is not None and not facts.is_paid_inferred
+
+
+def _provider_at_creation(order: Order) -> str:
+    """Who was to take the payment, as the order's creation says: the same at every count of it."""
+    created = (event for event in order.timeline if event.type == EventType.CREATED)
+    return next((event.provider for event in created if event.provider), "")
