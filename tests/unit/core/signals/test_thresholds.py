@@ -93,12 +93,14 @@ def test_limit_per_hour_keeps_the_worst_hour_near_the_target() -> None:
     limits = learned(drawn(rng, hours.size) * slow[hours], 0.01, hours)
     fresh = np.sort(drawn(rng, FRESH))
 
-    def worst(limits_s: FloatArray) -> float:
-        return float(np.max(1.0 - np.searchsorted(fresh, limits_s / slow) / FRESH))
+    def shares(limits_s: FloatArray) -> FloatArray:
+        return 1.0 - np.searchsorted(fresh, limits_s / slow) / FRESH
 
-    assert worst(np.array(limits.by_hour_s)) < 0.020
+    by_hour = shares(np.array(limits.by_hour_s))
+    assert np.max(by_hour) < 0.020
+    assert np.mean(by_hour) == pytest.approx(0.010, abs=0.002)
     one_for_all = learned(drawn(rng, hours.size) * slow[hours], 0.01).overall_s
-    assert worst(np.full(168, one_for_all)) > 0.020
+    assert np.max(shares(np.full(168, one_for_all))) > 0.020
     assert limits.hour_n[5] == int(np.sum(hours == 5))
 
 
