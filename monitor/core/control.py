@@ -113,6 +113,7 @@ class Control:
         self.charts.offsets = settings.utc_offsets
         self.learning.offsets = settings.utc_offsets
         self.watch.configure(rules)
+        self._next_step_ms = 0
         self._plan()
 
     def note_change(self, now_ms: int) -> None:
@@ -149,6 +150,7 @@ class Control:
         if due:
             yield from self._alert(due, view)
         if is_step:
+            yield from self.watch.end_orphans(view.now_ms)
             decided = self._decide_switch(view)
             if decided is not None:
                 yield decided
@@ -163,7 +165,6 @@ class Control:
                 deadline_ms = self.watch.deadline_ms(rule)
                 is_ahead = deadline_ms is not None and deadline_ms > view.now_ms
                 self._schedule.note_deadline(name, deadline_ms if is_ahead else None)
-        yield from self.watch.end_orphans(view.now_ms)
 
     def panel(self, view: View) -> Panel:
         """All signals of an instant, as rules read them."""

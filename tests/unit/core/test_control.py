@@ -52,13 +52,13 @@ def outage(story: Scenario, start_s: int, end_s: int, channel: str = "auto") -> 
 
 
 def test_alert_waits_for_its_duration_and_keeps_firing_for_another() -> None:
-    """Pending at the first true evaluation, firing after `for`, resolved after `keep_firing_for`."""
+    """Pending with the third order, firing after `for`, resolved after `keep_firing_for`."""
     rules = RuleSet((rule("open_orders > 2", for_ms=60_000, keep_firing_for_ms=120_000),))
     story = Scenario(Settings(), rules).at("0s", tick()).at("1s", paid("a"), paid("b"), paid("c"))
     story.at("5m", delivered("a"), delivered("b"), delivered("c")).at("20m", tick())
     assert moves(story) == [
-        (15, "R{}", "pending"),
-        (75, "R{}", "firing"),
+        (1, "R{}", "pending"),
+        (61, "R{}", "firing"),
         (300, "R{}", "firing"),  # no longer true: the time to keep firing begins
         (420, "R{}", "inactive"),
     ]
@@ -74,7 +74,7 @@ def test_condition_that_passes_before_its_duration_is_forgotten() -> None:
         .at("40s", delivered("a"))
     )
     story.at("20m", tick())
-    assert moves(story) == [(15, "R{}", "pending"), (45, "R{}", "inactive")]
+    assert moves(story) == [(1, "R{}", "pending"), (40, "R{}", "inactive")]
     assert [one for one in story.effects() if "alert" in getattr(one, "event_type", "")] == []
 
 
@@ -85,15 +85,31 @@ def test_firing_alert_stays_until_its_own_condition_resolves_it() -> None:
     story.at("1m", delivered("a"), delivered("b")).at("10m", tick())
     assert [state for _, _, state in moves(story)] == ["firing", "firing"]
     story.at("10m1s", delivered("c")).at("11m", tick())
-    assert moves(story)[-1] == (615, "R{}", "inactive")
+    assert moves(story)[-1] == (601, "R{}", "inactive")
 
 
-def test_rule_is_evaluated_at_fixed_instants_of_its_interval() -> None:
+def test_what_time_alone_makes_true_is_found_at_fixed_instants_of_the_interval() -> None:
     """A replay and the service evaluate at the same times, whenever they started."""
     for start in ("0s", "7s", "14999ms"):
-        story = Scenario(Settings(), RuleSet((rule("open_orders > 0", interval_ms=30_000),)))
+        story = Scenario(Settings(), RuleSet((rule("oldest_age > 20s", interval_ms=30_000),)))
         story.at(start, tick()).at("15s", paid("a")).at("2m", tick())
-        assert moves(story) == [(30, "R{}", "firing")]
+        assert moves(story) == [(60, "R{}", "firing")]
+
+
+def test_rules_are_looked_at_as_soon_as_orders_change_but_at_most_once_a_second() -> None:
+    """The third of three orders fires the rule one second after the first made it look."""
+    story = Scenario(Settings(), RuleSet((rule("open_orders > 2", interval_ms=30_000),)))
+    story.at("0s", tick()).at("10s", paid("a")).at("10100ms", paid("b")).at("10200ms", paid("c"))
+    story.at("20s", tick())
+    assert moves(story) == [(11, "R{}", "firing")]
+
+
+def test_replay_of_years_looks_at_fixed_instants_only() -> None:
+    """With a floor under the interval a change waits for the next instant."""
+    settings = Settings(evaluation_floor_ms=60_000)
+    story = Scenario(settings, RuleSet((rule("open_orders > 0"),)))
+    story.at("0s", tick()).at("10s", paid("a")).at("5m", tick())
+    assert moves(story) == [(60, "R{}", "firing")]
 
 
 # --- instances ----------------------------------------------------------------------------------
@@ -225,16 +241,16 @@ def test_failing_orders_fire_the_rule_about_them() -> None:
         "10s", *(failed(f"o{n}") for n in range(6))
     )
     story.at("20s", tick())
-    assert moves(story) == [(15, "R{}", "firing")]
+    assert moves(story) == [(10, "R{}", "firing")]
 
 
 @pytest.mark.parametrize("action", ["manual_review", "failover"])
 def test_review_is_asked_for_only_by_a_firing_rule_with_that_action(action: str) -> None:
     """`/v1/route` will say so while it fires."""
     rules = RuleSet((rule("open_orders > 0", actions=(Action(action),)),))
-    story = Scenario(Settings(), rules).at("0s", tick()).at("1s", paid("a"))
+    story = Scenario(Settings(), rules).at("0s", tick())
     assert not story.engine.control.needs_review()
-    story.at("20s", tick())
+    story.at("1s", paid("a"))
     assert story.engine.control.needs_review() is (action == "manual_review")
     story.at("30s", delivered("a")).at("1m", tick())
     assert not story.engine.control.needs_review()
@@ -247,7 +263,7 @@ def test_alert_survives_a_restart_in_the_middle_of_its_duration() -> None:
     again = Scenario(Settings(), rules).at("0s", tick())
     again.engine.restore(story.engine.snapshot(), story.now_ms)
     again.at("2m", tick())
-    assert moves(again) == [(75, "R{}", "firing")]
+    assert moves(again) == [(61, "R{}", "firing")]
 
 
 def test_alert_of_a_deleted_rule_ends() -> None:
@@ -315,7 +331,7 @@ def test_alert_message_carries_value_limit_and_evidence() -> None:
     assert r"4 of 4 *late* on a\_\[b\] (100%)" in message.text.splitlines()
     assert payload["labels"] == {"channel": "a_[b]"}
     assert (payload["value"], payload["evidence"]["k"], payload["evidence"]["n"]) == (1.0, 4, 4)
-    assert payload["firing_at"] == "2026-01-01T00:03:15Z"
+    assert payload["firing_at"] == "2026-01-01T00:03:01Z"
     assert payload["expr"] == "delayed_ratio > 2%"
 
 

@@ -280,7 +280,7 @@ def test_learned_silence_holds_orders_of_a_source_without_heartbeat(scenario: Sc
     for minute in range(120):
         scenario.at(f"{minute}m", paid(f"o{minute}"), delivered(f"o{minute}"))
     scenario.at("120m", paid("last", promise_ms=3_600_000)).skip()
-    scenario.at("8h", tick()).expect("source shop silent")
+    scenario.at("8h", tick()).expect("source shop silent", "learned * 120", "learned external 120")
 
 
 def test_silence_of_one_source_does_not_hold_the_orders_of_another() -> None:
