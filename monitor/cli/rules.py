@@ -21,6 +21,7 @@ from monitor.model.spelling import did_you_mean
 VERBS = {
     "test": "stories of orders go through the rules in virtual time",
     "backtest": "what rules would have done over recorded events, two versions side by side",
+    "explain": "why a rule fires or does not, and why nobody was told",
     "lint": "rules that are correct and still will not do what was meant",
     "learn": "limits per channel and hour of the week, proposed from recorded events",
     "schema": "JSON Schema of rule files and rule tests, for editors",

@@ -12,6 +12,7 @@ store.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
@@ -94,6 +95,25 @@ def record(events: Sequence[OrderEvent], *, until_ms: int | None = None) -> Tape
     )
 
 
+def cut(tape: Tape, at_ms: int) -> tuple[Tape, Tape]:
+    """Cut a tape in two: up to a time, and what comes after it."""
+    place = bisect_right(tape.batches, at_ms, key=lambda batch: batch[0].time_ms)
+    return _part(tape, tape.batches[:place], min(at_ms, tape.at_ms)), _part(
+        tape, tape.batches[place:], tape.at_ms
+    )
+
+
+def _part(tape: Tape, batches: tuple[tuple[OrderEvent, ...], ...], at_ms: int) -> Tape:
+    return msgspec.structs.replace(
+        tape,
+        batches=batches,
+        at_ms=at_ms,
+        first_ms=batches[0][0].time_ms if batches else None,
+        last_ms=batches[-1][0].time_ms if batches else None,
+        taken=sum(len(batch) for batch in batches),
+    )
+
+
 def floor_ms(tape: Tape, settings: Settings, every_ms: int | None = None) -> int:
     """How often rules are evaluated at most: as asked, else `EVALUATIONS_MAX` times over the tape."""
     if every_ms is not None:
@@ -125,8 +145,7 @@ class Player:
             self.take(batch)
             if number % every == 0:
                 on_progress(number / len(tape.batches))
-        if tape.batches:
-            self.tick_before(tape.at_ms + 1)
+        self.tick_before(tape.at_ms + 1)
         on_progress(1.0)
 
     def take(self, batch: tuple[OrderEvent, ...]) -> None:

@@ -1,0 +1,190 @@
+"""Takes an evaluation apart: every `and`, `or`, `not` and comparison with what it came to.
+
+Each part is judged by the very function that judges the whole, so an explanation cannot tell
+another story than the decision.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from monitor.core.rules.findings import Finding
+from monitor.core.rules.panel import Domain, Panel
+from monitor.core.rules.vector import constant, evaluate, needs_proof, settled
+from monitor.model.errors import InvariantError
+from monitor.model.evaluations import Step
+from monitor.model.rules import (
+    QUANTILES,
+    RATIOS,
+    SIGNALS,
+    Arithmetic,
+    Comparison,
+    Logical,
+    Negation,
+    Node,
+    Number,
+    Signal,
+    Window,
+)
+from monitor.model.times import SECOND_MS, format_duration
+
+
+def explain(
+    node: Node, panel: Panel, domain: Domain, index: int, *, confidence: float, min_count: int
+) -> Step:
+    """Judge a condition for one instance of a domain, with all its parts.
+
+    Raises: InvariantError if the tree is a value, which `parse` never returns.
+    """
+    findings = evaluate(node, panel, domain, confidence=confidence, min_count=min_count)
+    finding = findings.at(index)
+    match node:
+        case Negation(operand):
+            nodes: tuple[Node, ...] = (operand,)
+        case Logical(_, left, right):
+            nodes = (left, right)
+        case Comparison():
+            return _comparison(node, finding, panel, domain, index, confidence, min_count)
+        case Number() | Signal() | Arithmetic():
+            raise InvariantError("a value stands where a condition is needed")
+        case _:
+            assert_never(node)
+    parts = tuple(
+        explain(part, panel, domain, index, confidence=confidence, min_count=min_count)
+        for part in nodes
+    )
+    return Step(text_of(node), finding.outcome, finding.reason, parts=parts)
+
+
+def text_of(node: Node, unit: str = "") -> str:
+    """Write a condition or value as a rule would; `unit` is that of the numbers in it."""
+    match node:
+        case Number(value):
+            return _number(value, unit)
+        case Signal():
+            return _signal(node)
+        case Negation(operand):
+            return f"not ({text_of(operand)})"
+        case Logical(op, left, right):
+            sides = (f"({text_of(one)})" if isinstance(one, Logical) and one.op != op
+                     else text_of(one) for one in (left, right))  # fmt: skip
+            return f" {op} ".join(sides)
+        case Comparison(op, left, right):
+            unit = _unit(left) or _unit(right)
+            return f"{text_of(left, unit)} {op} {text_of(right, unit)}"
+        case Arithmetic(op, left, right):
+            unit = unit or _unit(node)
+            if op in "*/":  # one side is a bare number
+                return f"{_operand(left, _unit(left))} {op} {_operand(right, _unit(right))}"
+            return f"{_operand(left, unit)} {op} {_operand(right, unit)}"
+        case _:
+            assert_never(node)
+
+
+def _comparison(
+    node: Comparison,
+    finding: Finding,
+    panel: Panel,
+    domain: Domain,
+    index: int,
+    confidence: float,
+    min_count: int,
+) -> Step:
+    evidence = finding.evidence
+    plain, _ = settled(node, is_negated=False)
+    signal = plain.left
+    is_signal = isinstance(signal, Signal) and constant(plain.right) is not None
+    step = Step(
+        text=text_of(node),
+        outcome=finding.outcome,
+        reason=finding.reason,
+        signal=evidence.signal,
+        unit=_unit(plain.left) or _unit(plain.right),
+        value=evidence.value,
+        limit=evidence.limit,
+        k=evidence.k,
+        n=evidence.n,
+        p=evidence.p,
+    )
+    if not is_signal or not isinstance(signal, Signal):
+        return step
+    since_ms = panel.since_ms(signal, domain, index)
+    window_s = None if since_ms is None else (panel.now_ms - since_ms) / SECOND_MS
+    gate, found, needed = "", None, None
+    if finding.outcome == "insufficient":
+        gate, needed = "min_count", float(min_count)
+        found = None if evidence.n is None else float(evidence.n)
+    elif needs_proof(signal, plain.op):
+        gate, found, needed = _gate(signal, finding, panel, domain, index, confidence)
+    return _with(step, window_s, gate, found, needed)
+
+
+def _gate(
+    signal: Signal, finding: Finding, panel: Panel, domain: Domain, index: int, confidence: float
+) -> tuple[str, float | None, float | None]:
+    """What a value over its limit has to pass besides."""
+    evidence = finding.evidence
+    if signal.name in RATIOS or signal.name in QUANTILES:
+        # 1 - 0.99 is a little more than 0.01 in floats.
+        return "evidence", evidence.p, round(1.0 - confidence, 12)
+    if signal.name == "mean_delay":
+        trimmed_s = panel.trimmed_s(signal, domain, index)
+        return "trimmed_mean", trimmed_s, evidence.limit
+    if evidence.p is not None:
+        return "own_evidence", evidence.p, None
+    return "", None, None
+
+
+def _with(
+    step: Step, window_s: float | None, gate: str, found: float | None, needed: float | None
+) -> Step:
+    return Step(
+        step.text, step.outcome, step.reason, step.signal, step.unit, step.value, step.limit,
+        step.k, step.n, step.p, window_s, gate, found, needed,
+    )  # fmt: skip
+
+
+# --- words ------------------------------------------------------------------------------------------
+
+
+def _unit(node: Node) -> str:
+    """The unit of a value, from the first signal in it that is not a bare number."""
+    match node:
+        case Signal(name):
+            return SIGNALS.get(name, "")
+        case Arithmetic(_, left, right):
+            return _unit(left) or _unit(right)
+        case _:
+            return ""
+
+
+def _number(value: float, unit: str) -> str:
+    if unit == "ratio":
+        return f"{value * 100:.6g}%"
+    if unit == "duration":
+        return format_duration(round(value * SECOND_MS))
+    return f"{value:.6g}"
+
+
+def _signal(signal: Signal) -> str:
+    argument = f"({signal.argument})" if signal.argument else ""
+    pairs = ", ".join(f'{one.label}{one.op}"{one.value}"' for one in signal.matchers)
+    matchers = f"{{{pairs}}}" if pairs else ""
+    window = f"[{_window(signal.window)}]" if signal.window is not None else ""
+    return f"{signal.name}{argument}{matchers}{window}"
+
+
+def _window(window: Window) -> str:
+    if window.last:
+        return f"last {window.last}"
+    parts = [format_duration(window.span_ms)]
+    if window.min_orders:
+        parts.append(str(window.min_orders))
+    if window.max_ms:
+        parts.append(format_duration(window.max_ms))
+    return ":".join(parts)
+
+
+def _operand(node: Node, unit: str) -> str:
+    text = text_of(node, unit)
+    return f"({text})" if isinstance(node, Arithmetic) else text
