@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from monitor.core.rules.readings import Codes
-from monitor.core.signals.arrays import BoolArray, FloatArray, IntArray
+from monitor.core.signals.arrays import BoolArray, FloatArray, IntArray, read_only
 from monitor.core.signals.evidence import binomial_tail
 from monitor.model.alerts import Evidence
 
@@ -62,6 +62,9 @@ class Finding(msgspec.Struct, frozen=True):
     evidence: Evidence = Evidence()
 
 
+_NONE: IntArray = read_only(np.zeros(0, np.int64))
+
+
 class Proof(msgspec.Struct, frozen=True, eq=False):
     """What one comparison rests on, by instance.
 
@@ -77,6 +80,7 @@ class Proof(msgspec.Struct, frozen=True, eq=False):
     n: IntArray | None = None
     p: FloatArray | None = None
     chance: float | None = None
+    tested: IntArray = _NONE
 
     def at(self, index: int, verdict: int) -> Evidence:
         """The evidence of one instance; nothing that is not a finite number leaves here."""
@@ -88,8 +92,12 @@ class Proof(msgspec.Struct, frozen=True, eq=False):
         k = None if self.k is None else int(self.k[index])
         n = None if self.n is None else int(self.n[index])
         p = None if self.p is None else _finite(float(self.p[index]))
-        is_tested = verdict in (PROVEN, SHORT)
-        if self.chance is not None and is_tested and k is not None and n is not None:
+        if (
+            self.chance is not None
+            and index in self.tested.tolist()
+            and k is not None
+            and n is not None
+        ):
             p = binomial_tail(k, n, self.chance)
         return Evidence(_finite(float(value)), _finite(limit), k, n, p, self.signal)
 
@@ -108,7 +116,7 @@ class Findings(msgspec.Struct, frozen=True, eq=False):
     @property
     def is_true(self) -> BoolArray:
         """Instances for which the condition holds."""
-        return self.verdicts <= PROVEN
+        return np.asarray(self.verdicts <= PROVEN)
 
     @property
     def is_false(self) -> BoolArray:
@@ -118,7 +126,7 @@ class Findings(msgspec.Struct, frozen=True, eq=False):
     @property
     def is_no_data(self) -> BoolArray:
         """Instances about which nothing is known, not even that orders are too few."""
-        return self.verdicts == NO_DATA
+        return np.asarray(self.verdicts == NO_DATA)
 
     def proof(self, index: int) -> Proof:
         """The comparison that speaks for an instance."""

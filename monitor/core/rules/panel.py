@@ -81,7 +81,7 @@ class Panel:
         self._places: dict[Domain, dict[Instance, int]] = {}
         self._scopes: dict[Domain, Scopes | None] = {}
         self._grouped: dict[tuple[Domain, tuple[Matcher, ...]], Grouped] = {}
-        self._read: dict[tuple[Domain, Signal, int], Readings] = {}
+        self._read: dict[tuple[Domain, Signal, int, float], Readings] = {}
         self._tables: dict[tuple[str, Window | None, str, bool], SignalTable] = {}
 
     # --- instances ----------------------------------------------------------------------------
@@ -157,14 +157,17 @@ class Panel:
             if len(domain):
                 self._group(domain, matchers).prepare(asked)
 
-    def read(self, signal: Signal, domain: Domain, *, min_count: int) -> Readings:
+    def read(
+        self, signal: Signal, domain: Domain, *, min_count: int, limit: float = 0.0
+    ) -> Readings:
         """Read a signal for every instance.
 
-        `min_count`: below it ratios, percentiles and means are insufficient.
+        `min_count`: below it ratios, percentiles and means are insufficient. `limit`: in seconds,
+        what percentiles count orders above.
         """
-        key = (domain, signal, min_count)
+        key = (domain, signal, min_count, limit if signal.name in QUANTILES else 0.0)
         if key not in self._read:
-            self._read[key] = self._read_anew(signal, domain, min_count)
+            self._read[key] = self._read_anew(signal, domain, min_count, limit)
         return self._read[key]
 
     def read_percentile(
@@ -197,7 +200,7 @@ class Panel:
         trimmed_ms = grouped.trimmed_ms(signal.window, index)
         return None if trimmed_ms is None else trimmed_ms / SECOND_MS
 
-    def _read_anew(self, signal: Signal, domain: Domain, min_count: int) -> Readings:
+    def _read_anew(self, signal: Signal, domain: Domain, min_count: int, limit: float) -> Readings:
         if not len(domain):
             return Readings(np.zeros(0))
         if signal.name in SIDE_SIGNALS:
@@ -206,7 +209,7 @@ class Panel:
             return read_table(table, signal, domain.by, domain.instances)
         grouped = self._group(domain, signal.matchers)
         if signal.name in QUANTILES:
-            counts, values = self.read_percentile(signal, domain, min_count=min_count, limit=0.0)
+            counts, values = self.read_percentile(signal, domain, min_count=min_count, limit=limit)
             return Readings(values(np.arange(len(domain))), counts.k, counts.n, counts.states)
         if signal.name == "health_index":
             n, index = grouped.health(signal.window or HEALTH_WINDOW)

@@ -40,7 +40,7 @@ from monitor.core.rules.findings import NO_DATA as UNKNOWN
 from monitor.core.rules.panel import Domain, Panel
 from monitor.core.rules.readings import INSUFFICIENT, NO_DATA, OK, Codes, Readings
 from monitor.core.rules.side import LOW_IS_BAD
-from monitor.core.signals.arrays import BoolArray, IntArray
+from monitor.core.signals.arrays import BoolArray, IntArray, read_only
 from monitor.model.errors import InvariantError
 from monitor.model.rules import (
     QUANTILES,
@@ -71,6 +71,7 @@ _CALCULATE = {
 _MIRROR = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "==", "!=": "!="}
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
+_NOWHERE: IntArray = read_only(np.zeros(0, np.int64))
 _OF_STATE: Codes = np.array([TRUE, UNSURE, UNKNOWN], np.int8)
 
 
@@ -133,11 +134,12 @@ class Judge(msgspec.Struct, frozen=True):
     def _compare_signal(self, signal: Signal, op: str, limit: float) -> Findings:
         if signal.name in QUANTILES and op in (">", ">="):
             return self._compare_percentile(signal, op, limit)
-        readings = self.panel.read(signal, self.domain, min_count=self.min_count)
+        readings = self.panel.read(signal, self.domain, min_count=self.min_count, limit=limit)
         holds = _COMPARE[op](readings.values, limit)
         verdicts = np.where(holds, TRUE, BELOW)
         chance = _chance(signal, op, limit, readings)
-        if needs_proof(signal, op) and (over := _over(holds, readings)).size:
+        over = _over(holds, readings) if needs_proof(signal, op) else _NOWHERE
+        if over.size:
             if signal.name == "mean_delay":
                 self._trim(signal, op, limit, over, verdicts)
             if chance is not None:
@@ -145,7 +147,7 @@ class Judge(msgspec.Struct, frozen=True):
             if readings.is_proven is not None:
                 verdicts[over[~readings.is_proven[over]]] = SHORT
         values, k, n = readings.values, readings.k, readings.n
-        proof = Proof(values, limit, signal.name, k, n, readings.p, chance)
+        proof = Proof(values, limit, signal.name, k, n, readings.p, chance, over)
         return Findings(_stated(verdicts, readings.states), (proof,))
 
     def _compare_percentile(self, signal: Signal, op: str, limit: float) -> Findings:
@@ -156,12 +158,13 @@ class Judge(msgspec.Struct, frozen=True):
         chance = 1.0 - QUANTILES[signal.name]
         holds = counts.values > chance
         verdicts = np.where(holds, TRUE, BELOW)
-        if (over := _over(holds, counts)).size:
+        over = _over(holds, counts)
+        if over.size:
             self._prove(counts, chance, over, verdicts)
             proven = over[verdicts[over] == PROVEN]
             if proven.size:
                 verdicts[proven[~_COMPARE[op](values(proven), limit)]] = BELOW
-        proof = Proof(values, limit, signal.name, counts.k, counts.n, chance=chance)
+        proof = Proof(values, limit, signal.name, counts.k, counts.n, None, chance, over)
         return Findings(_stated(verdicts, counts.states), (proof,))
 
     def _trim(self, signal: Signal, op: str, limit: float, over: IntArray, verdicts: Codes) -> None:

@@ -156,7 +156,7 @@ class Oracle:
         if not tested.p <= (1.0 - self.confidence) * (1.0 + 1e-9):
             return Finding("false", "insufficient_evidence", tested)
         if not COMPARE[op](math.inf if reading.value is None else reading.value, limit):
-            return Finding("false", "below", evidence)
+            return Finding("false", "below", tested)
         return Finding("true", "evidence", tested)
 
     # --- values -------------------------------------------------------------------------------

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from monitor.core.rules.findings import Finding
 from monitor.core.rules.panel import Panel
-from monitor.core.rules.parse import signals_in
+from monitor.core.rules.parse import parse, signals_in
 from monitor.core.rules.vector import evaluate
-from monitor.core.signals.observation import Observation
+from monitor.core.signals.observation import Observation, merge
 from monitor.model.rules import Node
 from tests.unit.core.rules.oracle import Oracle
 from tests.unit.core.rules.worlds import (
@@ -20,6 +23,7 @@ from tests.unit.core.rules.worlds import (
     Side,
     conditions,
     label_lists,
+    orders,
     rows_of,
     sides,
     worlds,
@@ -67,3 +71,150 @@ def test_every_instance_gets_the_finding_of_the_slow_way(
         labels = dict(zip(by, instance, strict=True))
         expected = Oracle(rows, side, NOW_MS, labels).judge(node)
         assert_same(found, expected, (instance, node))
+
+
+# --- by hand ------------------------------------------------------------------------------------
+
+
+def late_of(k: int, n: int) -> list[Order]:
+    """Orders delivered a minute ago, k of them late."""
+    return [order(took_ms=200_000 if index < k else 6_000) for index in range(n)]
+
+
+def order(took_ms: int, ago_ms: int = 60_000, **more: int) -> Order:
+    end_ms = NOW_MS - ago_ms
+    paid_ms = end_ms - took_ms
+    plain = {
+        "paid_ms": paid_ms, "deadline_ms": paid_ms + 180_000, "end_ms": end_ms, "kind": 1,
+        "breach_ms": paid_ms + 180_000 if took_ms > 180_000 else 0, "taken_ms": 0, "channel": 0,
+        "source": 0, "provider": 0, "sku": 0, "is_held": 0, "is_unconfirmed": 0,
+    }  # fmt: skip
+    return {**plain, **more}
+
+
+def stuck(age_ms: int) -> Order:
+    paid_ms = NOW_MS - age_ms
+    breach_ms = paid_ms + 180_000 if age_ms > 180_000 else 0
+    return {**order(0), "paid_ms": paid_ms, "deadline_ms": paid_ms + 180_000, "end_ms": 0,
+            "kind": 0, "breach_ms": breach_ms}  # fmt: skip
+
+
+def judge(text: str, written: Sequence[Order], numbers: Sequence[float] = (0.5,)) -> Finding:
+    return findings_of(parse(text).node, rows_of(written), Side(numbers), ())[()]
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "outcome", "reason"),
+    [
+        (1, 10, "false", "insufficient_evidence"),  # 1 - 0.98^10 = 0.18
+        (2, 10, "false", "insufficient_evidence"),  # 0.0162
+        (3, 10, "true", "evidence"),  # 0.00086
+        (2, 100, "false", "below"),  # exactly 2 %
+        (3, 100, "false", "insufficient_evidence"),
+        (8, 100, "true", "evidence"),  # 0.00093 (scipy binom.sf)
+        (1, 1, "insufficient", "insufficient_evidence"),  # below min_count
+        (2, 2, "true", "evidence"),  # 0.02^2
+        (0, 0, "no_data", "no_data"),
+    ],
+)
+def test_ratio_needs_evidence(k: int, n: int, outcome: str, reason: str) -> None:
+    """Contract §4: of a limit of 2 %, one late of ten stays quiet and three of ten fire."""
+    for text in ("delayed_ratio > 2%", "2 * 1% < delayed_ratio", "not delayed_ratio <= 2%"):
+        found = judge(text, late_of(k, n))
+        assert (found.outcome, found.reason) == (outcome, reason), text
+
+
+def test_evidence_is_reported() -> None:
+    """The finding carries what a message needs: value, limit, counts and the tail probability."""
+    evidence = judge("delayed_ratio > 2%", late_of(3, 10)).evidence
+    assert (evidence.value, evidence.limit, evidence.k, evidence.n) == (0.3, 0.02, 3, 10)
+    assert evidence.signal == "delayed_ratio"
+    assert evidence.p == pytest.approx(0.00086390628, rel=1e-8)  # scipy binom.sf
+
+
+def test_falling_below_needs_no_evidence() -> None:
+    """A resolving condition compares plain values."""
+    assert judge("delayed_ratio < 1%", late_of(0, 3)).outcome == "true"
+    assert judge("delayed_ratio < 1%", late_of(1, 3)).outcome == "false"
+
+
+def test_one_stuck_order_is_no_incident_and_a_slow_down_is() -> None:
+    """Nine orders at 6 s and one stuck for an hour: mean 365 s, yet not true; ten at 250 s are."""
+    lone = [*(order(6_000) for _ in range(9)), stuck(3_600_000)]
+    found = judge("mean_delay[10m:10:6h] > 3m", lone)
+    assert found.evidence.value == pytest.approx((9 * 6 + 3_600) / 10)
+    assert (found.outcome, found.reason) == ("false", "trimmed_mean")
+    slow = [order(250_000) for _ in range(10)]
+    assert judge("mean_delay[10m:10:6h] > 3m", slow).outcome == "true"
+
+
+def test_tables_prove_what_they_say_is_bad() -> None:
+    """`<` of paid_ratio needs its own evidence, `>` does not; a chart's `>` does."""
+    names = 'paid_ratio{provider="alipay"}'  # the first entry, which is proven
+    assert judge(f"{names} < 60%", []).outcome == "true"
+    of_b = parse('cusum_ratio{channel="b"} > 0.1').node  # the second, which is not
+    found = findings_of(of_b, rows_of([]), Side([0.5]), ())[()]
+    assert (found.outcome, found.reason) == ("false", "insufficient_evidence")
+    assert found.evidence.p == 0.2
+    assert judge('cusum_ratio{channel="b"} < 0.9', []).outcome == "true"
+    assert judge('cusum_ratio{channel="a"} > 0.1', []).outcome == "true"
+
+
+def test_burn_rate_needs_the_evidence_of_its_orders() -> None:
+    """Three of ten late burn a budget of 2 % fifteenfold: beyond chance at 14.4 %, not at 28.8 %."""
+    loud = judge('burn_rate(delivery, 1h){channel="a"} > 5', [])  # P(X>=3 | 10, 0.10) = 0.070
+    assert (loud.outcome, loud.reason) == ("false", "insufficient_evidence")
+    assert loud.evidence.p == pytest.approx(0.0701908264, rel=1e-8)  # scipy binom.sf
+    proven = judge('burn_rate(delivery, 1h){channel="a"} > 1', [])  # at 0.02: 0.00086
+    assert (proven.outcome, proven.reason) == ("true", "evidence")
+    assert judge('burn_rate(delivery, 1h){channel="a"} > 14.4', []).outcome == "false"
+
+
+HUGE = "p50_delay" + 27 * " * 1000000000000"
+
+
+def test_nothing_that_is_not_a_number_leaves() -> None:
+    """Overflow, 0/0 and percentiles that are not reached: no data or a plain verdict, never NaN."""
+    waiting = [stuck(500_000) for _ in range(8)]
+    found = judge("p50_delay > 1m", waiting)
+    assert (found.outcome, found.evidence.value) == ("true", None)
+    assert judge("orders / throughput > 1", waiting).outcome == "no_data"
+    for text in ("p99_delay - p50_delay > 1m", "p50_delay < 1m", HUGE + " > 1m"):
+        found = judge(text, waiting)
+        assert found.outcome in ("false", "no_data", "true")
+        for number in (found.evidence.value, found.evidence.limit, found.evidence.p):
+            assert number is None or math.isfinite(number)
+
+
+# --- shards ---------------------------------------------------------------------------------------
+
+SHARDED = tuple(
+    parse(text).node
+    for text in (
+        "delayed_ratio[10m:3:6h] > 2%", "bad_ratio[last 5] > 10%", "failed_ratio > 1%",
+        "mean_delay[last 4] > 20s", "p50_delay[1h] > 10s", "p90_delay - p50_delay > 1s",
+        "health_index < 70", "oldest_age > 1m", "orders[last 3] > 1", "throughput[10m] > 0.01",
+        "consecutive_late >= 2", "open_orders > 1",
+    )
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(orders(), max_size=24), st.integers(0, 2**32), label_lists)
+def test_eight_shards_say_bit_for_bit_what_one_says(
+    written: Sequence[Order], seed: int, by: tuple[str, ...]
+) -> None:
+    """Rows dealt to eight shards and merged: every number of every finding is the very same."""
+    keys = np.random.default_rng(seed).permutation(len(written)).tolist()
+    whole = rows_of(written, keys)
+    dealt = [
+        rows_of(
+            [one for one, key in zip(written, keys, strict=True) if key % 8 == shard],
+            [key for key in keys if key % 8 == shard],
+        )
+        for shard in range(8)
+    ]
+    merged = merge(dealt)
+    for node in SHARDED:
+        one, eight = (findings_of(node, rows, Side([0.5]), by) for rows in (whole, merged))
+        assert one == eight, node
