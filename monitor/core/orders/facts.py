@@ -206,8 +206,8 @@ def _paid(timeline: tuple[OrderEvent, ...], first: dict[str, int]) -> tuple[int 
             or (kind == _CREATED and event.created_means_paid)
         ):
             return event.time_ms, event.is_inferred
-    handling = _earliest(*[first.get(kind) for kind in _HANDLING])
-    return (None, False) if handling is None else (first.get(_CREATED, handling), True)
+    handled = [first[kind] for kind in _HANDLING if kind in first]
+    return (first.get(_CREATED, min(handled)), True) if handled else (None, False)
 
 
 def _by_word(timeline: tuple[OrderEvent, ...]) -> Sequence[OrderEvent]:
@@ -219,13 +219,15 @@ def _by_word(timeline: tuple[OrderEvent, ...]) -> Sequence[OrderEvent]:
 
 def _attributes(ranked: Sequence[OrderEvent]) -> Sequence[Any]:
     """A value for each of `_ATTRIBUTES`: that of the first event that has one."""
-    found: Sequence[Any] = (None,) * len(_ATTRIBUTES)
-    for event in ranked:
+    if not ranked:
+        return (None,) * len(_ATTRIBUTES)
+    found: Sequence[Any] = _attributes_of(ranked[0])
+    for event in ranked[1:]:
         said = _attributes_of(event)
         if said != found:  # most events of an order say the same again
-            found = tuple(
-                [new if known is None else known for known, new in zip(found, said, strict=True)]
-            )
+            found = [
+                new if known is None else known for known, new in zip(found, said, strict=True)
+            ]
     return found
 
 
@@ -245,14 +247,15 @@ def promise_basis(timeline: tuple[OrderEvent, ...]) -> tuple[Any, ...]:
 
 def _promise_ms(promises: PromiseTable, found: Sequence[Any]) -> int:
     """The most specific promise wins: sku, then fulfilment, then speed, then the default."""
-    for table, index in (
-        (promises.by_sku, _SKU),
-        (promises.by_fulfilment, _FULFILMENT),
-        (promises.by_speed, _SPEED),
-    ):
-        chosen = table.get(str(found[index])) if table else None
-        if chosen is not None:
-            return chosen
+    if promises.by_sku or promises.by_fulfilment or promises.by_speed:
+        for table, index in (
+            (promises.by_sku, _SKU),
+            (promises.by_fulfilment, _FULFILMENT),
+            (promises.by_speed, _SPEED),
+        ):
+            chosen = table.get(str(found[index]))
+            if chosen is not None:
+                return chosen
     return promises.default_ms
 
 
