@@ -103,7 +103,8 @@ class Paces:
             if not from_ms <= hour_ms < until_ms or channel not in (name, ALL_ORDERS):
                 continue
             counts, never = found.setdefault(hour_ms, (np.zeros(BUCKETS, np.int64), [0]))
-            counts[list(pace.delivered)] += list(pace.delivered.values())
+            for bucket, count in pace.delivered.items():
+                counts[bucket] += count
             never[0] += pace.never
         return [
             Hour(hour_ms, counts, never[0]) for hour_ms, (counts, never) in sorted(found.items())
