@@ -82,10 +82,7 @@ def evaluate(
 
     Raises: InvariantError if the tree is a value, which `parse` never returns.
     """
-    judge = Judge(panel, domain, confidence, min_count)
-    # Products may overflow and quotients be undefined: both are no data, not a warning.
-    with np.errstate(all="ignore"):
-        return judge.judge(node, is_negated=False)
+    return Judge(panel, domain, confidence, min_count).judge(node, is_negated=False)
 
 
 class Judge(msgspec.Struct, frozen=True):
@@ -248,7 +245,9 @@ def _chance(signal: Signal, op: str, limit: float, readings: Readings) -> float 
 
 def _calculate(op: str, left: Readings, right: Readings) -> Readings:
     states = _first_unknown(left.states, right.states)
-    values = _CALCULATE[op](left.values, right.values)
+    # Products may overflow and quotients be undefined: that is no data, not a warning.
+    with np.errstate(all="ignore"):
+        values = _CALCULATE[op](left.values, right.values)
     if op == "/":
         values = np.where(right.values == 0, np.nan, values)
     is_undefined: BoolArray = np.isnan(values)

@@ -52,6 +52,8 @@ class Timeline:
 
         Shapes: int64[..., size], or one time for all → int64[..., size].
         """
+        if not self._keys.size:
+            return np.zeros(np.broadcast_shapes(np.shape(times), self._offsets.shape), np.int64)
         # Twice as quick as `clip`, and called for every window of every rule.
         places = np.minimum(np.maximum(times - self._before, 0), self._width - 1)
         return self._keys.searchsorted(places + self._offsets, side="right")
