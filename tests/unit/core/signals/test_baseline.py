@@ -65,7 +65,7 @@ def test_slow_hour_of_the_week_gets_its_own_speed() -> None:
     # De-seasonalised: an order of that hour at twice the age owes about what another does.
     hazard = Hazard.of(baseline)
     slow, usual = hazard.at(int64([16_000, 8_000]), int64([baseline.shifts[44], 0])) / UNIT
-    assert slow == pytest.approx(usual, rel=0.12)
+    assert slow == pytest.approx(usual, rel=0.2)  # shrinkage keeps a tenth of the difference
 
 
 def test_hours_of_incidents_are_not_learned() -> None:
