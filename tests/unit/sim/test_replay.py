@@ -52,9 +52,12 @@ def story() -> list[OrderEvent]:
 
 
 def run(
-    events: list[OrderEvent], until_ms: int | None = None, rules: RuleSet = SHIPPED
+    events: list[OrderEvent],
+    until_ms: int | None = None,
+    rules: RuleSet = SHIPPED,
+    floor_ms: int = 0,
 ) -> Replayed:
-    return replay(events, Settings(), rules, until_ms=until_ms)
+    return replay(events, Settings(evaluation_floor_ms=floor_ms), rules, until_ms=until_ms)
 
 
 def test_report_of_one_order_per_verdict() -> None:
@@ -142,7 +145,7 @@ def test_events_after_until_are_left_out_and_time_goes_on_to_it() -> None:
     later = build_report(run(story(), START_MS + 5 * MINUTE_MS + 1))
     assert later["verdicts"]["late_pending"] == 1
     assert later["judged_at"] == "2026-01-05T02:05:00.001Z"
-    after_the_end = build_report(run(story(), START_MS + 3 * HOUR_MS))
+    after_the_end = build_report(run(story(), START_MS + 3 * HOUR_MS, SHIPPED, MINUTE_MS))
     assert after_the_end["verdicts"]["undecided"] == 0  # young has become late
 
 
@@ -155,7 +158,7 @@ def test_events_without_a_time_of_their_own_are_rejected() -> None:
 
 def test_orders_that_left_memory_are_in_the_report() -> None:
     """Two days later the engine has let them go; the report still has all of them."""
-    found = run([*story(), event("order.paid", "days-later", 2 * DAY_MS)], None, RuleSet())
+    found = run([*story(), event("order.paid", "days-later", 2 * DAY_MS)], None, RuleSet(), HOUR_MS)
     report = build_report(found)
     assert report["orders"] == 9
     assert report["verdicts"]["good"] == 1
@@ -164,7 +167,9 @@ def test_orders_that_left_memory_are_in_the_report() -> None:
 
 def test_late_event_finds_its_order_again_after_it_left_memory() -> None:
     """A refund a day after delivery belongs to the old order, not to a new one."""
-    report = build_report(run([*story(), event("order.refunded", "good", DAY_MS)], None, RuleSet()))
+    report = build_report(
+        run([*story(), event("order.refunded", "good", DAY_MS)], None, RuleSet(), HOUR_MS)
+    )
     assert report["orders"] == 8
     assert report["verdicts"]["good"] == 1
 
@@ -191,8 +196,8 @@ def test_outage_shows_as_alert_with_times_and_evidence() -> None:
     (alert,) = [one for one in report["alerts"] if one["rule"] == "DelayedOver2Percent"]
     # b0 b1 b2 break their promise at 23, 24 and 25 min: 3 of 20 is the first proof, `for` is 1 min.
     assert alert["labels"] == {"channel": "auto"}
-    assert alert["pending_at"] == "2026-01-05T02:25:15Z"
-    assert alert["firing_at"] == "2026-01-05T02:26:15Z"
+    assert alert["pending_at"] == "2026-01-05T02:25:01Z"
+    assert alert["firing_at"] == "2026-01-05T02:26:01Z"
     assert alert["resolved_at"] is None
     assert alert["evidence"]["k"] == 4
     assert alert["severity"] == "warning"
