@@ -13,7 +13,7 @@ import numpy.typing as npt
 from benchmarks.row import Row
 from monitor.core.orders.table import OrderTable
 from monitor.core.orders.table import Row as OrderRow
-from monitor.core.rules.panel import Panel
+from monitor.core.rules.panel import Domain, Panel
 from monitor.core.rules.parse import Parsed, parse, signals_in
 from monitor.core.rules.tables import SignalTable
 from monitor.core.rules.vector import evaluate
@@ -123,14 +123,14 @@ class Bench:
         """One tick: a new panel, every rule for every instance; gives how many conditions hold."""
         side = Side({label: rows.names.of(label) for label in ("channel", "source", "provider")})
         panel = Panel(rows, side, now_ms, critical=self._critical)
-        by_split: dict[tuple[str, ...], list[Signal]] = {}
-        for rule, used in self.rules:
-            by_split.setdefault(rule.by, []).extend(used)
-        for by, asked in by_split.items():
-            panel.prepare(panel.domain(by), asked)
+        domains = [panel.domain(rule.by, (), used) for rule, used in self.rules]
+        asked: dict[Domain, list[Signal]] = {}
+        for domain, (_, used) in zip(domains, self.rules, strict=True):
+            asked.setdefault(domain, []).extend(used)
+        for domain, signals in asked.items():
+            panel.prepare(domain, signals)
         true = 0
-        for rule, used in self.rules:
-            domain = panel.domain(rule.by, (), used)
+        for domain, (rule, _) in zip(domains, self.rules, strict=True):
             found = evaluate(rule.node, panel, domain, confidence=0.99, min_count=2)
             true += int(np.count_nonzero(found.is_true))
         return true

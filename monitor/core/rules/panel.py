@@ -7,6 +7,7 @@ them. It lives for one evaluation; what two rules ask alike is computed once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
@@ -282,31 +283,26 @@ def _seen_in(rows: Observation, by: tuple[str, ...]) -> _Seen:
     """Number the instances that rows belong to by name; those beyond the limit share the last."""
     names = [rows.names.of(label) for label in by]
     sizes = [max(len(one), 1) for one in names]
-    codes = np.zeros(len(rows.key), np.int64)
-    for label, size in zip(by, sizes, strict=True):
-        codes = codes * size + getattr(rows, label)
-    found, inverse = _distinct(codes, int(np.prod(sizes)))
+    codes = getattr(rows, by[0])
+    for label, size in zip(by[1:], sizes[1:], strict=True):
+        codes = codes * np.int64(size) + getattr(rows, label)
+    if math.prod(sizes) <= SCOPES_MAX:
+        found = np.flatnonzero(np.bincount(codes, minlength=1))
+        places = found
+    else:
+        found, codes = np.unique(codes, return_inverse=True)
+        places = np.arange(found.size)
     parts = np.unravel_index(found, sizes)
     labels = [
         tuple(names[place][code] for place, code in enumerate(row))
         for row in zip(*(part.tolist() for part in parts), strict=True)
     ]
     order = sorted(range(len(labels)), key=labels.__getitem__)
-    rank = np.zeros(max(len(order), 1), np.int64)
-    rank[order] = np.arange(len(order))
-    instances = tuple(labels[place] for place in order)
-    return _Seen(instances, np.minimum(rank, np.iinfo(np.int16).max).astype(np.int16)[inverse])
-
-
-def _distinct(codes: IntArray, size: int) -> tuple[IntArray, IntArray]:
-    """Like `np.unique` with the inverse; without a sort where codes are few."""
-    if size > SCOPES_MAX:
-        found, inverse = np.unique(codes, return_inverse=True)
-        return found, inverse
-    found = np.flatnonzero(np.bincount(codes, minlength=size))
-    place = np.zeros(size, np.int64)
-    place[found] = np.arange(found.size)
-    return found, place[codes]
+    ranks = np.zeros(len(order), np.int64)
+    ranks[order] = np.minimum(np.arange(len(order)), np.iinfo(np.int16).max)
+    rank_of = np.zeros(int(places.max(initial=0)) + 1, np.int16)
+    rank_of[places] = ranks
+    return _Seen(tuple(labels[index] for index in order), rank_of[codes])
 
 
 def _read_window(grouped: Grouped, name: str, window: Window, min_count: int) -> Readings:
