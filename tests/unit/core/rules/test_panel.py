@@ -143,9 +143,17 @@ def test_several_labels_split_together() -> None:
 def test_health_falls_with_what_waits() -> None:
     """Two orders five minutes old lose half each; young ones weigh nothing."""
     assert read("health_index", [done(9, 5), waiting(30)])[()][0] == 100.0
-    value, _, n, state = read("health_index", [waiting(300), waiting(300)])[()]
-    assert value == pytest.approx(50.0)
-    assert (n, state) == (2, "ok")
+    for orders in ([waiting(300), waiting(300)], [waiting(300), waiting(300), waiting(30)]):
+        value, _, n, state = read("health_index", orders)[()]
+        assert value == pytest.approx(50.0)
+        assert (n, state) == (2, "ok")
+
+
+def test_streaks_end_where_an_instance_begins() -> None:
+    """All orders of `b` were late: the good one of `a` before them is not theirs."""
+    orders = [done(250, 5), done(80, 300), done(70, 300, channel=1), done(60, 300, channel=1)]
+    found = read("consecutive_late", orders, ("channel",))
+    assert [one[0] for one in found.values()] == [1.0, 2.0, 0.0]
 
 
 @pytest.mark.parametrize(

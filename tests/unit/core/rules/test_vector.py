@@ -13,16 +13,19 @@ from hypothesis import strategies as st
 from monitor.core.rules.findings import Finding
 from monitor.core.rules.panel import Panel
 from monitor.core.rules.parse import parse, signals_in
+from monitor.core.rules.readings import STATES
 from monitor.core.rules.vector import evaluate
 from monitor.core.signals.observation import Observation, merge
-from monitor.model.rules import Node
+from monitor.model.rules import Node, Signal
 from tests.unit.core.rules.oracle import Oracle
 from tests.unit.core.rules.worlds import (
     NOW_MS,
     Order,
     Side,
     conditions,
+    half_hours,
     label_lists,
+    order_signals,
     orders,
     rows_of,
     sides,
@@ -71,6 +74,31 @@ def test_every_instance_gets_the_finding_of_the_slow_way(
         labels = dict(zip(by, instance, strict=True))
         expected = Oracle(rows, side, NOW_MS, labels).judge(node)
         assert_same(found, expected, (instance, node))
+
+
+@settings(deadline=None, max_examples=250)
+@given(order_signals, half_hours, label_lists)
+def test_every_signal_reads_what_the_slow_way_reads(
+    signal: Signal, written: Sequence[Order], by: tuple[str, ...]
+) -> None:
+    """Ordinary half hours, where means, percentiles and streaks have something to say."""
+    rows = rows_of(written)
+    panel = Panel(rows, Side([0.5]), NOW_MS)
+    domain = panel.domain(by)
+    found = panel.read(signal, domain, min_count=2, limit=8.0)
+    for index in range(len(domain)):
+        oracle = Oracle(rows, Side([0.5]), NOW_MS, domain.labels(index))
+        expected = oracle.read(signal, 8.0)
+        state = "ok" if found.states is None else STATES[found.states[index]]
+        assert state == expected.state, (signal, index)
+        if state == "no_data":
+            continue
+        value = found.values[index]
+        assert is_close(value if math.isfinite(value) else None, expected.value), (signal, index)
+        for counts, count in ((found.k, expected.k), (found.n, expected.n)):
+            assert (None if counts is None else counts[index]) == count, (signal, index)
+        if signal.name == "mean_delay":
+            assert panel.trimmed_s(signal, domain, index) == expected.trimmed
 
 
 # --- by hand ------------------------------------------------------------------------------------

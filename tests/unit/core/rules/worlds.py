@@ -154,3 +154,22 @@ label_lists = st.sampled_from(
     [(), ("channel",), ("channel",), ("source",), ("channel", "source"), ("sku", "provider")]
 )
 worlds = st.lists(orders(), max_size=14)
+
+
+@st.composite
+def usual_orders(draw: st.DrawFn) -> Order:
+    """One order of an ordinary half hour: most are delivered, soon or late, some still wait."""
+    took_ms = draw(st.sampled_from([1_000, 5_000, 5_000, 9_000, 70_000, 200_000, 2_000_000]))
+    is_open = draw(st.integers(0, 4)) == 0
+    ago_ms = draw(st.integers(0, 1_800_000))
+    paid_ms = NOW_MS - took_ms - (0 if is_open else ago_ms)
+    breach_ms = paid_ms + 180_000 if took_ms > 180_000 else 0
+    return {
+        "paid_ms": paid_ms, "deadline_ms": paid_ms + 180_000, "breach_ms": breach_ms,
+        "end_ms": 0 if is_open else NOW_MS - ago_ms, "kind": 0 if is_open else 1,
+        "taken_ms": draw(st.sampled_from([0, 0, 0, paid_ms + 4_000])), "source": 0, "sku": 0,
+        "channel": draw(st.integers(0, 2)), "provider": 0, "is_held": 0, "is_unconfirmed": 0,
+    }  # fmt: skip
+
+
+half_hours = st.lists(usual_orders(), min_size=1, max_size=30)
