@@ -149,6 +149,31 @@ def test_health_falls_with_what_waits() -> None:
         assert (n, state) == (2, "ok")
 
 
+@pytest.mark.parametrize(
+    ("orders", "expr", "seconds"),
+    [
+        ([done(9, 5), done(8, 9), done(7, 70)], "p50_delay[10m]", 9.0),
+        ([done(ago, 10) for ago in range(1, 200)], "p90_delay[10m]", 10.0),
+        (
+            [done(ago, 10) for ago in range(1, 99)] + [done(5, 150, channel=1)],
+            "p50_delay[10m]",
+            10.0,
+        ),
+    ],
+)
+def test_percentile_lies_in_the_bucket_of_the_delay_that_reaches_it(
+    orders: list[Row], expr: str, seconds: float
+) -> None:
+    """Within the 2.2 % that a bucket is wide."""
+    assert read(expr, orders)[()][0] == pytest.approx(seconds, rel=0.022)
+
+
+def test_percentile_that_is_not_reached_is_known_but_has_no_end() -> None:
+    """In an outage everybody waits: beyond every limit, not without data."""
+    value, _, n, state = read("p50_delay[10m]", [waiting(age) for age in (50, 60, 70)])[()]
+    assert (value, n, state) == (math.inf, 3, "ok")
+
+
 def test_streaks_end_where_an_instance_begins() -> None:
     """All orders of `b` were late: the good one of `a` before them is not theirs."""
     orders = [done(250, 5), done(80, 300), done(70, 300, channel=1), done(60, 300, channel=1)]

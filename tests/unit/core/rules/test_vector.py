@@ -188,6 +188,16 @@ def test_tables_prove_what_they_say_is_bad() -> None:
     assert judge('cusum_ratio{channel="a"} > 0.1', []).outcome == "true"
 
 
+def test_several_entries_of_a_table_count_as_their_worst() -> None:
+    """The lowest arrivals of all sources, the highest chart of all channels."""
+    low = judge('arrival_ratio{source=~"*"} < 0.6', [], (0.5, 2.5))
+    assert (low.outcome, low.evidence.value) == ("true", 0.5)
+    high = judge('speed_ratio{channel=~"*"} > 0.6', [], (0.5, 2.5))
+    assert (high.outcome, high.evidence.value) == ("false", 0.5)
+    chart = judge('cusum_ratio{channel=~"*"} > 0.6', [], (0.5, 2.5))
+    assert (chart.reason, chart.evidence.value) == ("insufficient_evidence", 2.5)
+
+
 def test_burn_rate_needs_the_evidence_of_its_orders() -> None:
     """Three of ten late burn a budget of 2 % fifteenfold: beyond chance at 14.4 %, not at 28.8 %."""
     loud = judge('burn_rate(delivery, 1h){channel="a"} > 5', [])  # P(X>=3 | 10, 0.10) = 0.070
