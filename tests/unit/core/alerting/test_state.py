@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from monitor.core.alerting.state import TABLE, Condition, next_move_ms, rests_on_ratio, step
-from monitor.core.rules.evaluate import Finding
+from monitor.core.rules.findings import Finding
 from monitor.core.rules.parse import parse
 from monitor.model.alerts import Alert, AlertState, Evidence
 from monitor.model.rules import Rule
