@@ -270,5 +270,6 @@ def _settings(entry: SettingsEntry) -> StorySettings:
         fallback=entry.fallback,
         fallback_order=None if entry.fallback_order is None else tuple(entry.fallback_order),
         promise_ms=entry.promise,
+        evaluate_every_ms=entry.evaluate_every,
         heartbeats=tuple(sorted(entry.heartbeats.items())),
     )

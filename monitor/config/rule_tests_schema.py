@@ -15,7 +15,7 @@ from monitor.config.fields import Duration, StrictModel
 from monitor.model.alerts import AlertState
 from monitor.model.events import EventType
 from monitor.model.spelling import did_you_mean
-from monitor.model.times import DAY_MS, parse_duration, parse_rfc3339
+from monitor.model.times import DAY_MS, SECOND_MS, parse_duration, parse_rfc3339
 
 EVENTS_MAX = 100_000  # of one test
 NEVER = -1  # `delay: never`, told from no delay at all
@@ -257,6 +257,7 @@ class SettingsEntry(StrictModel):
     fallback: Literal["observe", "advise", "enforce"] | None = None
     fallback_order: Annotated[list[Name], Field(max_length=200)] | None = None
     promise: Annotated[Duration, Field(ge=1, le=TIME_MAX_MS)] | None = None
+    evaluate_every: Annotated[Duration, Field(ge=SECOND_MS, le=DAY_MS)] | None = None
     heartbeats: dict[Name, Annotated[Duration, Field(ge=1, le=TIME_MAX_MS)]] = Field(default={})
 
 

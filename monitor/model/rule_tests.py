@@ -142,6 +142,7 @@ class StorySettings(msgspec.Struct, frozen=True):
     fallback: str | None = None
     fallback_order: tuple[str, ...] | None = None
     promise_ms: int | None = None
+    evaluate_every_ms: int | None = None
     heartbeats: tuple[tuple[str, int], ...] = ()  # (source, every_ms)
 
 

@@ -255,6 +255,8 @@ def _adapted(settings: Settings, story: StorySettings) -> Settings:
         settings = change(settings, fallback=fallback)
     if story.promise_ms is not None:
         settings = change(settings, promise=PromiseTable(default_ms=story.promise_ms))
+    if story.evaluate_every_ms is not None:
+        settings = change(settings, evaluation_floor_ms=story.evaluate_every_ms)
     known = {source.name: source for source in settings.sources}
     for name, every_ms in story.heartbeats:
         known[name] = change(known.get(name, SourceSettings(name)), heartbeat_ms=every_ms)

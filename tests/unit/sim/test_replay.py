@@ -175,7 +175,7 @@ def test_late_event_finds_its_order_again_after_it_left_memory() -> None:
 
 
 def test_years_are_evaluated_more_coarsely_and_say_so() -> None:
-    """Two years make the rules look every 21 min; verdicts and breaches are exact all the same."""
+    """Two years make the rules look every hour; verdicts and breaches are exact all the same."""
     span_ms = 730 * DAY_MS
     settings = Settings(promise=PromiseTable(default_ms=60 * DAY_MS))
     events = [event("order.paid", "a", 0), event("order.created", "z", span_ms)]
