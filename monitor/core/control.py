@@ -1,6 +1,6 @@
 """The control half of the engine: everything that concerns many orders.
 
-    charts (every 5 s) ─► side signals ─┐
+    charts ─► side signals ─┐
     rows of all shards ─────────────────┴─► panel ─► rules that are due ─► alerts ─► switches
     tallies (every hour) ─► baselines
 
@@ -28,7 +28,9 @@ from monitor.core.side_signals import SideSignals, SourceView
 from monitor.core.signals.arrivals import ArrivalsSnapshot
 from monitor.core.signals.callbacks import CallbacksSnapshot
 from monitor.core.signals.charts import ChartReading, Charts, ChartsState
-from monitor.core.signals.observation import Ints, Observation
+from monitor.core.signals.critical import CriticalCounts
+from monitor.core.signals.heard import Heard
+from monitor.core.signals.observation import Observation
 from monitor.model.alerts import Alert
 from monitor.model.baselines import Baseline
 from monitor.model.records import AlertMoved, BaselineLearned, SwitchDecided
@@ -59,16 +61,13 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True, eq=False):
-    """What control sees of the shards at one instant.
-
-    `horizon_ms` int64[sources] by code: until when a source is believed (`core/orders/sources.py`).
-    """
+    """What control sees of the shards at one instant."""
 
     rows: Observation
     tallies: Tallies
     sources: Sequence[SourceView]
     p95_ms: Mapping[str, int | None]
-    horizon_ms: Ints
+    heard: Heard
     now_ms: int
 
     @property
@@ -87,6 +86,7 @@ class Control:
         self.charts = Charts(offsets=settings.utc_offsets)
         self.learning = Learning(settings.utc_offsets)
         self._schedule = Schedule()
+        self._critical = CriticalCounts()
         self._next_step_ms = 0
         self._evaluated_ms = 0
         self._plan()
@@ -138,13 +138,13 @@ class Control:
 
     def _decisions(self, view: View) -> Iterator[ControlDecision]:
         is_step = self._next_step_ms <= view.now_ms
+        self.charts.advance(view.rows, self.baselines, view.now_ms, view.heard)
         if is_step:
             # While nobody waits, nothing is owed: charts and channels stand still until something
             # changes, only learning goes on.
             is_idle = not view.rows.is_open.any()
             every_ms = max(HOUR_MS, self._step_ms) if is_idle else self._step_ms
             self._next_step_ms = next_multiple(view.now_ms, every_ms)
-            self.charts.advance(view.rows, self.baselines, view.now_ms)
             yield from self.learning.learn(view.tallies, self.charts, view.now_ms)
         due = self._schedule.take_due(view.now_ms, self.watch.charted if is_step else ())
         if due:
@@ -168,7 +168,8 @@ class Control:
 
     def panel(self, view: View) -> Panel:
         """All signals of an instant, as rules read them."""
-        return Panel(view.rows, self.side_signals(view), view.now_ms, self.settings.health_anchors)
+        side, anchors = self.side_signals(view), self.settings.health_anchors
+        return Panel(view.rows, side, view.now_ms, anchors, self._critical)
 
     def side_signals(self, view: View) -> SideSignals:
         """Signals that are not read from rows."""
@@ -217,7 +218,7 @@ class Control:
             name,
             threshold_ms,
             view.now_ms,
-            view.horizon_ms,
+            view.heard.believed_ms,
             chart=chart if baseline is not None and baseline.n >= LEARNED_ORDERS else None,
         )
 
@@ -282,4 +283,5 @@ class Control:
 
 
 def _asks(rule: Rule, action: str) -> bool:
-    return any(one.type == action for one in rule.actions)
+    """Whether a rule wants something done; one in shadow only records."""
+    return rule.mode != "shadow" and any(one.type == action for one in rule.actions)

@@ -353,7 +353,7 @@ class Engine:
             tallies=self.shard.tallies,
             sources=self.sources(now_ms),
             p95_ms={name: self.shard.history.p95_ms(name, now_ms) for name in channels},
-            horizon_ms=self.shard.believed_until_ms(now_ms),
+            heard=self.shard.heard(now_ms),
             now_ms=now_ms,
         )
 

@@ -1,12 +1,14 @@
 """Signals that no order row answers, put together for one instant: what rules read beside the rows.
 
-    cusum_ratio speed_ratio            the charts, by channel
-    arrival_ratio                      orders against those expected, by source
-    paid_ratio callback_lag            payments against orders, by provider
-    burn_rate budget_remaining         the book of judged orders, by channel
-    source_age source_silent           the sources themselves
-    baseline(signal)                   a limit a person took over, else what was learned, by channel
-    stock(sku)                         keys left in the pool
+Each is read when a rule asks for it.
+
+    cusum_ratio speed_ratio          the charts, by channel
+    arrival_ratio                    orders against those expected, by source
+    paid_ratio callback_lag          payments against orders, by provider
+    burn_rate budget_remaining       the book of judged orders, by channel
+    source_age source_silent         the sources themselves
+    baseline(signal)                 a limit a person took over, else what was learned, by channel
+    stock(sku)                       keys left in the pool
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ from monitor.core.orders.rows import OrderRows
 from monitor.core.orders.sources import Source, silences
 from monitor.core.orders.tallies import Judged, Tallies, TalliesSnapshot, judged
 from monitor.core.orders.totals import Totals
-from monitor.core.signals.observation import Ints, Names, Observation
+from monitor.core.signals.heard import Heard
+from monitor.core.signals.observation import Names, Observation
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.ids import OTHER
 from monitor.model.records import Breached, CaseMoved, SourceMoved, TierReached
@@ -221,9 +222,7 @@ class Shard:
 
     def _apply_source(self, moved: SourceMoved) -> None:
         source = self.sources[moved.source]
-        source.is_silent = moved.is_silent
-        if not moved.is_silent:
-            source.returned_ms = moved.at_ms
+        source.move(moved)
         for order in self.orders.values():
             if order.facts.source == moved.source and order.is_unjudged(moved.at_ms):
                 self._update(order, moved.at_ms)
@@ -334,11 +333,19 @@ class Shard:
         """Mergeable columns of all orders that signals look at."""
         return self._rows.observe()
 
-    def believed_until_ms(self, now_ms: int) -> Ints:
-        """Until when the sources are believed, int64[sources] by the code of the rows."""
-        known = (self.sources.get(name) for name in self._rows.names.source)
-        until = [now_ms if one is None else one.believed_until_ms(now_ms) for one in known]
-        return np.array(until, np.int64)
+    def heard(self, now_ms: int) -> Heard:
+        """How far the sources are believed, by their codes."""
+        hold_ms = self.settings.backlog_hold_ms
+        believed, quiet, held = [], [], []
+        for name in self._rows.names.source:
+            source = self.sources.get(name)
+            believed.append(source.believed_until_ms(now_ms) if source else now_ms)
+            quiet.append(source.quiet_until_ms(now_ms) if source else now_ms)
+            is_held = source and (source.is_silent or now_ms < source.returned_ms + hold_ms)
+            held.append(source.silent_from_ms if source and is_held else 0)
+        return Heard(
+            np.array(believed, np.int64), np.array(quiet, np.int64), np.array(held, np.int64)
+        )
 
     def is_source_silent(self, name: str) -> bool:
         """Whether nothing is known about the orders of a source right now."""

@@ -19,7 +19,9 @@ from monitor.model.times import DAY_MS, MINUTE_MS
 
 SILENCE_FLOOR_MS = 5 * MINUTE_MS
 RATE_MEMORY_MS = 30 * DAY_MS
-QUIET_ORDERS = 3
+KNOWN_ORDERS = 30  # a source of which less is known says nothing by its silence
+QUIET_GAPS = 4
+_GAPS = 8  # the usual gap is an average over about so many
 
 
 class Source(msgspec.Struct, gc=False, omit_defaults=True):
@@ -32,10 +34,18 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
     heartbeat_ms: int | None = None
     is_silent: bool = False
     returned_ms: int = 0
+    silent_from_ms: int = 0  # up to here it was believed before it fell silent last
+    gap_ms: int = 0  # between two signs of life, of late
 
     def hear(self, received_ms: int) -> None:
         """Note that the source said something."""
-        self.last_ms = max(self.last_ms, received_ms)
+        gap_ms = received_ms - self.last_ms
+        if gap_ms <= 0:
+            return
+        if self.last_ms:
+            usual_ms = self.gap_ms or gap_ms
+            self.gap_ms = max(1, usual_ms + (gap_ms - usual_ms) // _GAPS)
+        self.last_ms = received_ms
 
     def count_order(self, now_ms: int) -> None:
         """Count a new order; after 30 days old counts weigh half, so the rate follows the shop."""
@@ -57,19 +67,31 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
         return max(SILENCE_FLOOR_MS, math.ceil(expected / slowest_rate))
 
     def believed_until_ms(self, now_ms: int) -> int:
-        """Until when no news of an order is news: its being late may trip a channel; 0 if silent.
+        """Until when an order without news may trip a channel; 0 while the source is silent.
 
-        A live source stays quiet for longer than three expected orders in one of twenty times.
-        A dead emitter looks exactly like a dead channel, and long before it counts as silent.
+        A dead emitter looks exactly like a dead channel, long before it counts as silent. So an
+        order proves that its channel is slow only if the source spoke of others since.
         """
         if self.is_silent:
             return 0
-        if self.heartbeat_ms is not None:
-            return self.last_ms + self.heartbeat_ms
-        slowest_rate = quick_rate_lower_bound(self.orders, max(now_ms - self.first_ms, 1))
-        if slowest_rate <= 0.0:
+        return now_ms if self.orders < KNOWN_ORDERS else self.last_ms
+
+    def quiet_until_ms(self, now_ms: int) -> int:
+        """Until when its silence is nothing unusual, so that a delivery not heard of is missing.
+
+        Four usual gaps: as many deliveries as are expected in them never make an alarm.
+        """
+        if not self.gap_ms:
             return now_ms
-        return self.last_ms + math.ceil(QUIET_ORDERS / slowest_rate)
+        return min(now_ms, self.last_ms + QUIET_GAPS * self.gap_ms)
+
+    def move(self, moved: SourceMoved) -> None:
+        """Fall silent, or come back."""
+        self.is_silent = moved.is_silent
+        if moved.is_silent:
+            self.silent_from_ms = self.quiet_until_ms(moved.at_ms)
+        else:
+            self.returned_ms = moved.at_ms
 
     def is_quiet_too_long(self, now_ms: int) -> bool:
         """Whether the silence has outlasted its limit."""

@@ -17,6 +17,7 @@ from monitor.core.signals.arrays import IntArray
 from monitor.core.signals.calendar import Offsets
 from monitor.core.signals.cusum import GUARD_RATIO, Position, is_learned, limit_of, paths
 from monitor.core.signals.hazard import UNIT, Hazard, Hazards
+from monitor.core.signals.heard import Heard
 from monitor.core.signals.ledger import Ledger, LedgerState, increments, waits_of
 from monitor.core.signals.observation import Observation
 from monitor.model.baselines import Baseline
@@ -131,13 +132,26 @@ class Charts:
         self._charts = {chart.channel: chart for chart in copied.charts}
         self._ledger = Ledger(copied.ledger)
 
-    def advance(self, rows: Observation, baselines: Mapping[str, Baseline], now_ms: int) -> None:
-        """Bring all charts to now; nothing happens when they are there already."""
+    def advance(
+        self,
+        rows: Observation,
+        baselines: Mapping[str, Baseline],
+        now_ms: int,
+        heard: Heard | None = None,
+    ) -> None:
+        """Bring all charts to now; nothing happens when they are there already.
+
+        What a source that is unusually silent would have told of is not owed until it speaks again
+        (`heard`; None: all may be believed).
+        """
         last_ms = self._ledger.at_ms
         if last_ms is not None and now_ms <= last_ms:
             return
+        known = self._hazards
         hazards = self._stack(rows.names.channel, baselines)
-        expected, observed = self._ledger.step(rows, hazards, self.offsets, now_ms)
+        if known is not None and known is not self._hazards:
+            self._ledger.rebase(rows, hazards, self.offsets, heard)
+        expected, observed = self._ledger.step(rows, hazards, self.offsets, now_ms, heard)
         self._set_limits(rows.names.channel, baselines)
         passed_ms = 0 if last_ms is None else now_ms - last_ms
         self._walk(rows, baselines, expected, observed, now_ms, passed_ms)

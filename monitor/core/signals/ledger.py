@@ -21,6 +21,7 @@ import numpy as np
 from monitor.core.signals.arrays import BoolArray, IntArray
 from monitor.core.signals.calendar import Offsets
 from monitor.core.signals.hazard import Hazards
+from monitor.core.signals.heard import Heard
 from monitor.core.signals.observation import Kind, Observation
 from monitor.model.times import HOUR_MS, MINUTE_MS
 
@@ -111,8 +112,8 @@ def increments(
 class Standing(msgspec.Struct, frozen=True):
     """What one channel's recent orders had been charged at an instant, in 1e-6, and how many were in.
 
-    `charged` and `delivered` are over the orders about which something is known, `aged` over all, as
-    if none had left: it changes only when orders come from or go to another channel.
+    `charged` is as far as the orders' sources are believed, `aged` as if none had left: it changes
+    only when orders come from or go to another channel.
     """
 
     charged: int = 0
@@ -141,27 +142,25 @@ class Ledger:
         return LedgerState(self.at_ms, tuple(sorted(self._standings.items())))
 
     def step(
-        self, rows: Observation, hazards: Hazards, offsets: Offsets, now_ms: int
+        self,
+        rows: Observation,
+        hazards: Hazards,
+        offsets: Offsets,
+        now_ms: int,
+        heard: Heard | None = None,
     ) -> tuple[IntArray, IntArray]:
         """Advance to now; deliveries expected (1e-6) and seen since then, by code of `rows.channel`.
 
         Shapes: int64[channels] twice; zeros at the first instant. Both may be negative when news
-        take back what was assumed.
+        take back what was assumed. An order is charged no further than its source is believed, and
+        for the rest when the source speaks again; None as `heard`: all are believed.
         """
         names = rows.names.channel
         last_ms = now_ms if self.at_ms is None else self.at_ms
-        is_recent = rows.paid_ms > last_ms - LIFE_MS
-        is_recent &= (rows.kind == Kind.OPEN) | (rows.end_ms > last_ms - NEWS_MS)
-        is_recent &= rows.deadline_ms - rows.paid_ms <= PROMPT_MS
-        index = np.flatnonzero(is_recent)
-        waits = _waits(rows, index)
-        is_known = ~(rows.is_held[index] | rows.is_unconfirmed[index])
-        charges = _Charges(waits, is_known, hazards, offsets, last_ms, now_ms, len(names))
+        recent = _Recent(rows, last_ms)
+        charges = recent.charges(hazards, offsets, last_ms, now_ms, heard)
         before = [self._standings.get(name, Standing()) for name in names]
-        is_kept = (waits.paid_ms > now_ms - LIFE_MS) & (
-            (rows.kind[index] == Kind.OPEN) | (rows.end_ms[index] > now_ms - NEWS_MS)
-        )
-        after = charges.standings(is_kept)
+        after = charges.standings(recent.is_kept(now_ms))
         is_first = self.at_ms is None
         self.at_ms = now_ms
         # A channel that left the names left with its orders.
@@ -173,6 +172,50 @@ class Ledger:
         left = np.array([one.aged for one in before], np.int64) - charges.aged_before
         return charged + _moved(left), delivered
 
+    def rebase(
+        self, rows: Observation, hazards: Hazards, offsets: Offsets, heard: Heard | None
+    ) -> None:
+        """Charge what was charged at the last instant anew: another delay is normal from now on.
+
+        Else the next step would take the difference between two ideas of normal for missing orders.
+        """
+        if self.at_ms is None:
+            return
+        recent = _Recent(rows, self.at_ms)
+        charges = recent.charges(hazards, offsets, self.at_ms, self.at_ms, heard)
+        renewed = charges.standings(recent.is_kept(self.at_ms))
+        for name, one in zip(rows.names.channel, renewed, strict=True):
+            known = self._standings.get(name, Standing())
+            self._standings[name] = msgspec.structs.replace(one, delivered=known.delivered)
+
+
+class _Recent:
+    """The prompt orders that a step from an instant on looks at."""
+
+    def __init__(self, rows: Observation, last_ms: int) -> None:
+        is_recent = rows.paid_ms > last_ms - LIFE_MS
+        is_recent &= (rows.kind == Kind.OPEN) | (rows.end_ms > last_ms - NEWS_MS)
+        is_recent &= rows.deadline_ms - rows.paid_ms <= PROMPT_MS
+        self._rows = rows
+        self._index = np.flatnonzero(is_recent)
+        self._waits = _waits(rows, self._index)
+
+    def charges(
+        self, hazards: Hazards, offsets: Offsets, last_ms: int, now_ms: int, heard: Heard | None
+    ) -> _Charges:
+        """What they are charged at an instant."""
+        n_channels = len(self._rows.names.channel)
+        charges = _Charges(self._waits, hazards, offsets, last_ms, now_ms, n_channels)
+        charges.spare(_believed_ms(self._rows, self._index, heard, now_ms))
+        return charges
+
+    def is_kept(self, now_ms: int) -> BoolArray:
+        """Which of them the next step will look at again."""
+        rows, index = self._rows, self._index
+        is_open = rows.kind[index] == Kind.OPEN
+        is_young = self._waits.paid_ms > now_ms - LIFE_MS
+        return np.asarray(is_young & (is_open | (rows.end_ms[index] > now_ms - NEWS_MS)))
+
 
 class _Charges:
     """One look at the recent orders: what they are charged now, and how old they were before."""
@@ -180,7 +223,6 @@ class _Charges:
     def __init__(
         self,
         waits: Waits,
-        is_known: BoolArray,
         hazards: Hazards,
         offsets: Offsets,
         last_ms: int,
@@ -189,6 +231,8 @@ class _Charges:
     ) -> None:
         shifts = hazards.shifts_of(waits.channel, waits.paid_ms, offsets)
         ages = now_ms - waits.paid_ms
+        self._waits, self._now_ms = waits, now_ms
+        self._hazards, self._shifts = hazards, shifts
         self._n = n_channels
         self._channel = waits.channel
         self._aged = hazards.at(waits.channel, ages, shifts)
@@ -199,12 +243,24 @@ class _Charges:
             waits.leave_ms[gone] - waits.paid_ms[gone],
             None if shifts is None else shifts[gone],
         )
-        self._charged *= is_known
-        self._is_seen = waits.is_delivered & is_known & (waits.leave_ms <= now_ms)
+        self._is_seen = waits.is_delivered & (waits.leave_ms <= now_ms)
         aged_before = hazards.at(waits.channel, ages - (now_ms - last_ms), shifts)
         self.aged_before = _sum(self._channel, aged_before, n_channels)
         self.charged = _sum(self._channel, self._charged, n_channels)
         self.delivered = np.bincount(self._channel[self._is_seen], minlength=n_channels)
+
+    def spare(self, until_ms: IntArray) -> None:
+        """Charge orders that wait only up to a time each; shapes: int64[n]."""
+        waits, shifts = self._waits, self._shifts
+        open_ = np.flatnonzero((waits.leave_ms >= self._now_ms) & (until_ms < self._now_ms))
+        if not open_.size:
+            return
+        self._charged[open_] = self._hazards.at(
+            waits.channel[open_],
+            np.maximum(until_ms[open_] - waits.paid_ms[open_], 0),
+            None if shifts is None else shifts[open_],
+        )
+        self.charged = _sum(self._channel, self._charged, self._n)
 
     def standings(self, is_kept: BoolArray) -> list[Standing]:
         """The totals that the next step starts from, over the orders that will still matter."""
@@ -218,6 +274,15 @@ class _Charges:
         ]
 
 
+def _believed_ms(rows: Observation, index: IntArray, heard: Heard | None, now_ms: int) -> IntArray:
+    """Up to when the silence about each order means that it waits; shapes: int64[n]."""
+    is_unknown = rows.is_held[index] | rows.is_unconfirmed[index]
+    if heard is None:
+        return np.where(is_unknown, 0, now_ms)
+    source = rows.source[index]
+    return np.where(is_unknown, heard.held_ms[source], heard.quiet_ms[source])
+
+
 def _sum(channel: IntArray, values: IntArray, n_channels: int) -> IntArray:
     """Sums by channel, exact: float64 holds sums of 1e-6 units of up to 4e8 orders."""
     return np.bincount(channel, weights=values, minlength=n_channels).astype(np.int64)
@@ -227,14 +292,13 @@ def _moved(left: IntArray) -> IntArray:
     """Corrections for orders that changed channel: keep the giver's charge, spare the taker.
 
     Shapes: int64[channels], charges that are no longer there (positive) or newly there (negative).
-    Newly there may also be late news of orders, which is charged: only as much is spared as left.
+    Only as much moved as left one channel and came to another. The rest that left were orders whose
+    end, long ago, is heard of only now: their charge is given back. The rest that came is late news
+    of orders, which is charged.
     """
-    gone = int(left[left > 0].sum())
-    if not gone:
+    gone, come = int(left[left > 0].sum()), -int(left[left < 0].sum())
+    moved = min(gone, come)
+    if not moved:
         return np.zeros_like(left)
-    come = -int(left[left < 0].sum())
-    kept = np.maximum(left, 0)
-    if come:
-        spared = [value * min(gone, come) // come for value in np.minimum(left, 0).tolist()]
-        kept += np.array(spared, np.int64)
-    return kept
+    parts = [value * moved // (gone if value > 0 else come) for value in left.tolist()]
+    return np.array(parts, np.int64)

@@ -286,10 +286,7 @@ def rules(engine: Engine) -> list[RuleView]:
     views = []
     for rule in engine.control.rules.rules:
         mine = [alert for alert in engine.control.alerts.values() if alert.rule == rule.alert]
-        findings = [
-            _finding(key, finding)
-            for key, finding in engine.control.watch.findings(rule)
-        ]
+        findings = [_finding(key, finding) for key, finding in engine.control.watch.findings(rule)]
         views.append(
             RuleView(
                 alert=rule.alert,
