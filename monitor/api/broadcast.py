@@ -9,7 +9,7 @@ import msgspec
 
 from monitor.api.service import StreamEvent
 from monitor.core.engine import Engine
-from monitor.core.views import fleet
+from monitor.core.views.signals import health
 from monitor.model.commands import Command, Decide
 from monitor.model.records import AlertMoved, CaseMoved, SwitchDecided
 from monitor.model.times import MINUTE_MS
@@ -53,7 +53,7 @@ class Broadcast:
         is_due = now_s - self._signalled_s >= SIGNAL_EVERY_S
         if is_due and any(wants_signals() for wants_signals in self._wants):
             self._signalled_s = now_s
-            index = fleet.health(engine, None, HEALTH_WINDOW_MS, now_ms)
+            index = health(engine, None, HEALTH_WINDOW_MS, now_ms)
             self._tell(StreamEvent("signal", msgspec.json.encode({"health_index": index})))
 
     def _tell(self, event: StreamEvent) -> None:

@@ -1,4 +1,4 @@
-"""What is asked about all orders together: health, signals, alerts, rules, channels, sources."""
+"""What is asked about all orders together: health, signals, alerts, channels, budgets, sources."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from monitor.api.json_body import answer
 from monitor.api.pages import page
 from monitor.api.query import choice, duration, instant, text
 from monitor.core.engine import Engine
-from monitor.core.views import fleet
+from monitor.core.views import arrivals, budgets, channels, fleet, signals
 from monitor.model.errors import NotFoundError
 from monitor.model.ids import ALL_ORDERS
 from monitor.model.spelling import did_you_mean
-from monitor.model.times import MINUTE_MS, format_duration, format_rfc3339
+from monitor.model.times import HOUR_MS, MINUTE_MS, format_duration, format_rfc3339
 
 WINDOW_MS = 15 * MINUTE_MS
+TAU_MS_MAX = 6 * HOUR_MS
 WHOLE = ("all", ALL_ORDERS)
 
 
@@ -28,7 +29,7 @@ async def get_health_index(request: web.Request) -> web.StreamResponse:
     engine, now_ms = edge.service.rebuilt(), edge.clock.now_ms()
     scope, window_ms = text(request, "scope") or "all", _window_ms(request, engine)
     channel = None if scope in WHOLE else known_channel(engine, scope)
-    index = fleet.health(engine, channel, window_ms, now_ms)
+    index = signals.health(engine, channel, window_ms, now_ms)
     return answer(
         {
             "scope": channel or "all",
@@ -46,11 +47,14 @@ async def get_health_index(request: web.Request) -> web.StreamResponse:
 async def get_signals(request: web.Request) -> web.StreamResponse:
     """Give verdicts, percentiles and evidence of all orders and, `by=channel`, of each channel.
 
+    `tau` bounds the restricted mean: it is that of min(delay, tau).
+
     Raises: InputError.
     """
     edge = request.app[EDGE]
     engine, now_ms = edge.service.rebuilt(), edge.clock.now_ms()
     window_ms = _window_ms(request, engine)
+    tau_ms = duration(request, "tau", default_ms=signals.MEAN_TAU_MS, high_ms=TAU_MS_MAX)
     scopes: list[str | None] = [None]
     if choice(request, "by", ("channel",)):
         scopes += engine.shard.channels
@@ -58,7 +62,7 @@ async def get_signals(request: web.Request) -> web.StreamResponse:
         {
             "window": format_duration(window_ms),
             "at": format_rfc3339(now_ms),
-            "signals": fleet.signals_by_scope(engine, scopes, window_ms, now_ms),
+            "signals": signals.signals_by_scope(engine, scopes, window_ms, now_ms, tau_ms=tau_ms),
         }
     )
 
@@ -74,10 +78,34 @@ async def get_rules(request: web.Request) -> web.StreamResponse:
 
 
 async def get_channels(request: web.Request) -> web.StreamResponse:
-    """List channels with weight and breaker evidence; raises InputError."""
+    """List channels with weight, breaker evidence, chart and baseline; raises InputError."""
     edge = request.app[EDGE]
-    views = fleet.channels(edge.service.rebuilt(), edge.clock.now_ms())
+    views = channels.channels(edge.service.rebuilt(), edge.clock.now_ms())
     return answer(page(request, "channels", views))
+
+
+async def get_slos(request: web.Request) -> web.StreamResponse:
+    """List error budgets with their burn rates, of all orders and, `by=channel`, of each channel.
+
+    Raises: InputError.
+    """
+    edge = request.app[EDGE]
+    is_split = choice(request, "by", ("channel",)) is not None
+    views = budgets.slos(edge.service.rebuilt(), edge.clock.now_ms(), by_channel=is_split)
+    return answer(page(request, "slos", views))
+
+
+async def get_arrivals(request: web.Request) -> web.StreamResponse:
+    """Give orders against those expected, by source, and payments against orders, by provider."""
+    edge = request.app[EDGE]
+    engine, now_ms = edge.service.rebuilt(), edge.clock.now_ms()
+    return answer(
+        {
+            "at": format_rfc3339(now_ms),
+            "arrivals": arrivals.arrivals(engine, now_ms),
+            "callbacks": arrivals.callbacks(engine, now_ms),
+        }
+    )
 
 
 async def get_sources(request: web.Request) -> web.StreamResponse:

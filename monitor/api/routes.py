@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from monitor.api import fleet, orders, routing, steering, takeovers
+from monitor.api import explaining, fleet, orders, routing, steering, takeovers
 from monitor.api.auth import ADMIN, INGEST, OPERATE, READ
 from monitor.api.ingest import post_events
 from monitor.api.live import get_livez, get_readyz, get_stream
@@ -42,6 +42,9 @@ ROUTES = (
     Route("GET", "/v1/signals", READ, fleet.get_signals),
     Route("GET", "/v1/alerts", READ, fleet.get_alerts),
     Route("GET", "/v1/rules", READ, fleet.get_rules),
+    Route("GET", "/v1/rules/{rule:[^/]+}/explanation", READ, explaining.get_explanation),
+    Route("GET", "/v1/slos", READ, fleet.get_slos),
+    Route("GET", "/v1/arrivals", READ, fleet.get_arrivals),
     Route("GET", "/v1/sources", READ, fleet.get_sources),
     Route("GET", "/v1/state-hash", READ, fleet.get_state_hash),
     Route("GET", "/v1/channels", READ, fleet.get_channels),

@@ -11,7 +11,7 @@ from monitor.api.fleet import known_channel
 from monitor.api.json_body import answer, read_json
 from monitor.api.routing import Reason, said
 from monitor.core.engine import Engine
-from monitor.core.views import fleet
+from monitor.core.views import channels
 from monitor.model.errors import InputError
 from monitor.model.records import ChannelSteered
 
@@ -52,7 +52,7 @@ async def _steer(request: web.Request, action: str) -> web.StreamResponse:
     steered = ChannelSteered(name, action, request[CALLER].name, now_ms, said(asked.reason))
     await edge.service.instruct(steered)
     made = [one for one in edge.decisions.since(mark) if one.mode == "manual"]
-    views = fleet.channels(engine, now_ms)
+    views = channels.channels(engine, now_ms)
     return answer(
         {
             "channel": next(view for view in views if view.name == name),

@@ -14,8 +14,8 @@ import numpy as np
 from monitor.core.engine import Engine
 from monitor.core.signals.curve import SurvivalCurve
 from monitor.core.signals.observation import Kind
-from monitor.core.views import fleet
 from monitor.core.views.curves import delivery_curve
+from monitor.core.views.signals import health
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.takeovers import CaseState
 from monitor.model.times import format_rfc3339
@@ -252,7 +252,7 @@ class Story:
             self.outcome.detected_at = stamp
 
     def _health(self, now_ms: int) -> float | None:
-        index = fleet.health(self.engine, None, HEALTH_WINDOW_MS, now_ms)
+        index = health(self.engine, None, HEALTH_WINDOW_MS, now_ms)
         return None if index.value is None else round(index.value, 1)
 
     def _once(self, key: str, line: str) -> None:

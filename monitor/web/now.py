@@ -9,8 +9,10 @@ import msgspec
 from monitor.core.engine import Engine
 from monitor.core.orders.lifecycle import Verdict
 from monitor.core.views import fleet
-from monitor.core.views.fleet import AlertView, ChannelView, SignalsView, SourceStatus
+from monitor.core.views.channels import ChannelView, channels
+from monitor.core.views.fleet import AlertView, SourceStatus
 from monitor.core.views.orders import OrderLine, order_lines
+from monitor.core.views.signals import SignalsView, signals
 from monitor.model.alerts import AlertState
 from monitor.model.times import MINUTE_MS, SECOND_MS
 from monitor.web.health import HealthCard, health_card
@@ -136,11 +138,11 @@ def _facts(engine: Engine, now_ms: int) -> Facts:
     )
     return Facts(
         engine=engine,
-        signals=fleet.signals(engine, None, WINDOW_MS, now_ms),
+        signals=signals(engine, None, WINDOW_MS, now_ms),
         lines=lines,
         late=len(late) - unconfirmed,
         unconfirmed=unconfirmed,
-        channels=fleet.channels(engine, now_ms),
+        channels=channels(engine, now_ms),
         alerts=fleet.alerts(engine),
         sources=fleet.sources(engine, now_ms),
     )

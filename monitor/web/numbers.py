@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from monitor.core.views.fleet import SignalsView, SourceStatus
+from monitor.core.views.fleet import SourceStatus
 from monitor.core.views.orders import OrderLine
+from monitor.core.views.signals import SignalsView
 from monitor.model.times import SECOND_MS
 from monitor.web.phrases import Phrases, visible
 

@@ -9,7 +9,8 @@ import msgspec
 
 from monitor.core.alerting.template import alert_values, render
 from monitor.core.engine import Engine
-from monitor.core.views.fleet import AlertView, ChannelView, RouteView, SourceStatus, SwitchView
+from monitor.core.views.channels import ChannelView
+from monitor.core.views.fleet import AlertView, RouteView, SourceStatus, SwitchView
 from monitor.core.views.orders import OrderLine, TakeoverView
 from monitor.model.alerts import Alert, AlertState, Evidence
 from monitor.model.rules import SIGNALS

@@ -26,7 +26,7 @@ from monitor.adapters.telemetry.scopes import NAN, order_gauges
 from monitor.core.engine import Engine
 from monitor.core.orders.lifecycle import Verdict
 from monitor.core.orders.totals import EDGES_MS, DelayTotals
-from monitor.core.views.fleet import channels as channel_views
+from monitor.core.views.channels import channels as channel_views
 from monitor.model.alerts import AlertState
 from monitor.model.events import EventType
 from monitor.model.ids import ALL_ORDERS, DEFAULT_SOURCE

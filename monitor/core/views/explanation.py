@@ -231,6 +231,7 @@ def _told_at(alert: Alert | None) -> str | None:
 _NOT_TRUE = {
     "insufficient_evidence": "the evidence is not sufficient: chance alone may explain it",
     "trimmed_mean": "without its worst 5 % the mean is within the limit: a tier, not an incident",
+    "trimmed_health": "without its worst 5 % health is not low: a tier, not an incident",
     "below": "the condition does not hold",
     "no_data": "there is no data, and missing data neither fires nor resolves",
 }

@@ -1,71 +1,18 @@
-"""What can be said about many orders: signals, health, channels, alerts, rules, the route."""
+"""What can be said about the whole shop: alerts, rules, the route, takeovers, sources."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
-import numpy as np
 
 from monitor.core.engine import Engine
-from monitor.core.failover.breaker import ChannelSpeed
 from monitor.core.rules.findings import Finding
-from monitor.core.signals.evidence import jeffreys_above, wilson_interval
-from monitor.core.signals.health import HealthIndex, health_from_sums
-from monitor.core.signals.observation import Observation
-from monitor.core.signals.scope import Counts, Scope
 from monitor.core.views.orders import TakeoverView, takeover_view
-from monitor.core.views.percentiles import PercentileView, mean_lower_bound_s, percentiles
 from monitor.model.alerts import Alert, AlertState, Evidence
 from monitor.model.ids import ALL_ORDERS, digest
-from monitor.model.times import SECOND_MS, format_duration, format_rfc3339
+from monitor.model.times import SECOND_MS, format_rfc3339
 
-LATE_TARGET = 0.02  # the share of late orders that no shop wants to exceed
-MEAN_TAU_S = 1_800.0
 ROUTE_TTL_S = 30
 ROUTE_STALE_OK_S = 86_400
-
-
-class SignalsView(msgspec.Struct, frozen=True):
-    """Signals of one scope in one window.
-
-    `delayed_ratio` has its 99 % Wilson interval and, of Jeffreys' posterior, the probability that
-    the true share is above the target of 2 %. The restricted mean is that of min(delay, tau).
-    """
-
-    scope: str
-    window: str
-    verdicts: Counts
-    judged: int
-    breached: int
-    delayed_ratio: float | None
-    delayed_ratio_interval: tuple[float, float] | None
-    jeffreys_p_over_target: float | None
-    bad_ratio: float | None
-    delay_s: dict[str, PercentileView]
-    n_events: int
-    n_censored: int
-    mean_delay_s: float | None
-    mean_restricted_s: float | None
-    mean_restricted_tau_s: float
-    mean_lower_bound_s: float | None
-    open_orders: int
-    oldest_age_s: float | None
-    throughput_per_s: float
-    health_index: HealthIndex
-
-
-class ChannelView(msgspec.Struct, frozen=True):
-    """One channel: its share of the route, and the breaker's evidence."""
-
-    name: str
-    kind: str
-    state: str
-    weight: int
-    locked: str | None
-    drained: str | None
-    speed: ChannelSpeed
-    p95_s: float | None
 
 
 class AlertView(msgspec.Struct, frozen=True):
@@ -152,95 +99,6 @@ class SourceStatus(msgspec.Struct, frozen=True):
     silent: bool
     limit_s: float | None
     orders: int
-
-
-def scope_of(engine: Engine, channel: str | None, now_ms: int) -> Scope:
-    """All orders, or those of one channel; held overdue ones count as late here (display)."""
-    rows = engine.shard.observe().with_held_judged(now_ms)
-    return _part_of(engine, rows, channel, now_ms)
-
-
-def health(engine: Engine, channel: str | None, window_ms: int, now_ms: int) -> HealthIndex:
-    """Delivery-health index of a scope with its components."""
-    return health_from_sums(
-        scope_of(engine, channel, now_ms).health(now_ms - window_ms, engine.settings.health_anchors)
-    )
-
-
-def signals(engine: Engine, channel: str | None, window_ms: int, now_ms: int) -> SignalsView:
-    """All signals of a scope in a window."""
-    return _signals(engine, scope_of(engine, channel, now_ms), channel, window_ms)
-
-
-def signals_by_scope(
-    engine: Engine, channels: Sequence[str | None], window_ms: int, now_ms: int
-) -> list[SignalsView]:
-    """`signals` of many scopes at one instant; the orders are judged and sorted only once."""
-    rows = engine.shard.observe().with_held_judged(now_ms)
-    scopes = [(_part_of(engine, rows, channel, now_ms), channel) for channel in channels]
-    return [_signals(engine, scope, channel, window_ms) for scope, channel in scopes]
-
-
-def _part_of(engine: Engine, rows: Observation, channel: str | None, now_ms: int) -> Scope:
-    if channel is not None:
-        known = engine.shard.channels
-        rows = rows.where(rows.channel == (known.index(channel) if channel in known else -1))
-    return Scope(rows, np.ones(len(rows.channel), np.bool_), now_ms)
-
-
-def _signals(engine: Engine, scope: Scope, channel: str | None, window_ms: int) -> SignalsView:
-    since_ms = scope.now_ms - window_ms
-    counts, delays, curve = scope.counts(since_ms), scope.delays(since_ms), scope.curve(since_ms)
-    ages = scope.open_ages_ms()
-    judged = counts.judged
-    return SignalsView(
-        scope=channel or "all",
-        window=format_duration(window_ms),
-        verdicts=counts,
-        judged=judged,
-        breached=counts.breached,
-        delayed_ratio=counts.breached / judged if judged else None,
-        delayed_ratio_interval=wilson_interval(counts.breached, judged) if judged else None,
-        jeffreys_p_over_target=jeffreys_above(counts.breached, judged, LATE_TARGET)
-        if judged
-        else None,
-        bad_ratio=(judged - counts.good) / judged if judged else None,
-        delay_s=percentiles(curve),
-        n_events=curve.n_events,
-        n_censored=curve.n_censored,
-        mean_delay_s=None if delays.mean_ms is None else delays.mean_ms / SECOND_MS,
-        mean_restricted_s=curve.restricted_mean(MEAN_TAU_S),
-        mean_restricted_tau_s=MEAN_TAU_S,
-        mean_lower_bound_s=mean_lower_bound_s(scope, since_ms),
-        open_orders=len(ages),
-        oldest_age_s=float(ages.max()) / SECOND_MS if len(ages) else None,
-        throughput_per_s=scope.delivered_since(since_ms) / (window_ms / SECOND_MS),
-        health_index=health_from_sums(scope.health(since_ms, engine.settings.health_anchors)),
-    )
-
-
-def channels(engine: Engine, now_ms: int) -> list[ChannelView]:
-    """All known channels, configured ones first."""
-    speeds = engine.control.speeds(engine.view(now_ms))
-    weights = engine.control.controller.weights(engine.shard.channels)
-    kinds = {channel.name: channel.kind for channel in engine.settings.channels}
-    route = engine.route
-    views = []
-    for name, speed in speeds.items():
-        p95_ms = engine.shard.history.p95_ms(name, now_ms)
-        views.append(
-            ChannelView(
-                name=name,
-                kind=kinds.get(name, "external"),
-                state=_channel_state(name, speed, engine),
-                weight=weights.get(name, 0),
-                locked=route.locked.get(name),
-                drained=route.drained.get(name),
-                speed=speed,
-                p95_s=None if p95_ms is None else p95_ms / SECOND_MS,
-            )
-        )
-    return views
 
 
 def alerts(engine: Engine) -> list[AlertView]:
@@ -369,14 +227,6 @@ def _finding(key: str, finding: Finding) -> FindingView:
         n=found.n,
         p=found.p,
     )
-
-
-def _channel_state(name: str, speed: ChannelSpeed, engine: Engine) -> str:
-    if name in engine.route.drained:
-        return "drained"
-    if speed.is_tripped:
-        return "open"  # the breaker's word: open means no traffic should flow
-    return "idle" if speed.n == 0 else "closed"
 
 
 def _time(at_ms: int | None) -> str | None:

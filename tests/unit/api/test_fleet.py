@@ -1,9 +1,13 @@
 """What is asked about all orders together, over HTTP."""
 
+import msgspec
 import pytest
 
 from monitor.config.rules_file import load_shipped
-from monitor.model.times import HOUR_MS, MINUTE_MS
+from monitor.model.baselines import Baseline
+from monitor.model.records import BaselineLearned
+from monitor.model.rules import Slo
+from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.unit.api.samples import RECEIVED_MS
 from tests.unit.api.serving import SETTINGS, MemoryService, ask, serving
 from tests.unit.api.test_orders import event, shop
@@ -155,3 +159,116 @@ async def test_state_hash_needs_a_time_with_its_zone(at: str) -> None:
     async with serving(service=shop()) as server:
         found = await ask(server, f"/v1/state-hash?at={at}")
         assert (found.status, found.body["errors"][0]["pointer"]) == (400, "/query/at")
+
+
+async def test_signals_tell_what_is_owed() -> None:
+    """Six orders with nothing delivered for ten minutes: some six were expected, none seen."""
+    async with serving(service=outage()) as server:
+        whole, auto = (await ask(server, "/v1/signals?by=channel")).body["signals"][:2]
+        for one in (whole, auto):
+            assert one["cusum_ratio"] >= 1.0
+            assert one["expected"] > 3.0
+            assert one["observed"] == 0
+        assert auto["arrival_ratio"] is None
+        assert whole["mean_restricted_tau_s"] == 1_800.0
+        short = (await ask(server, "/v1/signals?tau=60s")).body["signals"][0]
+        assert (short["mean_restricted_tau_s"], short["mean_restricted_s"]) == (60.0, 60.0)
+
+
+@pytest.mark.parametrize("tau", ["0s", "7h", "soon"])
+async def test_tau_of_nothing_or_of_a_day_is_refused(tau: str) -> None:
+    """The parameter is named in the problem."""
+    async with serving(service=shop()) as server:
+        found = await ask(server, f"/v1/signals?tau={tau}")
+        assert (found.status, found.body["errors"][0]["pointer"]) == (400, "/query/tau")
+
+
+async def test_channels_tell_their_chart_and_what_was_learned() -> None:
+    """A stalled channel, and one of which nothing was learned yet."""
+    service = outage()
+    learned = Baseline("auto", 500, 0, 7 * DAY_MS, ((600, 500),), limit=9.5, method="quantile")
+    service.engine.refold(BaselineLearned(learned, 7 * DAY_MS))
+    async with serving(service=service) as server:
+        channels = {
+            one["name"]: one for one in (await ask(server, "/v1/channels")).body["channels"]
+        }
+        auto, staff = channels["auto"], channels["staff"]
+        assert (auto["cusum_ratio"], auto["chart"]["observed"]) == (
+            auto["chart"]["cusum_ratio"],
+            0,
+        )
+        assert auto["chart"]["since"] is not None
+        assert {key: auto["baseline"][key] for key in ("n", "from", "to", "method", "limit")} == {
+            "n": 500,
+            "from": "1970-01-01T00:00:00Z",
+            "to": "1970-01-08T00:00:00Z",
+            "method": "quantile",
+            "limit": 9.5,
+        }
+        assert staff["baseline"] is None
+        assert (staff["cusum_ratio"], staff["chart"]["expected"]) == (0.0, 0.0)
+
+
+async def test_slos_tell_the_budget_and_how_fast_it_goes() -> None:
+    """Six of six late at 98 %: the budget is 50 times overdrawn, in every window."""
+    service = outage()
+    rules = msgspec.structs.replace(load_shipped(), slos=(Slo("prompt", 0.98, min_count=5),))
+    service.engine.configure(service.engine.settings, rules)
+    async with serving(service=service) as server:
+        (whole,) = (await ask(server, "/v1/slos")).body["slos"]
+        assert (whole["slo"], whole["scope"], whole["objective"]) == ("prompt", "all", 0.98)
+        assert (whole["window"], whole["judged"], whole["bad"]) == ("30d", 6, 6)
+        assert whole["budget_remaining"] == pytest.approx(1 - 1 / 0.02)
+        assert (whole["state"], whole["time_to_exhaustion_s"]) == ("exhausted", 0.0)
+        assert [*whole["burn_rates"]] == ["5m", "1h", "6h", "1d", "3d"]
+        assert whole["burn_rates"]["1h"]["rate"] == pytest.approx(50.0)
+        split = (await ask(server, "/v1/slos?by=channel")).body["slos"]
+        assert [one["scope"] for one in split] == ["all", "auto"]
+
+
+async def test_arrivals_are_said_to_be_learned_first() -> None:
+    """Minutes after the first order nobody knows how many to expect."""
+    async with serving(service=outage()) as server:
+        found = (await ask(server, "/v1/arrivals")).body
+        shop_line = found["arrivals"][0]
+        assert (shop_line["source"], shop_line["state"], shop_line["ratio"]) == (
+            "*",
+            "learning",
+            None,
+        )
+        assert found["callbacks"] == []
+
+
+async def test_explanation_of_a_rule_shows_every_part() -> None:
+    """Six late of six: the reading, the gate it passed, and the labels that choose."""
+    async with serving(service=outage()) as server:
+        path = "/v1/rules/DelayedOver2Percent/explanation"
+        found = (await ask(server, f"{path}?label=channel=auto", token=None)).body
+        (instance,) = found["instances"]
+        assert (found["rule"], instance["state"]) == ("DelayedOver2Percent", "firing")
+        assert (instance["condition"]["k"], instance["condition"]["n"]) == (6, 6)
+        assert instance["condition"]["gate"] == "evidence"
+        none = (await ask(server, f"{path}?label=channel=staff")).body
+        assert none["instances"] == []
+        now = (await ask(server, f"{path}?at={found['at']}")).body
+        assert now["at"] == found["at"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("DelayedOver2Percnt/explanation", 404, "not_found"),
+        ("DelayedOver2Percent/explanation?at=2026-01-05T02:00:00Z", 400, "past"),
+        ("DelayedOver2Percent/explanation?at=2036-01-05T02:00:00Z", 400, "bad_query"),
+        ("DelayedOver2Percent/explanation?at=2026-01-05T02:00:00", 400, "bad_query"),
+        ("DelayedOver2Percent/explanation?label=auto", 400, "bad_query"),
+    ],
+)
+async def test_explanation_that_cannot_be_given_is_a_problem(
+    path: str, status: int, code: str
+) -> None:
+    """An unknown rule, a past that memory does not hold, a time without zone, half a label."""
+    async with serving(service=outage()) as server:
+        found = await ask(server, f"/v1/rules/{path}")
+        assert (found.status, found.body["code"]) == (status, code)
+        assert found.body.get("hint") or found.body["errors"]

@@ -14,7 +14,7 @@ SHOP = ("/v1/events", "/v1/switches/{decision_id}/ack")
 
 def path_of(route: Route) -> str:
     """The route with something in its blanks."""
-    return re.sub(r"{name.*?}", "auto", re.sub(r"{(decision_)?id.*?}", "x", route.path))
+    return re.sub(r"{name.*?}", "auto", re.sub(r"{((decision_)?id|rule).*?}", "x", route.path))
 
 
 def body_of(route: Route) -> object:

@@ -18,7 +18,7 @@ from monitor.adapters.telemetry.scopes import order_gauges
 from monitor.api.left_out import LeftOut
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
-from monitor.core.views import fleet
+from monitor.core.views import signals as views
 from monitor.core.views.orders import Prospects
 from monitor.model.alerts import Alert
 from monitor.model.commands import Batch, Tick
@@ -208,12 +208,12 @@ def test_windows_equal_what_the_api_says() -> None:
     engine = told()
     now_ms = T0 + 200 * S
     series = exposed(engine, 200)
-    view = fleet.signals(engine, "auto", 900_000, now_ms)
+    view = views.signals(engine, "auto", 900_000, now_ms)
     for stat, percentile in view.delay_s.items():
         name = f"delivery_delay_window_seconds{{channel=auto,stat={stat},window=15m}}"
         assert series[name] == pytest.approx(percentile.lower_bound)
     assert series["delivery_late_ratio{channel=auto,window=15m}"] == view.delayed_ratio
-    index = fleet.health(engine, None, 900_000, now_ms).value
+    index = views.health(engine, None, 900_000, now_ms).value
     assert series["delivery_health_index{scope=*}"] == index
 
 

@@ -13,7 +13,7 @@ from scipy.stats import beta
 
 from monitor.core.engine import Engine
 from monitor.core.signals.scope import Scope
-from monitor.core.views import fleet
+from monitor.core.views.signals import SignalsView, signals
 from monitor.model.commands import Batch, Tick
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.rules import RuleSet
@@ -33,12 +33,12 @@ def in_order(events: Iterable[OrderEvent]) -> tuple[OrderEvent, ...]:
     return tuple(sorted(events, key=lambda one: one.time_ms))
 
 
-def seen(*events: OrderEvent, now_ms: int) -> fleet.SignalsView:
+def seen(*events: OrderEvent, now_ms: int) -> SignalsView:
     """What the API says of the last quarter of an hour."""
     engine = Engine(Settings(), RuleSet(()))
     engine.handle(Batch(in_order(events)), T0 + now_ms)
     engine.handle(Tick(), T0 + now_ms)
-    return fleet.signals(engine, None, 15 * MINUTE_MS, T0 + now_ms)
+    return signals(engine, None, 15 * MINUTE_MS, T0 + now_ms)
 
 
 def closed(kind: EventType, number: int, delay_ms: int) -> list[OrderEvent]:
@@ -74,7 +74,7 @@ def test_cancelled_orders_count_as_late() -> None:
     rows = engine.shard.observe()
     curve = Scope(rows, rows.paid_ms > 0, now_ms).curve(now_ms - 15 * MINUTE_MS)
     assert curve.at(180.0) == pytest.approx(0.10, abs=0.006)
-    view = fleet.signals(engine, None, 15 * MINUTE_MS, now_ms)
+    view = signals(engine, None, 15 * MINUTE_MS, now_ms)
     assert (view.delay_s["p95"].value, view.verdicts.cancelled) == (None, 10)
 
 

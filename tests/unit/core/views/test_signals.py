@@ -1,6 +1,6 @@
 """Plain answers about many orders."""
 
-from monitor.core.views import fleet
+from monitor.core.views.signals import signals, signals_by_scope
 from monitor.model.times import MINUTE_MS
 from monitor.testing.scenario import Scenario, delivered, paid, tick
 
@@ -14,8 +14,8 @@ def test_signals_of_many_scopes_are_those_of_each(scenario: Scenario) -> None:
     scenario.at("4m", tick())
     engine, now_ms = scenario.engine, scenario.now_ms
     scopes = [None, "a", "b", "c", "nobody"]
-    together = fleet.signals_by_scope(engine, scopes, 15 * MINUTE_MS, now_ms)
-    assert together == [fleet.signals(engine, one, 15 * MINUTE_MS, now_ms) for one in scopes]
+    together = signals_by_scope(engine, scopes, 15 * MINUTE_MS, now_ms)
+    assert together == [signals(engine, one, 15 * MINUTE_MS, now_ms) for one in scopes]
     assert [view.open_orders for view in together] == [6, 2, 2, 2, 0]
     assert [view.breached for view in together] == [6, 2, 2, 2, 0]
     assert [view.verdicts.good for view in together] == [6, 2, 2, 2, 0]
