@@ -87,7 +87,7 @@ def _gate(step: Step) -> str:
         case "evidence" if step.found is not None:
             passed = "at most" if step.outcome == "true" else "needed is at most"
             return f"p {step.found:.2g}, {passed} {step.needed:g}"
-        case "trimmed_mean" if step.found is not None:
+        case "trimmed_mean" | "trimmed_health" if step.found is not None:
             return f"without the worst 5 % {_amount(step.found, step.unit)}"
         case "min_count":
             return f"needs {step.needed:g} orders"

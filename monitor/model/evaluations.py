@@ -15,7 +15,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `gate` is what a value over its limit had to pass, `found` what was there, `needed` the bound:
     `evidence` (p, at most), `trimmed_mean` (seconds without the worst 5 %, against the limit),
-    `min_count` (orders, at least), `own_evidence` (the signal's own test, p where it has one).
+    `trimmed_health` (the index without the worst 5 %, against the limit), `min_count` (orders, at
+    least), `own_evidence` (the signal's own test, p where it has one).
     """
 
     text: str

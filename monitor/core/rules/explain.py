@@ -6,11 +6,13 @@ another story than the decision.
 
 from __future__ import annotations
 
+import math
 from typing import assert_never
 
 from monitor.core.rules.findings import Finding
 from monitor.core.rules.panel import Domain, Panel
 from monitor.core.rules.vector import constant, evaluate, needs_proof, settled
+from monitor.core.signals.health import ENOUGH
 from monitor.model.errors import InvariantError
 from monitor.model.evaluations import Step
 from monitor.model.rules import (
@@ -112,7 +114,8 @@ def _comparison(
     window_s = None if since_ms is None else (panel.now_ms - since_ms) / SECOND_MS
     gate, found, needed = "", None, None
     if finding.outcome == "insufficient":
-        gate, needed = "min_count", float(min_count)
+        is_health = signal.name == "health_index"
+        gate, needed = "min_count", float(max(min_count, ENOUGH) if is_health else min_count)
         found = None if evidence.n is None else float(evidence.n)
     elif needs_proof(signal, plain.op):
         gate, found, needed = _gate(signal, finding, panel, domain, index, confidence)
@@ -130,6 +133,9 @@ def _gate(
     if signal.name == "mean_delay":
         trimmed_s = panel.trimmed_s(signal, domain, index)
         return "trimmed_mean", trimmed_s, evidence.limit
+    if signal.name == "health_index":
+        trimmed = float(panel.trimmed_health(signal, domain)[index])
+        return "trimmed_health", trimmed if math.isfinite(trimmed) else None, evidence.limit
     if evidence.p is not None:
         return "own_evidence", evidence.p, None
     return "", None, None

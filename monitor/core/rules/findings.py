@@ -26,35 +26,44 @@ class Verdict(IntEnum):
     TRUE = 0
     TRUE_BY_EVIDENCE = 1
     SHORT_OF_EVIDENCE = 2
-    TRIMMED_BELOW = 3
-    BELOW = 4
-    INSUFFICIENT = 5
-    NO_DATA = 6
+    TRIMMED_MEAN = 3
+    TRIMMED_HEALTH = 4
+    BELOW = 5
+    INSUFFICIENT = 6
+    NO_DATA = 7
 
 
-OUTCOMES = ("true", "true", "false", "false", "false", "insufficient", "no_data")
+OUTCOMES = ("true", "true", "false", "false", "false", "false", "insufficient", "no_data")
 REASONS = (
     "threshold",
     "evidence",
     "insufficient_evidence",
     "trimmed_mean",
+    "trimmed_health",
     "below",
     "insufficient_evidence",
     "no_data",
 )
 _TRUE = (Verdict.TRUE, Verdict.TRUE_BY_EVIDENCE)
-_FALSE = (Verdict.SHORT_OF_EVIDENCE, Verdict.TRIMMED_BELOW, Verdict.BELOW)
+_FALSE = (
+    Verdict.SHORT_OF_EVIDENCE,
+    Verdict.TRIMMED_MEAN,
+    Verdict.TRIMMED_HEALTH,
+    Verdict.BELOW,
+)
 
 
 # Looking a member up in an enumeration costs as much as comparing a hundred numbers.
-TRUE, PROVEN, SHORT, TRIMMED, BELOW, INSUFFICIENT, NO_DATA = (np.int8(one) for one in Verdict)
+TRUE, PROVEN, SHORT, TRIMMED_MEAN, TRIMMED_HEALTH, BELOW, INSUFFICIENT, NO_DATA = (
+    np.int8(one) for one in Verdict
+)
 
 
 class Finding(msgspec.Struct, frozen=True):
     """What a condition came to for one instance.
 
     `outcome`: true, false, insufficient, no_data. `reason`: threshold, evidence (true);
-    insufficient_evidence, trimmed_mean, below (false); insufficient_evidence, no_data (neither).
+    insufficient_evidence, trimmed_mean, trimmed_health, below (false); insufficient_evidence, no_data (neither).
     """
 
     outcome: str

@@ -21,7 +21,7 @@ from monitor.core.rules.tables import SideSignals, SignalTable
 from monitor.core.signals.arrays import BoolArray, FloatArray, IntArray
 from monitor.core.signals.critical import CriticalCounts
 from monitor.core.signals.grouped import SCOPES_MAX, Grouped, Scopes
-from monitor.core.signals.health import ANCHORS, Anchors
+from monitor.core.signals.health import ANCHORS, ENOUGH, Anchors
 from monitor.core.signals.observation import Bools, Observation
 from monitor.model.errors import InvariantError
 from monitor.model.rules import QUANTILES, RATIOS, SIDE_SIGNALS, Matcher, Signal, Window
@@ -163,7 +163,7 @@ class Panel:
     ) -> Readings:
         """Read a signal for every instance.
 
-        `min_count`: below it ratios, percentiles and means are insufficient. `limit`: in seconds,
+        `min_count`: below it what rests on a number of orders is insufficient. `limit`: in seconds,
         what percentiles count orders above.
         """
         key = (domain, signal, min_count, limit if signal.name in QUANTILES else 0.0)
@@ -201,20 +201,25 @@ class Panel:
         trimmed_ms = grouped.trimmed_ms(signal.window, index)
         return None if trimmed_ms is None else trimmed_ms / SECOND_MS
 
+    def trimmed_health(self, signal: Signal, domain: Domain) -> FloatArray:
+        """The health index of every instance without the worst 5 % of its orders."""
+        grouped = self._group(domain, signal.matchers)
+        return grouped.trimmed_health(signal.window or HEALTH_WINDOW)
+
     def _read_anew(self, signal: Signal, domain: Domain, min_count: int, limit: float) -> Readings:
         if not len(domain):
             return Readings(np.zeros(0))
         if signal.name in SIDE_SIGNALS:
             is_split = SIDE_SIGNALS[signal.name] in domain.by or bool(signal.matchers)
             table = self._table(signal, is_split=is_split)
-            return read_table(table, signal, domain.by, domain.instances)
+            return read_table(table, signal, domain.by, domain.instances, min_count)
         grouped = self._group(domain, signal.matchers)
         if signal.name in QUANTILES:
             counts, values = self.read_percentile(signal, domain, min_count=min_count, limit=limit)
             return Readings(values(np.arange(len(domain))), counts.k, counts.n, counts.states)
         if signal.name == "health_index":
             n, index = grouped.health(signal.window or HEALTH_WINDOW)
-            return counted(index, n)
+            return counted(index, n, min_count=max(ENOUGH, min_count))
         if signal.window is None:
             return _read_now(grouped, signal.name)
         return _read_window(grouped, signal.name, signal.window, min_count)

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from monitor.core.rules.matching import matches
-from monitor.core.rules.readings import NO_DATA, OK, Readings
+from monitor.core.rules.readings import INSUFFICIENT, NO_DATA, OK, Readings
 from monitor.core.rules.tables import SignalTable
 from monitor.core.signals.arrays import FloatArray, IntArray
 from monitor.model.rules import Signal
 
-LOW_IS_BAD = ("speed_ratio", "arrival_ratio", "paid_ratio", "budget_remaining", "stock")
+LOW_IS_BAD = (
+    "health_index",
+    "speed_ratio",
+    "arrival_ratio",
+    "paid_ratio",
+    "budget_remaining",
+    "stock",
+)
 """Signals that fall when something is wrong: evidence is asked for where one is said to be low."""
 
 _ADDED = ("source_silent",)
 
 
 def read_table(
-    table: SignalTable, signal: Signal, by: Sequence[str], instances: Sequence[Sequence[str]]
+    table: SignalTable,
+    signal: Signal,
+    by: Sequence[str],
+    instances: Sequence[Sequence[str]],
+    min_count: int = 0,
 ) -> Readings:
     """Read a signal for every instance.
 
     An instance that names the table's label has that entry, no data if there is none. Any other has
-    the worst of the entries that match, or for a number of sources their sum.
+    the worst of the entries that match, or for a number of sources their sum. A share of orders
+    (`share_per_unit`) of fewer than `min_count` is insufficient.
     """
     if table.label is None:
         chosen = np.zeros(len(instances), np.int64)
@@ -39,7 +52,12 @@ def read_table(
             n = np.full(len(instances), entries.size)
             return _stated(np.full(len(instances), total), Readings(np.zeros(0), n=n))
         chosen = np.full(len(instances), _worst(table, signal, entries), np.int64)
-    return _entries(table, chosen)
+    found = _entries(table, chosen)
+    if found.share_per_unit is None or found.n is None:
+        return found
+    states = np.zeros(chosen.size, np.int8) if found.states is None else found.states
+    states = np.where((states == OK) & (found.n < min_count), np.int8(INSUFFICIENT), states)
+    return msgspec.structs.replace(found, states=states)
 
 
 def _matching(table: SignalTable, signal: Signal) -> list[tuple[int, str]]:
@@ -54,7 +72,7 @@ def _matching(table: SignalTable, signal: Signal) -> list[tuple[int, str]]:
 def _worst(table: SignalTable, signal: Signal, entries: IntArray) -> int:
     """The entry furthest to the bad side, the first of equal ones; -1 if none has data."""
     values = table.values[entries]
-    is_known = ~np.isnan(values)
+    is_known = np.isfinite(values)
     if not is_known.any():
         return -1
     known = entries[is_known]

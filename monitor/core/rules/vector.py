@@ -6,6 +6,7 @@ What makes `signal > limit` true depends on the signal:
     percentile q  k/n over 1 - q and P(X >= k | n, 1 - q) <= 1 - confidence, k = orders over the
                   limit, and the percentile over it too
     mean_delay    over the limit, and so is the mean without the worst 5 % (design D12a)
+    health_index  under the limit, and so is the index without the worst 5 %
     a table's     over the limit, and proven by the table's own evidence if it has any; `<` for
                   signals that fall when something is wrong, such as paid_ratio
     the rest      over the limit
@@ -27,7 +28,8 @@ from monitor.core.rules.findings import (
     BELOW,
     PROVEN,
     SHORT,
-    TRIMMED,
+    TRIMMED_HEALTH,
+    TRIMMED_MEAN,
     TRUE,
     Findings,
     Proof,
@@ -139,6 +141,9 @@ class Judge(msgspec.Struct, frozen=True):
         if over.size:
             if signal.name == "mean_delay":
                 self._trim(signal, op, limit, over, verdicts)
+            if signal.name == "health_index":
+                trimmed = self.panel.trimmed_health(signal, self.domain)[over]
+                verdicts[over[~_COMPARE[op](trimmed, limit)]] = TRIMMED_HEALTH
             if chance is not None:
                 self._prove(readings, chance, over, verdicts)
             if readings.is_proven is not None:
@@ -169,7 +174,7 @@ class Judge(msgspec.Struct, frozen=True):
         for index in over.tolist():
             trimmed = self.panel.trimmed_s(signal, self.domain, index)
             if trimmed is None or not _COMPARE[op](trimmed, limit):
-                verdicts[index] = TRIMMED
+                verdicts[index] = TRIMMED_MEAN
 
     def _prove(self, readings: Readings, chance: float, over: IntArray, verdicts: Codes) -> None:
         """Let k of n over the limit pass only if chance does not explain it."""

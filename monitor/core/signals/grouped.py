@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from monitor.core.signals.arrays import BoolArray, FloatArray, IntArray
 from monitor.core.signals.evidence import trimmed_mean_ms
-from monitor.core.signals.health import ANCHORS, UNITS, Anchors, loss
+from monitor.core.signals.health import ANCHORS, UNITS, Anchors, loss, points
 from monitor.core.signals.observation import Kind, Observation
 from monitor.core.signals.percentiles import Lives, Percentiles
 from monitor.core.signals.scope import REACH_MAX_MS
@@ -62,7 +62,8 @@ class Grouped:
         self._sums: dict[str, IntArray] = {}
         self._trimmed: dict[tuple[Window, int], float | None] = {}
         self._ended_losses: tuple[IntArray, Scopes, IntArray] | None = None
-        self._waiting_losses: tuple[IntArray, IntArray] | None = None
+        self._waiting_losses: tuple[IntArray, Scopes, IntArray] | None = None
+        self._trimmed_health: dict[Window, FloatArray] = {}
 
     # --- windows ------------------------------------------------------------------------------
 
@@ -219,17 +220,45 @@ class Grouped:
         since = self.since_ms(window)
         ends, scope, units = self._losses()
         is_inside = ends > (since if self._scope is None else since[scope])
-        n_open, lost_open = self._open_losses()
+        n_open, waiting, units_open = self._open_losses()
         n = np.bincount(scope[is_inside], minlength=self.size) + n_open
-        lost = lost_open.copy()
+        lost = np.zeros(self.size, np.int64)
+        np.add.at(lost, waiting, units_open)
         np.add.at(lost, scope[is_inside], units[is_inside])
-        # Python divides integers rounding once; as floats `100 * whole` would round before.
-        wholes = (n * UNITS).tolist()
-        values = [
-            100 * (whole - one) / whole if whole else np.nan
-            for whole, one in zip(wholes, lost.tolist(), strict=True)
-        ]
-        return n, np.array(values, np.float64)
+        return n, _points(n, lost)
+
+    def trimmed_health(self, window: Window) -> FloatArray:
+        """The index without the worst 5 % of its orders, at least one; NaN where none is left."""
+        if window not in self._trimmed_health:
+            n, _ = self.health(window)
+            since = self.since_ms(window)
+            scope, ends, units, begin = self._worst_first
+            is_inside = ends > since[scope]
+            place = np.concatenate((np.zeros(1, np.int64), is_inside.cumsum()))
+            left_out = np.maximum(1, -(-n // _WORST_SHARE_INVERSE))
+            rank = place[1:] - place[begin[scope]]
+            is_kept = is_inside & (rank > left_out[scope])
+            lost = np.zeros(self.size, np.int64)
+            np.add.at(lost, scope[is_kept], units[is_kept])
+            self._trimmed_health[window] = _points(np.maximum(n - left_out, 0), lost)
+        return self._trimmed_health[window]
+
+    @cached_property
+    def _worst_first(self) -> tuple[Scopes, IntArray, IntArray, IntArray]:
+        """(scope, end, loss in units) of what loses anything, by scope, and where each begins.
+
+        What waits is in every window. What loses nothing is never among the worst: it need not be
+        ranked, for leaving it out or in leaves the sum as it is.
+        """
+        ends, ended, units = self._losses()
+        _, waiting, units_open = self._open_losses()
+        scope, lost = np.concatenate((ended, waiting)), np.concatenate((units, units_open))
+        until = np.concatenate((ends, np.full(waiting.size, np.iinfo(np.int64).max)))
+        losing = np.flatnonzero(lost)
+        order = losing[np.lexsort((-lost[losing], scope[losing]))]
+        scope = scope[order]
+        begin = scope.searchsorted(np.arange(self.size)).astype(np.int64)
+        return scope, until[order], lost[order], begin
 
     def _losses(self) -> tuple[IntArray, Scopes, IntArray]:
         """(end, scope, loss in units) of all orders that ended by now."""
@@ -243,16 +272,14 @@ class Grouped:
             self._ended_losses = (rows.end_ms[ended], self._scope_at(ended), units)
         return self._ended_losses
 
-    def _open_losses(self) -> tuple[IntArray, IntArray]:
-        """(how many weigh, loss in units) of the orders that wait, by scope."""
+    def _open_losses(self) -> tuple[IntArray, Scopes, IntArray]:
+        """How many orders that wait weigh, by scope; and of each its scope and loss in units."""
         if self._waiting_losses is None:
             ages = np.maximum(self.now_ms - self._rows.paid_ms[self._open], 0)
             is_old = ages >= self._anchors[0][0]
             scope = self._scope_at(self._open)[is_old]
-            lost = np.zeros(self.size, np.int64)
-            np.add.at(lost, scope, _units(ages[is_old], self._anchors))
             n = np.bincount(scope, minlength=self.size).astype(np.int64)
-            self._waiting_losses = (n, lost)
+            self._waiting_losses = (n, scope, _units(ages[is_old], self._anchors))
         return self._waiting_losses
 
     # --- percentiles --------------------------------------------------------------------------
@@ -341,6 +368,12 @@ def _trimmed(waits: IntArray) -> float | None:
     ranked = sorted(waits.tolist())
     kept = len(ranked) - max(1, -(-len(ranked) // _WORST_SHARE_INVERSE))
     return sum(ranked[:kept]) / kept if kept > 0 else None
+
+
+def _points(n: IntArray, lost: IntArray) -> FloatArray:
+    """Health of each scope; NaN where nothing weighs."""
+    sums = zip(n.tolist(), lost.tolist(), strict=True)
+    return np.array([points(one, units) if one else np.nan for one, units in sums], np.float64)
 
 
 def _units(ages_ms: IntArray, anchors: Anchors) -> IntArray:

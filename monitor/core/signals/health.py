@@ -40,7 +40,8 @@ UNITS = 1_000_000_000
 
 State = Literal["ok", "low_data", "idle", "undecided"]
 
-_ENOUGH = 5
+ENOUGH = 5
+"""Fewer orders that weigh say little: the state is `low_data`, and no rule goes by the index."""
 
 
 class HealthSums(msgspec.Struct, frozen=True):
@@ -133,13 +134,20 @@ def health_from_sums(sums: HealthSums) -> HealthIndex:
     lost = sum(losses.values())
     low, high = wilson_interval(lost / UNITS, sums.n)
     return HealthIndex(
-        # One division of integers each: rounded once, never below 0 or above 100.
-        value=100 * (whole - lost) / whole,
-        state="ok" if sums.n >= _ENOUGH else "low_data",
+        value=points(sums.n, lost),
+        state="ok" if sums.n >= ENOUGH else "low_data",
         components={name: 100 * units / whole for name, units in losses.items()},
         n=sums.n,
         band=(100.0 * (1.0 - high), 100.0 * (1.0 - low)),
     )
+
+
+def points(n: int, lost: int) -> float:
+    """100 minus the mean loss of n > 0 orders in percent, from their losses in units."""
+    whole = n * UNITS
+    # One division of integers: rounded once, never below 0 or above 100. As floats `100 * whole`
+    # would round before.
+    return 100 * (whole - lost) / whole
 
 
 def health_index(

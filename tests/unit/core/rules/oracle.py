@@ -19,8 +19,8 @@ from monitor.core.rules.findings import Finding
 from monitor.core.rules.matching import matches
 from monitor.core.rules.tables import SideSignals, SignalTable
 from monitor.core.signals.evidence import binomial_tail
-from monitor.core.signals.health import ANCHORS, health_from_sums
-from monitor.core.signals.observation import Observation
+from monitor.core.signals.health import ANCHORS, health_from_sums, loss
+from monitor.core.signals.observation import Kind, Observation
 from monitor.core.signals.scope import Scope
 from monitor.model.alerts import Evidence
 from monitor.model.rules import (
@@ -45,8 +45,14 @@ COMPARE = {
 }  # fmt: skip
 MIRROR = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "==", "!=": "!="}
 OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
-TELLING = ("insufficient_evidence", "trimmed_mean", "below")
-LOW_IS_BAD = ("speed_ratio", "arrival_ratio", "paid_ratio", "budget_remaining", "stock")
+TELLING = ("insufficient_evidence", "trimmed_mean", "trimmed_health", "below")
+LOW_IS_BAD = (
+    "health_index", "speed_ratio", "arrival_ratio", "paid_ratio", "budget_remaining", "stock",
+)  # fmt: skip
+ENOUGH = 5  # orders that weigh, for the health index to mean anything
+
+
+TRIMMED = {"mean_delay": "trimmed_mean", "health_index": "trimmed_health"}
 
 
 class Reading(NamedTuple):
@@ -121,10 +127,10 @@ class Oracle:
             return Finding("false", "below", evidence)
         if op not in (("<", "<=") if signal.name in LOW_IS_BAD else (">", ">=")):
             return Finding("true", "threshold", evidence)
-        if signal.name == "mean_delay":
+        if signal.name in TRIMMED:
             is_over = reading.trimmed is not None and COMPARE[op](reading.trimmed, limit)
             return Finding(
-                *(("true", "threshold") if is_over else ("false", "trimmed_mean")), evidence
+                *(("true", "threshold") if is_over else ("false", TRIMMED[signal.name])), evidence
             )
         chance = limit if signal.name in RATIOS else None
         if reading.share is not None and op in (">", ">="):
@@ -185,11 +191,12 @@ class Oracle:
             reading = read_window(scope, signal.name, signal.window)
         else:
             reading = read_now(scope, signal)
-        needs_orders = signal.name in (*RATIOS, *QUANTILES, "mean_delay")
+        needs_orders = signal.name in (*RATIOS, *QUANTILES, "mean_delay", "health_index")
         if reading.state == "ok" and needs_orders:
+            fewest = max(self.min_count, ENOUGH if signal.name == "health_index" else 0)
             if not reading.n:
                 return reading._replace(state="no_data")
-            if reading.n < self.min_count:
+            if reading.n < fewest:
                 return reading._replace(state="insufficient")
         return reading
 
@@ -207,6 +214,13 @@ class Oracle:
         return Scope(rows, mask, self.now_ms, is_by_channel=is_by_channel)
 
     def read_side(self, signal: Signal) -> Reading:
+        reading = self.read_entry(signal)
+        if reading.state == "ok" and reading.share is not None and reading.n is not None:
+            state = "ok" if reading.n >= self.min_count else "insufficient"
+            return reading._replace(state=state)
+        return reading
+
+    def read_entry(self, signal: Signal) -> Reading:
         is_split = SIDE_SIGNALS[signal.name] in self.labels or bool(signal.matchers)
         table = self.side.table(signal, is_split=is_split)
         if table.label is None:
@@ -221,7 +235,7 @@ class Oracle:
             if not chosen:
                 return Reading(n=0, state="no_data")
             return Reading(float(sum(table.values[chosen])), n=len(chosen))
-        known = [index for index in chosen if not math.isnan(table.values[index])]
+        known = [index for index in chosen if math.isfinite(table.values[index])]
         if not known:
             return Reading(state="no_data")
         worst = min if signal.name in LOW_IS_BAD else max
@@ -230,7 +244,7 @@ class Oracle:
 
 def entry(table: SignalTable, index: int) -> Reading:
     value = float(table.values[index])
-    if math.isnan(value):
+    if not math.isfinite(value):
         return Reading(state="no_data")
     return Reading(
         value,
@@ -276,7 +290,29 @@ def read_now(scope: Scope, signal: Signal) -> Reading:
         return Reading(float(scope.consecutive(good=False)), n=scope.consecutive(good=False))
     since_ms = scope.since_ms(signal.window or HEALTH_WINDOW)
     index = health_from_sums(scope.health(since_ms, ANCHORS))
-    return Reading(index.value, n=index.n, state="ok" if index.n else "no_data")
+    state = "ok" if index.n else "no_data"
+    return Reading(index.value, n=index.n, state=state, trimmed=trimmed_health(scope, since_ms))
+
+
+def trimmed_health(scope: Scope, since_ms: int) -> float | None:
+    """Every order's loss, the largest left out, one by one."""
+    rows, losses = scope.rows, []
+    for row in np.flatnonzero(scope.mask).tolist():
+        end_ms, paid_ms = int(rows.end_ms[row]), int(rows.paid_ms[row])
+        age_ms = max(0, (end_ms if rows.kind[row] else scope.now_ms) - paid_ms)
+        if rows.kind[row] == Kind.OPEN and age_ms >= 60_000:
+            losses.append(loss_units(age_ms))
+        elif rows.kind[row] != Kind.OPEN and since_ms < end_ms <= scope.now_ms:
+            is_delivered = rows.kind[row] == Kind.DELIVERED
+            losses.append(loss_units(age_ms) if is_delivered else 1_000_000_000)
+    kept = sorted(losses)[: len(losses) - max(1, math.ceil(len(losses) / 20))]
+    if len(losses) < 2:
+        return None
+    return 100 * (len(kept) * 1_000_000_000 - sum(kept)) / (len(kept) * 1_000_000_000)
+
+
+def loss_units(age_ms: int) -> int:
+    return int(np.rint(loss(np.array([age_ms])) * 1_000_000_000)[0])
 
 
 def read_percentile(scope: Scope, signal: Signal, limit_s: float | None) -> Reading:

@@ -43,8 +43,8 @@ def test_logic_is_three_valued(left: Verdict, right: Verdict) -> None:
     ("join", "left", "right", "speaks"),
     [
         (either, Verdict.BELOW, Verdict.SHORT_OF_EVIDENCE, 2.0),
-        (either, Verdict.TRIMMED_BELOW, Verdict.BELOW, 1.0),
-        (both, Verdict.BELOW, Verdict.TRIMMED_BELOW, 2.0),
+        (either, Verdict.TRIMMED_MEAN, Verdict.BELOW, 1.0),
+        (both, Verdict.BELOW, Verdict.TRIMMED_HEALTH, 2.0),
         (both, Verdict.BELOW, Verdict.BELOW, 1.0),
         (both, Verdict.TRUE, Verdict.TRUE_BY_EVIDENCE, 2.0),
         (both, Verdict.TRUE, Verdict.TRUE, 1.0),

@@ -146,7 +146,7 @@ def test_health_falls_with_what_waits() -> None:
     for orders in ([waiting(300), waiting(300)], [waiting(300), waiting(300), waiting(30)]):
         value, _, n, state = read("health_index", orders)[()]
         assert value == pytest.approx(50.0)
-        assert (n, state) == (2, "ok")
+        assert (n, state) == (2, "insufficient")
 
 
 @pytest.mark.parametrize(

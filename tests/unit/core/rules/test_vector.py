@@ -99,6 +99,8 @@ def test_every_signal_reads_what_the_slow_way_reads(
             assert (None if counts is None else counts[index]) == count, (signal, index)
         if signal.name == "mean_delay":
             assert panel.trimmed_s(signal, domain, index) == expected.trimmed
+        if signal.name == "health_index" and state == "ok":
+            assert panel.trimmed_health(signal, domain)[index] == expected.trimmed
 
 
 # --- by hand ------------------------------------------------------------------------------------
@@ -176,6 +178,40 @@ def test_one_stuck_order_is_no_incident_and_a_slow_down_is() -> None:
     assert judge("mean_delay[10m:10:6h] > 3m", slow).outcome == "true"
 
 
+def test_one_stuck_order_is_no_bad_health_and_several_are() -> None:
+    """Two of six stuck pull the index under 70, one of five does not; four of ten always do."""
+    lone = [*(order(6_000) for _ in range(4)), *(stuck(3_600_000) for _ in range(2))]
+    found = judge("health_index < 70", lone)  # 4 of 6 are 66.7, 4 of 5 are 80
+    assert found.evidence.value == pytest.approx(400 / 6)
+    assert (found.outcome, found.reason) == ("false", "trimmed_health")
+    for text in ("health_index < 70", "70 > health_index", "not health_index >= 70"):
+        assert judge(text, lone).reason == "trimmed_health"
+    bad = [*(order(6_000) for _ in range(6)), *(stuck(3_600_000) for _ in range(4))]
+    assert judge("health_index < 70", bad).outcome == "true"  # 6 of 9 are 66.7
+    assert judge("health_index < 66", bad).reason == "trimmed_health"
+    assert judge("health_index > 85", lone[:5]).outcome == "false"  # recovery is a plain value
+
+
+def test_too_few_orders_say_nothing_about_health() -> None:
+    """Below five orders that weigh the index moves nothing, not even towards recovery."""
+    few = [order(6_000), order(6_000), order(6_000), stuck(3_600_000)]
+    for text in ("health_index < 99", "health_index > 1"):
+        assert judge(text, few).outcome == "insufficient"
+    assert judge("health_index > 50", [*few, order(6_000)]).outcome == "true"
+    assert judge("health_index < 70", [stuck(59_000)]).outcome == "no_data"  # undecided
+
+
+@pytest.mark.parametrize(("n", "left_out"), [(20, 1), (21, 2), (40, 2), (41, 3)])
+def test_health_leaves_out_one_of_twenty_orders(n: int, left_out: int) -> None:
+    """As many stuck as are left out lose nothing, one more costs its share of the rest."""
+    window = [*(order(6_000) for _ in range(n - left_out)), *(stuck(9_000_000),) * left_out]
+    assert judge("health_index < 99.9", window).reason == "trimmed_health"
+    more = [*window[1:], stuck(9_000_000)]
+    share = 100 * (n - left_out - 1) / (n - left_out)
+    assert judge(f"health_index < {share + 1e-6:.9f}", more).outcome == "true"
+    assert judge(f"health_index < {share - 1e-6:.9f}", more).reason == "trimmed_health"
+
+
 def test_tables_prove_what_they_say_is_bad() -> None:
     """`<` of paid_ratio needs its own evidence, `>` does not; a chart's `>` does."""
     names = 'paid_ratio{provider="alipay"}'  # the first entry, which is proven
@@ -196,6 +232,16 @@ def test_several_entries_of_a_table_count_as_their_worst() -> None:
     assert (high.outcome, high.evidence.value) == ("false", 0.5)
     chart = judge('cusum_ratio{channel=~"*"} > 0.6', [], (0.5, 2.5))
     assert (chart.reason, chart.evidence.value) == ("insufficient_evidence", 2.5)
+
+
+def test_burn_rate_of_too_few_orders_is_insufficient() -> None:
+    """Ten orders are read by a rule that asks for ten, not by one that asks for eleven."""
+    node = parse('burn_rate(delivery, 1h){channel="a"} > 1').node
+    panel = Panel(rows_of([]), Side([0.5]), NOW_MS)
+    domain = panel.domain(())
+    for min_count, outcome in ((10, "true"), (11, "insufficient")):
+        found = evaluate(node, panel, domain, confidence=0.99, min_count=min_count).at(0)
+        assert (found.outcome, found.evidence.n) == (outcome, 10)
 
 
 def test_burn_rate_needs_the_evidence_of_its_orders() -> None:
