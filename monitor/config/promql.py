@@ -201,14 +201,19 @@ class Translator:
 
     def _cusum(self, signal: Signal) -> str:
         chosen = _selector(signal.matchers)
-        if not self._rule.by:
-            self._note("the highest chart stands for that of the shop")
-        return self._all("max", f"(delivery_cusum{chosen} / delivery_cusum_limit{chosen})")
+        highest = self._all("max", f"(delivery_cusum{chosen} / delivery_cusum_limit{chosen})")
+        if self._rule.by or signal.matchers:
+            return highest
+        # The chart of all orders is exported when there are several channels.
+        shop = _selector((), 'channel="*"')
+        return f"(max(delivery_cusum{shop} / delivery_cusum_limit{shop}) or {highest})"
 
     def _speed(self, signal: Signal) -> str:
         self._note("speed over 15m")
-        seen = self._increase("delivery_observed_total", signal, "15m")
-        return f"({seen} / {self._increase('delivery_expected_total', signal, '15m')})"
+        # Without a split the channels are added up, so that of all together is left out.
+        parts = "" if self._rule.by or signal.matchers else 'channel!="*"'
+        seen = self._increase("delivery_observed_total", signal, "15m", parts)
+        return f"({seen} / {self._increase('delivery_expected_total', signal, '15m', parts)})"
 
     def _orders(self, signal: Signal) -> str:
         if self._rule.by or signal.matchers:

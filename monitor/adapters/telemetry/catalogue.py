@@ -83,6 +83,62 @@ CATALOGUE: tuple[Family, ...] = (
         ("channel",),
     ),
     Family(
+        "delivery_expected_total",
+        "counter",
+        "Deliveries that healthy channels would have made by now; channel * is all orders together "
+        "and there when there are several.",
+        ("channel",),
+    ),
+    Family(
+        "delivery_observed_total",
+        "counter",
+        "Deliveries seen, against delivery_expected_total; channel * as there.",
+        ("channel",),
+    ),
+    Family(
+        "delivery_cusum",
+        "gauge",
+        "How far deliveries have fallen behind those expected (survival CUSUM); channel * as above.",
+        ("channel",),
+    ),
+    Family(
+        "delivery_cusum_limit",
+        "gauge",
+        "What delivery_cusum must exceed for a stall; learned, never below the one for the volume.",
+        ("channel",),
+    ),
+    Family(
+        "delivery_speed_ratio",
+        "gauge",
+        "Deliveries seen of those expected lately (half-life 3 min); NaN while too few are expected.",
+        ("channel",),
+    ),
+    Family(
+        "delivery_arrival_ratio",
+        "gauge",
+        "Orders seen of those expected in the most telling window; source * is the shop; NaN while "
+        "that is learned.",
+        ("source",),
+    ),
+    Family(
+        "delivery_paid_ratio",
+        "gauge",
+        "Orders paid of those created, by payment provider; NaN without orders.",
+        ("provider",),
+    ),
+    Family(
+        "delivery_slo_burn_rate",
+        "gauge",
+        "How many times too fast the error budget is used up; NaN without judged orders.",
+        ("slo", "window"),
+    ),
+    Family(
+        "delivery_slo_budget_remaining_ratio",
+        "gauge",
+        "Share of the error budget that is left, negative when overspent; NaN without judged orders.",
+        ("slo",),
+    ),
+    Family(
         "delivery_channel_state",
         "gauge",
         "1 for the state the channel is in: closed (healthy), open (slow), idle, drained.",

@@ -26,7 +26,10 @@ from monitor.adapters.telemetry.scopes import NAN, order_gauges
 from monitor.core.engine import Engine
 from monitor.core.orders.lifecycle import Verdict
 from monitor.core.orders.totals import EDGES_MS, DelayTotals
+from monitor.core.views.arrivals import arrivals, callbacks
+from monitor.core.views.budgets import slos
 from monitor.core.views.channels import channels as channel_views
+from monitor.core.views.charts import chart_readings
 from monitor.model.alerts import AlertState
 from monitor.model.events import EventType
 from monitor.model.ids import ALL_ORDERS, DEFAULT_SOURCE
@@ -152,6 +155,8 @@ def collect(engine: Engine, now_ms: int, stats: RuntimeStats) -> dict[str, list[
         _delays(engine),
         _orders(engine, now_ms),
         _channels(engine, now_ms),
+        _charts(engine),
+        _shares(engine, now_ms),
         _decisions(engine),
         _left_out(engine, stats.left_out),
         _process(stats),
@@ -224,6 +229,33 @@ def _channels(engine: Engine, now_ms: int) -> Iterator[Row]:
         yield "delivery_channel_weight_ratio", "", (view.name,), view.weight / 100
         for state in CHANNEL_STATES:
             yield "delivery_channel_state", "", (view.name, state), float(view.state == state)
+
+
+def _charts(engine: Engine) -> Iterator[Row]:
+    for name, chart in chart_readings(engine).items():
+        labels = (name,)
+        yield "delivery_expected_total", "", labels, chart.expected_total
+        yield "delivery_observed_total", "", labels, chart.observed_total
+        yield "delivery_cusum", "", labels, chart.cusum
+        yield "delivery_cusum_limit", "", labels, chart.limit
+        yield "delivery_speed_ratio", "", labels, _or_nan(chart.speed_ratio)
+
+
+def _shares(engine: Engine, now_ms: int) -> Iterator[Row]:
+    """Orders and payments against those expected, and budgets."""
+    for source in arrivals(engine, now_ms):
+        yield "delivery_arrival_ratio", "", (source.source,), _or_nan(source.ratio)
+    for provider in callbacks(engine, now_ms):
+        yield "delivery_paid_ratio", "", (provider.provider,), _or_nan(provider.ratio)
+    for slo in slos(engine, now_ms):
+        left = _or_nan(slo.budget_remaining)
+        yield "delivery_slo_budget_remaining_ratio", "", (slo.slo,), left
+        for window, burn in slo.burn_rates.items():
+            yield "delivery_slo_burn_rate", "", (slo.slo, window), _or_nan(burn.rate)
+
+
+def _or_nan(value: float | None) -> float:
+    return NAN if value is None else value
 
 
 def _decisions(engine: Engine) -> Iterator[Row]:

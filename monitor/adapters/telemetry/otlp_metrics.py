@@ -6,6 +6,8 @@ nothing is recorded a second time, and the collector sees the counts that `/metr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs inside
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
@@ -24,6 +26,7 @@ from opentelemetry.sdk.metrics.export import (
     NumberDataPoint,
     ResourceMetrics,
     ScopeMetrics,
+    Sum,
 )
 
 from monitor.adapters.telemetry.otlp import RESOURCE, SCOPE
@@ -34,6 +37,10 @@ from monitor.model.times import SECOND_MS
 DURATION = "order.delivery.duration"
 HEALTH = "delivery.health_index"
 OPEN_ORDERS = "delivery.open_orders"
+EXPECTED = "delivery.expected"
+OBSERVED = "delivery.observed"
+CUSUM = "delivery.cusum"
+CUSUM_LIMIT = "delivery.cusum.limit"
 
 _NS_PER_MS = 1_000_000
 _NONE = Buckets(offset=0, bucket_counts=())
@@ -85,6 +92,36 @@ def _metrics(reading: Reading, start_ms: int) -> list[Metric]:
         Metric(DURATION, "From payment to delivery, of delivered orders.", "s", duration),
         Metric(HEALTH, "Delivery health of the last 15 min, 0 to 100.", "{point}", Gauge(health)),
         Metric(OPEN_ORDERS, "Paid orders whose buyer still waits.", "{order}", Gauge(waiting)),
+        *_charts(reading, start_ms),
+    ]
+
+
+def _charts(reading: Reading, start_ms: int) -> list[Metric]:
+    """Deliveries expected and seen as sums that only grow, and how far they lie apart."""
+    at_ms = reading.at_ms
+
+    def total(name: str, text: str, values: Mapping[str, float]) -> Metric:
+        points = _by_channel(values, start_ms, at_ms)
+        growing = Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=True)
+        return Metric(name, text, "{order}", growing)
+
+    def level(name: str, text: str, values: Mapping[str, float]) -> Metric:
+        return Metric(name, text, "1", Gauge(_by_channel(values, 0, at_ms)))
+
+    return [
+        total(EXPECTED, "Deliveries that healthy channels would have made.", reading.expected),
+        total(OBSERVED, "Deliveries seen.", reading.observed),
+        level(CUSUM, "How far deliveries have fallen behind.", reading.cusum),
+        level(CUSUM_LIMIT, "What delivery.cusum exceeds in a stall.", reading.cusum_limit),
+    ]
+
+
+def _by_channel(values: Mapping[str, float], start_ms: int, at_ms: int) -> list[NumberDataPoint]:
+    return [
+        NumberDataPoint(
+            {"delivery.channel": channel}, start_ms * _NS_PER_MS, at_ms * _NS_PER_MS, value
+        )
+        for channel, value in values.items()
     ]
 
 

@@ -53,7 +53,9 @@ def order_gauges(engine: Engine, now_ms: int) -> OrderGauges:
     channels, sums = {}, []
     for index, name in enumerate(engine.shard.channels):
         mask = np.asarray(rows.channel == index)
-        scope = Scope(rows.where(mask), np.ones(int(mask.sum()), np.bool_), now_ms, is_by_channel=True)
+        scope = Scope(
+            rows.where(mask), np.ones(int(mask.sum()), np.bool_), now_ms, is_by_channel=True
+        )
         sums.append(scope.health(since_ms, engine.settings.health_anchors))
         health = health_from_sums(sums[-1]).value
         ages = scope.open_ages_ms()

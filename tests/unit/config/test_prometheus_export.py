@@ -56,7 +56,17 @@ def test_ratio_is_late_orders_of_judged_ones_with_its_guards() -> None:
         ('open_orders{channel="a"} >= 5', 'sum(delivery_open_orders{channel="a"}) >= 5'),
         ("health_index < 70", 'max(delivery_health_index{scope="*"}) < 70'),
         ('health_index{channel="a"} < 70', 'max(delivery_health_index{scope!="*",scope="a"}) < 70'),
-        ("cusum_ratio > 1", "max(delivery_cusum / delivery_cusum_limit) > 1"),
+        (
+            "cusum_ratio > 1",
+            (
+                '(max(delivery_cusum{channel="*"} / delivery_cusum_limit{channel="*"})'
+                " or max(delivery_cusum / delivery_cusum_limit)) > 1"
+            ),
+        ),
+        (
+            'cusum_ratio{channel="a"} > 1',
+            'max(delivery_cusum{channel="a"} / delivery_cusum_limit{channel="a"}) > 1',
+        ),
         (
             "orders[1h] < 5",
             'sum(increase(delivery_events_total{type="order.paid",outcome="accepted"}[1h])) < 5',
@@ -69,8 +79,8 @@ def test_ratio_is_late_orders_of_judged_ones_with_its_guards() -> None:
         (
             "speed_ratio < 0.5",
             (
-                "(sum(increase(delivery_observed_total[15m])) / "
-                "sum(increase(delivery_expected_total[15m]))) < 0.5"
+                '(sum(increase(delivery_observed_total{channel!="*"}[15m])) / '
+                'sum(increase(delivery_expected_total{channel!="*"}[15m]))) < 0.5'
             ),
         ),
         (

@@ -24,7 +24,7 @@ from monitor.model.alerts import Alert
 from monitor.model.commands import Batch, Tick
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.records import CaseMoved, Notified
-from monitor.model.rules import Comparison, Number, Rule, RuleSet, Signal
+from monitor.model.rules import Comparison, Number, Rule, RuleSet, Signal, Slo
 from monitor.model.settings import (
     ChannelSettings,
     FallbackSettings,
@@ -131,6 +131,9 @@ def test_everything_configured_is_there_from_the_start() -> None:
         "delivery_events_total{outcome=accepted,source=shop,type=order.paid}",
         "delivery_orders_total{channel=pool,verdict=late_pending}",
         "delivery_delay_seconds_count{channel=auto}",
+        "delivery_expected_total{channel=pool}",
+        "delivery_observed_total{channel=auto}",
+        "delivery_cusum{channel=*}",
         "delivery_delay_seconds_bucket{channel=auto,le=180.0}",
         "delivery_open_orders{age=30m+,channel=pool}",
         "delivery_oldest_open_order_age_seconds{channel=auto}",
@@ -215,6 +218,45 @@ def test_windows_equal_what_the_api_says() -> None:
     assert series["delivery_late_ratio{channel=auto,window=15m}"] == view.delayed_ratio
     index = views.health(engine, None, 900_000, now_ms).value
     assert series["delivery_health_index{scope=*}"] == index
+
+
+def test_charts_are_those_of_the_channels_and_of_all_together() -> None:
+    """Two deliveries were seen on auto, none on pool; what was expected adds up."""
+    engine = told()
+    series = exposed(engine, 200)
+
+    def of(name: str) -> dict[str, float]:
+        return {one: series[f"delivery_{name}{{channel={one}}}"] for one in ("auto", "pool", "*")}
+
+    assert of("observed_total") == {"auto": 2, "pool": 0, "*": 2}
+    expected, chart = of("expected_total"), engine.control.charts.readings()["auto"]
+    assert expected["auto"] == chart.expected_total > 0
+    assert expected["*"] == pytest.approx(expected["auto"] + expected["pool"], abs=1e-4)
+    assert of("cusum")["auto"] == chart.cusum
+    assert all(limit > 5 for limit in of("cusum_limit").values())
+
+
+def test_one_channel_needs_no_second_chart_of_all_orders() -> None:
+    """A sum over the series is then what it seems to be."""
+    engine = Engine(msgspec.structs.replace(SETTINGS, channels=SETTINGS.channels[:1]), RULES)
+    names = [name for name in exposed(engine, 0) if name.startswith("delivery_expected_total")]
+    assert names == ["delivery_expected_total{channel=auto}"]
+
+
+def test_budgets_and_payments_are_told() -> None:
+    """One of three judged orders broke its promise, two thirds of a budget of 50 %."""
+    engine = told()
+    engine.handle(Batch((event(EventType.CREATED, 200, "E", provider="alipay"),)), T0 + 200 * S)
+    engine.configure(SETTINGS, msgspec.structs.replace(RULES, slos=(Slo("prompt", 0.5),)))
+    series = exposed(engine, 200)
+    judged = {name: series[f"delivery_orders_total{{channel={channel},verdict={name}}}"]
+              for channel, name in (("auto", "good"), ("auto", "late_pending"), ("pool", "refunded"))}  # fmt: skip
+    assert judged == {"good": 1, "late_pending": 1, "refunded": 1}
+    assert series["delivery_slo_burn_rate{slo=prompt,window=1h}"] == pytest.approx(1 / 3 / 0.5)
+    left = series["delivery_slo_budget_remaining_ratio{slo=prompt}"]
+    assert left == pytest.approx(1 - 1 / 3 / 0.5)
+    assert math.isnan(series["delivery_paid_ratio{provider=alipay}"])
+    assert math.isnan(series["delivery_arrival_ratio{source=*}"])
 
 
 def test_ages_fall_into_their_classes() -> None:
@@ -331,7 +373,10 @@ def test_exposition_is_what_the_catalogue_declares() -> None:
     for family in CATALOGUE:
         assert f"# TYPE {family.name} {family.kind}\n" in text
         assert f"# HELP {family.name} {family.help}\n" in text
-    samples = collect(told(), T0, Process())
+    engine = told()
+    engine.handle(Batch((event(EventType.CREATED, 200, "E", provider="alipay"),)), T0 + 200 * S)
+    engine.configure(SETTINGS, msgspec.structs.replace(RULES, slos=(Slo("prompt", 0.98),)))
+    samples = collect(engine, T0 + 200 * S, Process())
     assert [name for name, found in samples.items() if not found] == []
 
 
@@ -347,6 +392,15 @@ def test_contract_names_are_declared() -> None:
         "delivery_open_orders": {"channel", "age"},
         "delivery_oldest_open_order_age_seconds": {"channel"},
         "delivery_at_risk_orders": {"channel"},
+        "delivery_expected_total": {"channel"},
+        "delivery_observed_total": {"channel"},
+        "delivery_cusum": {"channel"},
+        "delivery_cusum_limit": {"channel"},
+        "delivery_speed_ratio": {"channel"},
+        "delivery_arrival_ratio": {"source"},
+        "delivery_paid_ratio": {"provider"},
+        "delivery_slo_burn_rate": {"slo", "window"},
+        "delivery_slo_budget_remaining_ratio": {"slo"},
         "delivery_channel_state": {"channel", "state"},
         "delivery_channel_weight_ratio": {"channel"},
         "delivery_switch_epoch": {"scope"},

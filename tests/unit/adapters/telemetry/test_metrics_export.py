@@ -211,6 +211,17 @@ async def test_gauges_tell_health_and_who_waits(receiver: Receiver) -> None:
         for point in metrics["delivery.health_index"].gauge.data_points
     }
     assert set(health) == {"*", "auto"}
+    for name in ("delivery.expected", "delivery.observed"):
+        total = metrics[name].sum
+        assert (total.is_monotonic, total.aggregation_temporality) == (
+            True,
+            AGGREGATION_TEMPORALITY_CUMULATIVE,
+        )
+        assert [labels(list(one.attributes)) for one in total.data_points] == [
+            {"delivery.channel": "auto"}
+        ]
+    (limit,) = metrics["delivery.cusum.limit"].gauge.data_points
+    assert limit.as_double > 5
     assert 0 < health["auto"] < 100
     async with sinking(receiver, engine_of(), At()) as sink:
         await sink.export()
