@@ -158,6 +158,7 @@ class Control:
     def _alert(self, due: Sequence[str], view: View) -> Iterator[AlertMoved]:
         self._evaluated_ms = view.now_ms
         panel = self.panel(view)
+        self.watch.prepare(due, panel)
         for name in due:
             rule = self.watch.rule(name)
             if rule is not None:

@@ -10,6 +10,7 @@ import msgspec
 
 from monitor.model.alerts import Alert
 from monitor.model.baselines import Baseline
+from monitor.model.evaluations import Step
 from monitor.model.events import OrderEvent
 from monitor.model.takeovers import TakeoverCase
 
@@ -166,11 +167,16 @@ class SourceMoved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t"
 
 
 class AlertMoved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="alert"):
-    """An alert changed state; carries the alert as it is now and where it came from."""
+    """An alert changed state; carries the alert as it is now and where it came from.
+
+    `evaluation` is the condition that moved it, part by part: `resolve_when` for an alert that it
+    ended, else `expr`. None where no evaluation did, as for a deleted rule.
+    """
 
     alert: Alert
     previous: str
     at_ms: int
+    evaluation: Step | None = None
 
 
 class SwitchDecided(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="switch"):

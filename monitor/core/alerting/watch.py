@@ -7,13 +7,14 @@ nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import msgspec
 import numpy as np
 
 from monitor.core.alerting.state import next_move_ms, rests_on_ratio, step
+from monitor.core.rules.explain import Explainer
 from monitor.core.rules.findings import Finding, Findings
 from monitor.core.rules.panel import Domain, Panel
 from monitor.core.rules.parse import signals_in
@@ -21,7 +22,7 @@ from monitor.core.rules.vector import evaluate
 from monitor.core.signals.arrays import BoolArray
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.records import AlertMoved
-from monitor.model.rules import SIDE_SIGNALS, Node, Rule, RuleSet
+from monitor.model.rules import SIDE_SIGNALS, Node, Rule, RuleSet, Signal
 
 ALERTS_MAX = 2_000  # alert instances kept; a resolved one makes room for a new one
 
@@ -65,6 +66,17 @@ class Watch:
         self._read = {rule.alert: _Reads(rule) for rule in rules.rules}
         self.latest.clear()
 
+    def prepare(self, due: Iterable[str], panel: Panel) -> None:
+        """Let a panel find the windows of all these rules at once, before they are evaluated."""
+        asked: dict[Domain, list[Signal]] = {}
+        for name in due:
+            reads = self._read.get(name)
+            if reads is not None and any(one.window is not None for one in reads.signals):
+                domain = panel.domain(reads.rule.by, self._instances(reads.rule), reads.signals)
+                asked.setdefault(domain, []).extend(reads.signals)
+        for domain, signals in asked.items():
+            panel.prepare(domain, signals)
+
     def evaluate(self, rule: Rule, panel: Panel) -> Iterator[AlertMoved]:
         """Evaluate one rule; each yielded move is applied before the next is made."""
         reads = self._read[rule.alert]
@@ -84,6 +96,7 @@ class Watch:
         if rule.resolve_when is not None:
             resolve = judge(rule.resolve_when)
         streaks = panel.good_streaks(domain, reads.signals) if reads.is_ratio else None
+        explainer = Explainer(panel, domain, confidence=rule.confidence, min_count=rule.min_count)
         for index in touched:
             moved = self._step(
                 rule, domain.labels(index), latest.at(index),
@@ -91,7 +104,7 @@ class Watch:
                 0 if streaks is None else int(streaks[index]), panel.now_ms,
             )  # fmt: skip
             if moved is not None:
-                yield moved
+                yield _recorded(moved, rule, explainer, index, latest.at(index))
 
     def end_orphans(self, now_ms: int) -> Iterator[AlertMoved]:
         """Alerts that no rule produces any more: they end and say why instead of firing for ever."""
@@ -227,6 +240,19 @@ def _touched(latest: Latest, rule: Rule, active: list[int]) -> list[int]:
     may_move[active] = True
     found: list[int] = np.flatnonzero(may_move).tolist()
     return found
+
+
+def _recorded(
+    moved: AlertMoved, rule: Rule, explainer: Explainer, index: int, finding: Finding
+) -> AlertMoved:
+    """The move with its evaluation: what was read, asked and found, for whoever asks later."""
+    if moved.alert.reason == "resolve_when" and rule.resolve_when is not None:
+        evaluation = explainer.step(rule.resolve_when, index)
+    else:
+        evaluation = msgspec.structs.replace(
+            explainer.step(rule.expr, index), outcome=finding.outcome, reason=finding.reason
+        )
+    return msgspec.structs.replace(moved, evaluation=evaluation)
 
 
 def _blank(rule: Rule, labels: dict[str, str]) -> Alert:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from typing import assert_never
 
-from monitor.core.rules.findings import Finding
+import msgspec
+
+from monitor.core.rules.findings import Finding, Findings
 from monitor.core.rules.panel import Domain, Panel
 from monitor.core.rules.vector import constant, evaluate, needs_proof, settled
 from monitor.core.signals.health import ENOUGH
@@ -38,24 +40,93 @@ def explain(
 
     Raises: InvariantError if the tree is a value, which `parse` never returns.
     """
-    findings = evaluate(node, panel, domain, confidence=confidence, min_count=min_count)
-    finding = findings.at(index)
-    match node:
-        case Negation(operand):
-            nodes: tuple[Node, ...] = (operand,)
-        case Logical(_, left, right):
-            nodes = (left, right)
-        case Comparison():
-            return _comparison(node, finding, panel, domain, index, confidence, min_count)
-        case Number() | Signal() | Arithmetic():
-            raise InvariantError("a value stands where a condition is needed")
-        case _:
-            assert_never(node)
-    parts = tuple(
-        explain(part, panel, domain, index, confidence=confidence, min_count=min_count)
-        for part in nodes
-    )
-    return Step(text_of(node), finding.outcome, finding.reason, parts=parts)
+    return Explainer(panel, domain, confidence=confidence, min_count=min_count).step(node, index)
+
+
+class Explainer:
+    """Explains conditions for instances of one domain; a part is judged once for all of them."""
+
+    def __init__(self, panel: Panel, domain: Domain, *, confidence: float, min_count: int) -> None:
+        self._panel = panel
+        self._domain = domain
+        self._confidence = confidence
+        self._min_count = min_count
+        self._found: dict[Node, Findings] = {}
+
+    def step(self, node: Node, index: int) -> Step:
+        """Judge a condition for one instance. Raises: InvariantError if the tree is a value."""
+        finding = self._finding(node, index)
+        match node:
+            case Negation(operand):
+                nodes: tuple[Node, ...] = (operand,)
+            case Logical(_, left, right):
+                nodes = (left, right)
+            case Comparison():
+                return self._comparison(node, finding, index)
+            case Number() | Signal() | Arithmetic():
+                raise InvariantError("a value stands where a condition is needed")
+            case _:
+                assert_never(node)
+        parts = tuple(self.step(part, index) for part in nodes)
+        return Step(text_of(node), finding.outcome, finding.reason, parts=parts)
+
+    def _finding(self, node: Node, index: int) -> Finding:
+        if node not in self._found:
+            self._found[node] = evaluate(
+                node, self._panel, self._domain,
+                confidence=self._confidence, min_count=self._min_count,
+            )  # fmt: skip
+        return self._found[node].at(index)
+
+    def _comparison(self, node: Comparison, finding: Finding, index: int) -> Step:
+        evidence = finding.evidence
+        plain, _ = settled(node, is_negated=False)
+        signal = plain.left
+        step = Step(
+            text=text_of(node),
+            outcome=finding.outcome,
+            reason=finding.reason,
+            signal=evidence.signal,
+            unit=_unit(plain.left) or _unit(plain.right),
+            value=evidence.value,
+            limit=evidence.limit,
+            k=evidence.k,
+            n=evidence.n,
+            p=evidence.p,
+        )
+        if not isinstance(signal, Signal) or constant(plain.right) is None:
+            return step
+        since_ms = self._panel.since_ms(signal, self._domain, index)
+        window_s = None if since_ms is None else (self._panel.now_ms - since_ms) / SECOND_MS
+        gate, found, needed = "", None, None
+        if finding.outcome == "insufficient":
+            is_health = signal.name == "health_index"
+            gate = "min_count"
+            needed = float(max(self._min_count, ENOUGH) if is_health else self._min_count)
+            found = None if evidence.n is None else float(evidence.n)
+        elif needs_proof(signal, plain.op):
+            gate, found, needed = self._gate(signal, finding, index)
+        return msgspec.structs.replace(
+            step, window_s=window_s, gate=gate, found=found, needed=needed
+        )
+
+    def _gate(
+        self, signal: Signal, finding: Finding, index: int
+    ) -> tuple[str, float | None, float | None]:
+        """What a value beyond its limit has to pass besides."""
+        evidence = finding.evidence
+        if signal.name in RATIOS or signal.name in QUANTILES:
+            # 1 - 0.99 is a little more than 0.01 in floats.
+            return "evidence", evidence.p, round(1.0 - self._confidence, 12)
+        if signal.name == "mean_delay":
+            trimmed_s = self._panel.trimmed_s(signal, self._domain, index)
+            return "trimmed_mean", trimmed_s, evidence.limit
+        if signal.name == "health_index":
+            trimmed = float(self._panel.trimmed_health(signal, self._domain)[index])
+            return "trimmed_health", trimmed if math.isfinite(trimmed) else None, evidence.limit
+        if evidence.p is not None:
+            return "own_evidence", evidence.p, None
+        return "", None, None
 
 
 def text_of(node: Node, unit: str = "") -> str:
@@ -81,73 +152,6 @@ def text_of(node: Node, unit: str = "") -> str:
             return f"{_operand(left, unit)} {op} {_operand(right, unit)}"
         case _:
             assert_never(node)
-
-
-def _comparison(
-    node: Comparison,
-    finding: Finding,
-    panel: Panel,
-    domain: Domain,
-    index: int,
-    confidence: float,
-    min_count: int,
-) -> Step:
-    evidence = finding.evidence
-    plain, _ = settled(node, is_negated=False)
-    signal = plain.left
-    is_signal = isinstance(signal, Signal) and constant(plain.right) is not None
-    step = Step(
-        text=text_of(node),
-        outcome=finding.outcome,
-        reason=finding.reason,
-        signal=evidence.signal,
-        unit=_unit(plain.left) or _unit(plain.right),
-        value=evidence.value,
-        limit=evidence.limit,
-        k=evidence.k,
-        n=evidence.n,
-        p=evidence.p,
-    )
-    if not is_signal or not isinstance(signal, Signal):
-        return step
-    since_ms = panel.since_ms(signal, domain, index)
-    window_s = None if since_ms is None else (panel.now_ms - since_ms) / SECOND_MS
-    gate, found, needed = "", None, None
-    if finding.outcome == "insufficient":
-        is_health = signal.name == "health_index"
-        gate, needed = "min_count", float(max(min_count, ENOUGH) if is_health else min_count)
-        found = None if evidence.n is None else float(evidence.n)
-    elif needs_proof(signal, plain.op):
-        gate, found, needed = _gate(signal, finding, panel, domain, index, confidence)
-    return _with(step, window_s, gate, found, needed)
-
-
-def _gate(
-    signal: Signal, finding: Finding, panel: Panel, domain: Domain, index: int, confidence: float
-) -> tuple[str, float | None, float | None]:
-    """What a value over its limit has to pass besides."""
-    evidence = finding.evidence
-    if signal.name in RATIOS or signal.name in QUANTILES:
-        # 1 - 0.99 is a little more than 0.01 in floats.
-        return "evidence", evidence.p, round(1.0 - confidence, 12)
-    if signal.name == "mean_delay":
-        trimmed_s = panel.trimmed_s(signal, domain, index)
-        return "trimmed_mean", trimmed_s, evidence.limit
-    if signal.name == "health_index":
-        trimmed = float(panel.trimmed_health(signal, domain)[index])
-        return "trimmed_health", trimmed if math.isfinite(trimmed) else None, evidence.limit
-    if evidence.p is not None:
-        return "own_evidence", evidence.p, None
-    return "", None, None
-
-
-def _with(
-    step: Step, window_s: float | None, gate: str, found: float | None, needed: float | None
-) -> Step:
-    return Step(
-        step.text, step.outcome, step.reason, step.signal, step.unit, step.value, step.limit,
-        step.k, step.n, step.p, window_s, gate, found, needed,
-    )  # fmt: skip
 
 
 # --- words ------------------------------------------------------------------------------------------
