@@ -14,8 +14,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import assert_never
 
-from monitor.core import announce
-from monitor.core.announce import OrderView
+from monitor.core import announce, telling
 from monitor.core.control import Control, Measured, View
 from monitor.core.failover.controller import RouteState
 from monitor.core.orders.fingerprint import StateHasher
@@ -26,7 +25,7 @@ from monitor.core.side_signals import SourceView
 from monitor.core.snapshot import Snapshot, snapshot_decoder, snapshot_encoder
 from monitor.core.takeover.desk import Desk, Moved
 from monitor.core.takeover.doubles import is_double
-from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Input, Perform, WakeAt
+from monitor.model.commands import Accepted, Batch, Command, Decide, Input, WakeAt
 from monitor.model.effects import Effect
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.ids import ALL_ORDERS, CANARY_PREFIX
@@ -54,14 +53,10 @@ from monitor.model.records import (
 )
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
-from monitor.model.takeovers import CaseState, TakeoverCase
+from monitor.model.takeovers import TakeoverCase
 
 Entry = OrderEvent | Answer | Instruction
 
-_TOLD_STATES = {
-    CaseState.DELIVERED: "takeover.delivered",
-    CaseState.ESCALATED: "takeover.escalated",
-}
 # Which events end the wait of an order, as its takeover case sees it.
 _ENDS: dict[str, str] = {
     EventType.DELIVERED: "delivered",
@@ -182,7 +177,7 @@ class Engine:
                     self._order_switch(entry, now_ms)
                 case ChannelSteered():
                     self._drain(entry, now_ms)
-                case Notified() | EffectClosed():
+                case Notified() | EffectClosed()():
                     pass
                 case _:
                     assert_never(entry)
@@ -203,7 +198,7 @@ class Engine:
         for decision in judgement.decisions:
             self._commands.append(Decide(decision))
             if isinstance(decision, TierReached):
-                self._announce_tier(decision, now_ms)
+                self._tell_of_tier(decision, now_ms)
         # Nobody waits for our own synthetic orders, so nobody gets goods bought for them.
         stuck = [one for one in judgement.stuck if not one.order_id.startswith(CANARY_PREFIX)]
         channels = {order.order_id: self.channel_of(order) for order in stuck}
@@ -223,9 +218,10 @@ class Engine:
         for decision in self.control.evaluate(self.view(now_ms)):
             self._commands.append(Decide(decision))
             if isinstance(decision, AlertMoved):
-                self._announce_alert(decision)
+                rule = self.control.rule(decision.alert.rule)
+                self._commands.extend(telling.of_alert(self.settings, rule, decision))
             elif isinstance(decision, SwitchDecided):
-                self._announce_switch(decision)
+                self._commands.extend(telling.of_switch(self.settings, decision))
             else:
                 self.shard.tallies.forget(self.control.baselines, now_ms)
 
@@ -278,19 +274,13 @@ class Engine:
         if moved is None:
             return
         self._decide(CaseMoved(moved.case, now_ms))
-        self._perform(moved.effects)
-        self._commands.extend(Cancel(key) for key in moved.cancels)
-        if moved.previous is None:
-            self._perform(announce.announce_opened(self.settings, moved.case))
-        told = _TOLD_STATES.get(CaseState(moved.case.state))
-        if told is not None and moved.previous != moved.case.state:
-            self._perform(announce.announce_takeover(self.settings, told, moved.case))
+        self._commands.extend(telling.of_case(self.settings, moved))
 
     def _order_switch(self, ordered: SwitchOrdered, now_ms: int) -> None:
         speeds = self.control.speeds(self.view(now_ms))
         decided = self.control.controller.order(ordered, speeds, now_ms)
         self._decide(decided)
-        self._announce_switch(decided)
+        self._commands.extend(telling.of_switch(self.settings, decided))
 
     def _drain(self, steered: ChannelSteered, now_ms: int) -> None:
         """Draining a channel in use is an order to move its share to the best other one."""
@@ -307,32 +297,12 @@ class Engine:
     # --- effects ----------------------------------------------------------------------------------
 
     def _perform(self, effects: Iterable[Effect]) -> None:
-        self._commands.extend(Perform(effect) for effect in effects)
+        self._commands.extend(telling.performed(effects))
 
-    def _announce_alert(self, moved: AlertMoved) -> None:
-        rule = self.control.rule(moved.alert.rule)
-        if rule is None or rule.mode != "shadow":
-            outdated = announce.outdated_keys(self.settings, moved)
-            self._commands.extend(Cancel(key) for key in outdated)
-            self._perform(announce.announce_alert(self.settings, rule, moved))
-
-    def _announce_switch(self, decided: SwitchDecided) -> None:
-        if decided.epoch > decided.prev_epoch and decided.prev_epoch:
-            self._commands.append(Cancel(announce.switch_key(decided.prev_epoch)))
-        self._perform(announce.announce_switch(self.settings, decided))
-
-    def _announce_tier(self, reached: TierReached, now_ms: int) -> None:
+    def _tell_of_tier(self, reached: TierReached, now_ms: int) -> None:
         order = self.shard.orders[reached.order_id]
-        assert order.facts.paid_ms is not None
-        told = OrderView(
-            order_id=order.order_id,
-            channel=self.channel_of(order),
-            age_ms=order.age_ms(now_ms),
-            promise_ms=order.facts.promise_ms,
-            paid_ms=order.facts.paid_ms,
-            sku=order.facts.sku,
-        )
-        self._perform(announce.announce_tier(self.settings, told, reached.tier, now_ms))
+        channel = self.channel_of(order)
+        self._commands.extend(telling.of_tier(self.settings, order, channel, reached, now_ms))
 
     # --- reading ----------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ class OrderTable:
             slots = self._slots_in_order()
             columns = {name: column[slots] for name, column in self._columns.items()}
             judged = judged_at(np.asarray(columns["breach_ms"]), np.asarray(columns["end_ms"]))
-            self._observation = Observation(**columns, judged_ms=judged, names=names)  # type: ignore[arg-type]
+            self._observation = Observation(**columns, judged_ms=judged, names=names)  # type: ignore[arg-type]  # a column has its own type
         if self._observation.names is not names:
             self._observation = msgspec.structs.replace(self._observation, names=names)
         return self._observation
