@@ -19,6 +19,7 @@ from aiohttp import web
 
 from monitor.adapters.canary import CanaryShop
 from monitor.adapters.channels import Parts, build_channels
+from monitor.adapters.channels.stock import free_stock
 from monitor.adapters.clock import SystemClock
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.http_client import HttpClient
@@ -181,7 +182,8 @@ class Monitor:
             self.supervisor.spawn("traces", self._traces.run())
         self._assembly = Assembly(
             self.store, self.engine, self._performer(), self.clock, self.supervisor,
-            traces=self._traces, canary=self._canaries(), on_turn=self._publish,
+            traces=self._traces, canary=self._canaries(),
+            count_stock=lambda: free_stock(self._goods), on_turn=self._publish,
         )  # fmt: skip
         await self._assembly.start()
 

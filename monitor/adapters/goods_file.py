@@ -65,6 +65,11 @@ class GoodsFile:
         self._opened: tuple[apsw.Connection, Sealer] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="goods")
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file already: looking for what is in it must not make one."""
+        return self._path.exists()
+
     async def open(self) -> None:
         """Open database and key, making both on first use; raises StorageError saying what is wrong."""
         await self._hand_over(self._open)

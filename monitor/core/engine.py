@@ -46,6 +46,7 @@ from monitor.model.records import (
     Notified,
     Record,
     SourceMoved,
+    StockCounted,
     SwitchAnswered,
     SwitchDecided,
     SwitchOrdered,
@@ -55,7 +56,7 @@ from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
 from monitor.model.takeovers import TakeoverCase
 
-Entry = OrderEvent | Answer | Instruction
+Entry = OrderEvent | Answer | Instruction | StockCounted
 
 # Which events end the wait of an order, as its takeover case sees it.
 _ENDS: dict[str, str] = {
@@ -146,6 +147,8 @@ class Engine:
             case HandOverAnswered():  # what answers mean is decided in `_react`, for CaseMoved
                 case = self.desk.cases.get(entry.takeover_id)
                 self._count_double("" if case is None else case.order_id, entry)
+            case StockCounted():
+                self.shard.tallies.stock = dict(sorted(entry.counts.items()))
             case ClaimAnswered() | AttemptAnswered():
                 pass
             case EffectClosed() | SwitchOrdered() | CaseResolved():
@@ -177,7 +180,7 @@ class Engine:
                     self._order_switch(entry, now_ms)
                 case ChannelSteered():
                     self._drain(entry, now_ms)
-                case Notified() | EffectClosed()():
+                case Notified() | EffectClosed() | StockCounted():
                     pass
                 case _:
                     assert_never(entry)

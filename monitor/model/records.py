@@ -99,6 +99,16 @@ class EffectClosed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t
     detail: str = ""
 
 
+# --- what was looked at outside, though no effect asked for it -----------------------------------
+
+
+class StockCounted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="stock"):
+    """The local pool was counted: free keys by sku, of all skus it ever held."""
+
+    counts: dict[str, int]
+    at_ms: int
+
+
 # --- orders of people -----------------------------------------------------------------------------
 
 
@@ -227,6 +237,7 @@ Record = (
     | AttemptAnswered
     | HandOverAnswered
     | EffectClosed
+    | StockCounted
     | SwitchOrdered
     | ChannelSteered
     | CaseResolved

@@ -8,7 +8,7 @@ A start that fails leaves nothing running, so that the next attempt with a store
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from monitor.core.engine import Engine
 from monitor.model.commands import Command
@@ -18,6 +18,7 @@ from monitor.runtime.canary import Canaries
 from monitor.runtime.housekeeping import Housekeeper
 from monitor.runtime.loop import Loop
 from monitor.runtime.outbox_worker import OutboxWorker
+from monitor.runtime.stock import StockTaker
 from monitor.runtime.supervisor import Group, Supervisor
 
 OWNER = "embedded"  # the directory lock already guarantees that there is only one
@@ -36,6 +37,7 @@ class Assembly:
         *,
         traces: TraceSink | None = None,
         canary: Callable[[Loop], Canaries] | None = None,
+        count_stock: Callable[[], Awaitable[dict[str, int]]] | None = None,
         on_turn: Callable[[Sequence[Command]], None] = lambda commands: None,
     ) -> None:
         self.is_ready = False
@@ -48,6 +50,11 @@ class Assembly:
         self.keeper = Housekeeper(store, self.loop, clock, engine.settings)
         self.archive = Archive(store, engine)
         self._canaries = canary(self.loop) if canary else None
+        self._stock = None
+        if count_stock is not None:
+            self._stock = StockTaker(
+                count_stock, lambda: engine.shard.tallies.stock, self.loop, clock
+            )
 
     async def start(self) -> None:
         """Rebuild the state and begin to work; raises StorageError, then nothing of it runs on."""
@@ -62,6 +69,8 @@ class Assembly:
         self._tasks.spawn("housekeeping", self.keeper.run())
         if self._canaries is not None:
             self._tasks.spawn("canary", self._canaries.run())
+        if self._stock is not None:
+            self._tasks.spawn("stock", self._stock.run())
         self.is_ready = True
 
     async def stop(self) -> None:

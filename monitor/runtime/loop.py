@@ -24,7 +24,13 @@ from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Per
 from monitor.model.effects import REPEATS, Effect, SwitchChannel, effect_encoder
 from monitor.model.errors import CapacityError, FencedError, InvariantError, StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import CaseResolved, ChannelSteered, SwitchOrdered, record_encoder
+from monitor.model.records import (
+    CaseResolved,
+    ChannelSteered,
+    StockCounted,
+    SwitchOrdered,
+    record_encoder,
+)
 from monitor.model.times import DAY_MS, SECOND_MS
 from monitor.ports import (
     AggregateRow,
@@ -52,6 +58,9 @@ RETRY_COMMIT_S = 1.0
 STOP_S = 5.0
 LEASE_TTL_MS = 30 * SECOND_MS
 EFFECT_EXPIRES_MS = DAY_MS
+
+
+_WITHOUT_EFFECT = (OrderEvent, SwitchOrdered, ChannelSteered, CaseResolved, StockCounted)
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -367,11 +376,7 @@ def _at_ms(record: msgspec.Struct) -> int:
 
 def _closed_effects(entries: Sequence[Entry]) -> tuple[str, ...]:
     """Outbox keys that the answers among the entries close."""
-    return tuple(
-        entry.effect_key
-        for entry in entries
-        if not isinstance(entry, (OrderEvent, SwitchOrdered, ChannelSteered, CaseResolved))
-    )
+    return tuple(entry.effect_key for entry in entries if not isinstance(entry, _WITHOUT_EFFECT))
 
 
 def _outbox_row(effect: Effect) -> OutboxRow:

@@ -117,6 +117,16 @@ async def stock_counts(file: GoodsFile) -> dict[str, dict[str, int]]:
     return await file.run(job)
 
 
+async def free_stock(file: GoodsFile) -> dict[str, int]:
+    """Free units by sku, of every sku the pool ever held; never makes a file.
+
+    Raises: StorageError.
+    """
+    if not file.exists:
+        return {}
+    return {sku: states["free"] for sku, states in (await stock_counts(file)).items()}
+
+
 def _add(connection: apsw.Connection, sealer: Sealer, unit: str, sku: str) -> bool:
     digest = sealer.digest([unit])
     connection.execute(
