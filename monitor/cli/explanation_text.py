@@ -42,6 +42,8 @@ def _instance(one: Instance) -> Iterator[str]:
     since = f" since {one.since}" if one.since else ""
     reason = f" ({one.reason})" if one.reason else ""
     yield f"{labels}: {one.state}{since}{reason}"
+    if one.recorded_at is not None:
+        yield f"  as recorded at {one.recorded_at}"
     yield from _step(one.condition, "  ")
     if one.resolve_when is not None:
         yield "  resolve_when"

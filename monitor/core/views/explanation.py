@@ -1,7 +1,8 @@
 """Why a rule fires or does not, instance by instance: condition, state, and why nobody was told.
 
 The same object answers `rules explain --events`, which plays a recording up to a time, and
-`GET /v1/rules/{rule}/explanation` of a running service.
+`GET /v1/rules/{rule}/explanation` of a running service: of now from its state, of the past from the
+evaluations in its log.
 """
 
 from __future__ import annotations
@@ -12,17 +13,24 @@ import msgspec
 import numpy as np
 
 from monitor.core.engine import Engine
-from monitor.core.rules.explain import explain
+from monitor.core.rules.explain import Explainer
 from monitor.core.rules.panel import Domain, Panel
 from monitor.core.rules.parse import signals_in
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.errors import NotFoundError
 from monitor.model.evaluations import Step
-from monitor.model.rules import RATIOS, SIDE_SIGNALS, Node, Rule, Signal
+from monitor.model.records import AlertMoved
+from monitor.model.rules import RATIOS, SIDE_SIGNALS, SIGNALS, Rule, Signal
 from monitor.model.spelling import did_you_mean
 from monitor.model.times import SECOND_MS, format_rfc3339
 
 INSTANCES_MAX = 200
+
+_OUTCOMES = {
+    **dict.fromkeys(("threshold", "evidence"), "true"),
+    **dict.fromkeys(("insufficient_evidence", "trimmed_mean", "trimmed_health", "below"), "false"),
+    **dict.fromkeys(("resolve_when", "good_streak"), "false"),
+}  # of the reason an alert carries
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -46,7 +54,8 @@ class Instance(msgspec.Struct, frozen=True):
 
     `state`: inactive, pending, firing, `since` when; `reason` is that of its latest change. Until
     `is_unconfirmed` ends, late orders of a silent source are left out, so false proves nothing.
-    `good_streak`: orders judged good in a row, 20 of them end a ratio alert.
+    `good_streak`: orders judged good in a row, 20 of them end a ratio alert. `recorded_at`: the
+    condition was judged then, and the alert has not moved since; None: at the time asked for.
     """
 
     labels: dict[str, str]
@@ -60,6 +69,7 @@ class Instance(msgspec.Struct, frozen=True):
     waiting: Waiting | None
     told_at: str | None
     untold: list[Why]
+    recorded_at: str | None = None
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -103,6 +113,92 @@ def explain_rule(
         if wanted <= {**domain.labels(index), **dict(rule.labels)}.items()
     ]
     looker = _Looker(engine, rule, panel, domain, now_ms)
+    return _explanation(
+        rule, now_ms, [looker.instance(index, alerts) for index in places[:INSTANCES_MAX]],
+        left_out=max(0, len(places) - INSTANCES_MAX),
+    )  # fmt: skip
+
+
+def explain_recorded(
+    rule: Rule,
+    moves: Iterable[AlertMoved],
+    at_ms: int,
+    labels: dict[str, str] | None = None,
+    *,
+    has_receiver: bool = True,
+) -> Explanation:
+    """Say from the log alone how a rule's alerts stood at a time in the past, and why.
+
+    `moves` are logged ones of any rule in the order of the log. The latest of each alert at or
+    before the time is the answer, with the evaluation it was made with; an instance whose alert had
+    not moved by then is not listed, for nothing was written about it.
+    """
+    wanted = (labels or {}).items()
+    latest: dict[str, AlertMoved] = {}
+    for moved in moves:
+        alert = moved.alert
+        if (
+            alert.rule == rule.alert
+            and moved.at_ms <= at_ms
+            and wanted <= dict(alert.labels).items()
+        ):
+            latest[alert.key] = moved
+    chosen = [latest[key] for key in sorted(latest)]
+    return _explanation(
+        rule, at_ms,
+        [_recorded(one, rule, at_ms, has_receiver=has_receiver) for one in chosen[:INSTANCES_MAX]],
+        left_out=max(0, len(chosen) - INSTANCES_MAX),
+    )  # fmt: skip
+
+
+def _recorded(moved: AlertMoved, rule: Rule, at_ms: int, *, has_receiver: bool) -> Instance:
+    alert = moved.alert
+    resolve_when = moved.evaluation if alert.reason == "resolve_when" else None
+    condition = moved.evaluation
+    if condition is None or resolve_when is not None:
+        condition = _without_record(alert, rule)
+    is_silent = condition.reason == "source_silent"
+    has_ended = alert.state == AlertState.INACTIVE and alert.resolved_ms is not None
+    untold = _untold(rule, alert, condition, is_unconfirmed=is_silent, has_receiver=has_receiver)
+    return Instance(
+        labels=dict(alert.labels),
+        state=alert.state,
+        since=_time(_since_ms(alert)),
+        reason=alert.reason,
+        condition=condition,
+        resolve_when=resolve_when,
+        is_unconfirmed=is_silent,
+        good_streak=None,
+        waiting=_waiting(alert, rule, at_ms),
+        told_at=_told_at(alert) if has_receiver else None,
+        untold=[] if has_ended else untold,
+        recorded_at=_time(moved.at_ms),
+    )
+
+
+def _without_record(alert: Alert, rule: Rule) -> Step:
+    """What an alert itself says, for moves that no evaluation of `expr` made, and in older logs."""
+    outcome = _OUTCOMES.get(alert.reason, "no_data")
+    if alert.reason == "resolve_when":  # its evidence is that of the other condition
+        return Step(rule.expr_text, outcome, alert.reason)
+    found = alert.evidence
+    return Step(
+        text=rule.expr_text,
+        outcome=outcome,
+        reason=alert.reason,
+        signal=found.signal,
+        unit=SIGNALS.get(found.signal, ""),
+        value=found.value,
+        limit=found.limit,
+        k=found.k,
+        n=found.n,
+        p=found.p,
+    )
+
+
+def _explanation(
+    rule: Rule, now_ms: int, instances: list[Instance], *, left_out: int
+) -> Explanation:
     return Explanation(
         rule=rule.alert,
         at=format_rfc3339(now_ms),
@@ -116,8 +212,8 @@ def explain_rule(
         keep_firing_for_s=rule.keep_firing_for_ms / SECOND_MS,
         no_data=rule.no_data,
         actions=[action.type for action in rule.actions],
-        instances=[looker.instance(index, alerts) for index in places[:INSTANCES_MAX]],
-        left_out=max(0, len(places) - INSTANCES_MAX),
+        instances=instances,
+        left_out=left_out,
     )
 
 
@@ -128,7 +224,6 @@ class _Looker:
         self, engine: Engine, rule: Rule, panel: Panel, domain: Domain, now_ms: int
     ) -> None:
         self._rule = rule
-        self._panel = panel
         self._domain = domain
         self._now_ms = now_ms
         signals = _signals(rule)
@@ -137,6 +232,9 @@ class _Looker:
             panel.is_unconfirmed(domain) if is_about_orders else np.zeros(len(domain), np.bool_)
         )
         self._streaks = panel.good_streaks(domain, signals)
+        self._explainer = Explainer(
+            panel, domain, confidence=rule.confidence, min_count=rule.min_count
+        )
         self._has_ratio = any(one.name in RATIOS for one in signals)
         settings = engine.settings
         self._has_receiver = bool(settings.receivers) and settings.default_receiver is not None
@@ -145,7 +243,7 @@ class _Looker:
         rule = self._rule
         labels = {**self._domain.labels(index), **dict(rule.labels)}
         alert = alerts.get(tuple(sorted(labels.items())))
-        condition = self._step(rule.expr, index)
+        condition = self._explainer.step(rule.expr, index)
         is_unconfirmed = bool(self._unconfirmed[index])
         state = AlertState.INACTIVE.value if alert is None else alert.state
         return Instance(
@@ -156,7 +254,7 @@ class _Looker:
             condition=condition,
             resolve_when=None
             if rule.resolve_when is None
-            else self._step(rule.resolve_when, index),
+            else self._explainer.step(rule.resolve_when, index),
             is_unconfirmed=is_unconfirmed,
             good_streak=int(self._streaks[index]) if self._has_ratio else None,
             waiting=_waiting(alert, rule, self._now_ms),
@@ -168,16 +266,6 @@ class _Looker:
                 is_unconfirmed=is_unconfirmed,
                 has_receiver=self._has_receiver,
             ),
-        )
-
-    def _step(self, node: Node, index: int) -> Step:
-        return explain(
-            node,
-            self._panel,
-            self._domain,
-            index,
-            confidence=self._rule.confidence,
-            min_count=self._rule.min_count,
         )
 
 
