@@ -37,7 +37,7 @@ def season(figure: Figure) -> None:
     week = tables.week()
     hours = np.arange(week.usual_s.size)
     axes.plot(
-        week.orders_hour[::40], week.orders_s[::40], ".", color="#c9ced6", ms=3, label="orders"
+        week.orders_hour[::80], week.orders_s[::80], ".", color="#c9ced6", ms=3, label="orders"
     )
     axes.step(hours, week.usual_s, where="mid", color=BLUE, label="baseline(p95_delay)")
     axes.step(hours, week.limit_s, where="mid", color=RED, label="limit that 1 % exceed, learned")
