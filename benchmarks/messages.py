@@ -97,7 +97,7 @@ class _Sums:
 
 def instants(orders: Orders, every_ms: int) -> IntArray:
     """Every interval, every payment, delivery and breach, ascending."""
-    first, last = int(orders.paid_ms[0]), int(orders.paid_ms[-1])
+    first, last = int(orders.paid_ms[0]), int(orders.end_ms.max())
     grid = np.arange(first - first % every_ms, last + every_ms, every_ms)
     return np.unique(np.concatenate([grid, orders.paid_ms, orders.end_ms, orders.judged_ms]))
 

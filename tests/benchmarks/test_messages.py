@@ -58,9 +58,9 @@ def test_sums_say_what_the_panel_says(alert: str, per_day: float, late: float) -
 
 
 def _daytime(orders: Orders) -> Orders:
-    """What is paid between eight and eighteen o'clock."""
+    """What is paid between ten and seventeen o'clock."""
     hour = (orders.paid_ms - START_MS) // HOUR_MS
-    chosen = (hour >= 8) & (hour < 18)
+    chosen = (hour >= 10) & (hour < 17)
     return Orders(orders.paid_ms[chosen], orders.end_ms[chosen])
 
 
@@ -81,7 +81,7 @@ def test_firings_are_those_of_the_engine(alert: str) -> None:
     A heartbeat longer than the night keeps the source from being called silent.
     """
     rule = shipped(alert)
-    orders = _daytime(month(np.random.default_rng(8), 400, 1, late_share=0.15))
+    orders = _daytime(month(np.random.default_rng(8), 700, 1, late_share=0.12))
     rules = RuleSet((rule,))
     moves: list[tuple[str, int]] = []
 
