@@ -62,13 +62,20 @@ class OrderRow(msgspec.Struct, frozen=True):
 
 
 class ChannelRow(msgspec.Struct, frozen=True):
-    """One channel; `weight` is its share of the route, 0..100."""
+    """One channel; `weight` is its share of the route, 0..100.
+
+    `chart` says how many deliveries were expected and seen while they fall behind; `stalled` is
+    there once that is no chance any more.
+    """
 
     name: str
     kind: str
     state: Mark
     remarks: Sequence[str]
     weight: int
+    stalled: Mark | None
+    chart: str
+    chart_details: Sequence[str]
     slow: str
     slow_detail: str
     p95: str
@@ -213,6 +220,9 @@ def _channel_row(channel: ChannelView, phrases: Phrases) -> ChannelRow:
         state=Mark(words(f"channel.{key}"), tone),
         remarks=remarks,
         weight=channel.weight,
+        stalled=Mark(words("channel.stalled"), "bad") if channel.chart.is_stalled else None,
+        chart=_chart(channel, phrases),
+        chart_details=_chart_details(channel, phrases),
         slow=words("of", k=speed.slow, n=speed.n) if speed.n else words("none"),
         slow_detail=words("channel.slow.limit", limit=limit)
         if speed.n
@@ -222,6 +232,30 @@ def _channel_row(channel: ChannelView, phrases: Phrases) -> ChannelRow:
         waiting=speed.open_orders,
         oldest=words("channel.oldest", age=oldest) if speed.open_orders else None,
     )
+
+
+def _is_owed(channel: ChannelView) -> bool:
+    """Whether at least one delivery is expected that nobody saw the like of."""
+    return channel.chart.is_stalled or round(channel.chart.expected) > channel.chart.observed
+
+
+def _chart(channel: ChannelView, phrases: Phrases) -> str:
+    chart = channel.chart
+    if _is_owed(channel):
+        expected = max(round(chart.expected), 1)
+        return phrases.words("channel.chart.owed", expected=expected, seen=chart.observed)
+    return phrases.words("none" if channel.state == "idle" else "channel.chart.even")
+
+
+def _chart_details(channel: ChannelView, phrases: Phrases) -> list[str]:
+    """Since when deliveries fall behind, and whether the usual pace is known yet."""
+    details = []
+    began = _moment(channel.chart.since, phrases)
+    if _is_owed(channel) and began is not None:
+        details.append(phrases.words("channel.chart.since", time=began.short))
+    if channel.baseline is None and channel.state != "idle":
+        details.append(phrases.words("channel.learning"))
+    return details
 
 
 def _route_reason(reason: str, phrases: Phrases) -> str:

@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from monitor.core.engine import Engine
+from monitor.model.baselines import Baseline
 from monitor.model.commands import Batch, Tick
-from monitor.model.records import ChannelSteered, ClaimAnswered, SwitchAnswered
+from monitor.model.records import BaselineLearned, ChannelSteered, ClaimAnswered, SwitchAnswered
 from monitor.model.settings import FailoverSettings, FallbackSettings
 from monitor.model.times import MINUTE_MS, SECOND_MS
 from monitor.web.language import Words
@@ -194,6 +195,39 @@ def test_locked_and_drained_channels_say_why() -> None:
     rows = {row.name: row for row in look(engine).channels}
     assert rows["auto"].remarks == ["Locked: stock count"]
     assert (rows["pool"].state.word, rows["pool"].remarks) == ("Drained", ["Drained: stock count"])
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ("Stalled", "10 expected, 0 seen", "since 11:54:00", "learning the usual pace")),
+        ("zh-CN", ("发货停滞", "应发 10，实发 0", "自 11:54:00 起", "正在学习平时速度")),
+    ],
+)
+def test_stalled_channel_says_how_many_deliveries_are_missing(
+    language: str, words: tuple[str, str, str, str]
+) -> None:
+    """Deliveries were due since six minutes ago and none came; others without orders say nothing."""
+    rows = {row.name: row for row in look(broken_shop(), language).channels}
+    auto, staff = rows["auto"], rows["staff"]
+    assert auto.stalled is not None
+    assert (auto.stalled.word, auto.chart, *auto.chart_details) == words
+    assert auto.stalled.tone == "bad"
+    assert (staff.stalled, staff.chart, [*staff.chart_details]) == (None, "—", [])
+
+
+def test_channel_that_keeps_up_says_so_and_what_is_learned_is_no_warning() -> None:
+    """While the usual pace is being learned the channel says just that; afterwards nothing."""
+    engine = healthy_shop()
+    row = look(engine).channels[0]
+    assert (row.stalled, row.chart, row.chart_details) == (
+        None,
+        "keep up",
+        ["learning the usual pace"],
+    )
+    learned = Baseline("auto", 500, 0, NOON_MS, ((600, 500),), limit=9.5)
+    engine.refold(BaselineLearned(learned, NOON_MS))
+    assert look(engine).channels[0].chart_details == []
 
 
 def test_more_than_a_hundred_waiting_orders_are_cut_and_counted() -> None:
