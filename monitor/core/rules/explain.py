@@ -13,7 +13,7 @@ import msgspec
 
 from monitor.core.rules.findings import Finding, Findings
 from monitor.core.rules.panel import Domain, Panel
-from monitor.core.rules.vector import constant, evaluate, needs_proof, settled
+from monitor.core.rules.vector import evaluate, needs_proof, settled
 from monitor.core.signals.health import ENOUGH
 from monitor.model.errors import InvariantError
 from monitor.model.evaluations import Step
@@ -94,7 +94,7 @@ class Explainer:
             n=evidence.n,
             p=evidence.p,
         )
-        if not isinstance(signal, Signal) or constant(plain.right) is None:
+        if not isinstance(signal, Signal):
             return step
         since_ms = self._panel.since_ms(signal, self._domain, index)
         window_s = None if since_ms is None else (self._panel.now_ms - since_ms) / SECOND_MS

@@ -74,6 +74,15 @@ class Finding(msgspec.Struct, frozen=True):
 _NONE: IntArray = read_only(np.zeros(0, np.int64))
 
 
+Limit = float | FloatArray
+"""One number for all instances, or one for each."""
+
+
+def at(limit: Limit, places: IntArray | int) -> Limit:
+    """The limit of some instances, or of one."""
+    return limit if isinstance(limit, float) else limit[places]
+
+
 class Proof(msgspec.Struct, frozen=True, eq=False):
     """What one comparison rests on, by instance.
 
@@ -83,12 +92,12 @@ class Proof(msgspec.Struct, frozen=True, eq=False):
     """
 
     values: FloatArray | Callable[[IntArray], FloatArray]
-    limit: float | FloatArray
+    limit: Limit
     signal: str = ""
     k: IntArray | None = None
     n: IntArray | None = None
     p: FloatArray | None = None
-    chance: float | None = None
+    chance: Limit | None = None
     tested: IntArray = _NONE
 
     def at(self, index: int, verdict: int) -> Evidence:
@@ -97,7 +106,7 @@ class Proof(msgspec.Struct, frozen=True, eq=False):
             return Evidence()
         values = self.values
         value = values(np.array([index]))[0] if callable(values) else values[index]
-        limit = self.limit if isinstance(self.limit, float) else float(self.limit[index])
+        limit = float(at(self.limit, index))
         k = None if self.k is None else int(self.k[index])
         n = None if self.n is None else int(self.n[index])
         p = None if self.p is None else _finite(float(self.p[index]))
@@ -107,7 +116,7 @@ class Proof(msgspec.Struct, frozen=True, eq=False):
             and k is not None
             and n is not None
         ):
-            p = binomial_tail(k, n, self.chance)
+            p = binomial_tail(k, n, float(at(self.chance, index)))
         return Evidence(_finite(float(value)), _finite(limit), k, n, p, self.signal)
 
 

@@ -82,7 +82,7 @@ class Panel:
         self._places: dict[Domain, dict[Instance, int]] = {}
         self._scopes: dict[Domain, Scopes | None] = {}
         self._grouped: dict[tuple[Domain, tuple[Matcher, ...]], Grouped] = {}
-        self._read: dict[tuple[Domain, Signal, int, float], Readings] = {}
+        self._read: dict[tuple[Domain, Signal, int, float | bytes], Readings] = {}
         self._tables: dict[tuple[str, Window | None, str, bool], SignalTable] = {}
 
     # --- instances ----------------------------------------------------------------------------
@@ -159,20 +159,21 @@ class Panel:
                 self._group(domain, matchers).prepare(asked)
 
     def read(
-        self, signal: Signal, domain: Domain, *, min_count: int, limit: float = 0.0
+        self, signal: Signal, domain: Domain, *, min_count: int, limit: float | FloatArray = 0.0
     ) -> Readings:
         """Read a signal for every instance.
 
         `min_count`: below it what rests on a number of orders is insufficient. `limit`: in seconds,
-        what percentiles count orders above.
+        what percentiles count orders above, one for all or float64[instances].
         """
-        key = (domain, signal, min_count, limit if signal.name in QUANTILES else 0.0)
+        asked = limit if isinstance(limit, float) else limit.tobytes()
+        key = (domain, signal, min_count, asked if signal.name in QUANTILES else 0.0)
         if key not in self._read:
             self._read[key] = self._read_anew(signal, domain, min_count, limit)
         return self._read[key]
 
     def read_percentile(
-        self, signal: Signal, domain: Domain, *, min_count: int, limit: float
+        self, signal: Signal, domain: Domain, *, min_count: int, limit: float | FloatArray
     ) -> tuple[Readings, Callable[[IntArray], FloatArray]]:
         """Read the share of orders above a limit in seconds, and how to get percentiles of some."""
         if not len(domain):
@@ -206,7 +207,9 @@ class Panel:
         grouped = self._group(domain, signal.matchers)
         return grouped.trimmed_health(signal.window or HEALTH_WINDOW)
 
-    def _read_anew(self, signal: Signal, domain: Domain, min_count: int, limit: float) -> Readings:
+    def _read_anew(
+        self, signal: Signal, domain: Domain, min_count: int, limit: float | FloatArray
+    ) -> Readings:
         if not len(domain):
             return Readings(np.zeros(0))
         if signal.name in SIDE_SIGNALS:

@@ -11,8 +11,9 @@ What makes `signal > limit` true depends on the signal:
                   signals that fall when something is wrong, such as paid_ratio
     the rest      over the limit
 
-All other comparisons, and arithmetic, are of plain values. Too few orders or no data are neither
-true nor false and pass through `and`, `or`, `not`.
+The limit may be a value of its own for every instance, such as `2 * baseline(p95_delay)`. All other
+comparisons, and arithmetic, are of plain values. Too few orders or no data are neither true nor
+false and pass through `and`, `or`, `not`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ from monitor.core.rules.findings import (
     TRIMMED_MEAN,
     TRUE,
     Findings,
+    Limit,
     Proof,
+    at,
     both,
     either,
     opposite,
@@ -116,11 +119,13 @@ class Judge(msgspec.Struct, frozen=True):
     def compare(self, node: Comparison, *, is_negated: bool) -> Findings:
         """Judge one comparison, or its opposite."""
         node, is_negated = settled(node, is_negated=is_negated)
-        limit = constant(node.right)
-        if isinstance(node.left, Signal) and limit is not None:
+        if not isinstance(node.left, Signal):
+            found = self._compare_values(node.op, self._value(node.left), self._value(node.right))
+        elif (limit := constant(node.right)) is not None:
             found = self._compare_signal(node.left, node.op, limit)
         else:
-            found = self._compare_values(node.op, self._value(node.left), self._value(node.right))
+            limits = self._value(node.right)
+            found = self._compare_signal(node.left, node.op, limits.values, limits.states)
         return opposite(found) if is_negated else found
 
     def _compare_values(self, op: str, left: Readings, right: Readings) -> Findings:
@@ -130,10 +135,16 @@ class Judge(msgspec.Struct, frozen=True):
         proof = Proof(left.values, right.values)
         return Findings(_stated(verdicts, states), (proof,))
 
-    def _compare_signal(self, signal: Signal, op: str, limit: float) -> Findings:
+    def _compare_signal(
+        self, signal: Signal, op: str, limit: Limit, unknown: Codes | None = None
+    ) -> Findings:
+        """`unknown` are the states of limits that are read too."""
         if signal.name in QUANTILES and op in (">", ">="):
-            return self._compare_percentile(signal, op, limit)
+            return self._compare_percentile(signal, op, limit, unknown)
         readings = self.panel.read(signal, self.domain, min_count=self.min_count, limit=limit)
+        if unknown is not None:
+            states = _first_unknown(readings.states, unknown)
+            readings = msgspec.structs.replace(readings, states=states)
         holds = _COMPARE[op](readings.values, limit)
         verdicts = np.where(holds, TRUE, BELOW)
         chance = _chance(signal, op, limit, readings)
@@ -143,20 +154,25 @@ class Judge(msgspec.Struct, frozen=True):
                 self._trim(signal, op, limit, over, verdicts)
             if signal.name == "health_index":
                 trimmed = self.panel.trimmed_health(signal, self.domain)[over]
-                verdicts[over[~_COMPARE[op](trimmed, limit)]] = TRIMMED_HEALTH
+                verdicts[over[~_COMPARE[op](trimmed, at(limit, over))]] = TRIMMED_HEALTH
             if chance is not None:
-                self._prove(readings, chance, over, verdicts)
+                self._prove(readings, at(chance, over), over, verdicts)
             if readings.is_proven is not None:
                 verdicts[over[~readings.is_proven[over]]] = SHORT
         values, k, n = readings.values, readings.k, readings.n
         proof = Proof(values, limit, signal.name, k, n, readings.p, chance, over)
         return Findings(_stated(verdicts, readings.states), (proof,))
 
-    def _compare_percentile(self, signal: Signal, op: str, limit: float) -> Findings:
+    def _compare_percentile(
+        self, signal: Signal, op: str, limit: Limit, unknown: Codes | None
+    ) -> Findings:
         """Count before the curve is worked out: few instances have enough orders over the limit."""
         counts, values = self.panel.read_percentile(
             signal, self.domain, min_count=self.min_count, limit=limit
         )
+        if unknown is not None:
+            states = _first_unknown(counts.states, unknown)
+            counts = msgspec.structs.replace(counts, states=states)
         chance = 1.0 - QUANTILES[signal.name]
         holds = counts.values > chance
         verdicts = np.where(holds, TRUE, BELOW)
@@ -165,19 +181,19 @@ class Judge(msgspec.Struct, frozen=True):
             self._prove(counts, chance, over, verdicts)
             proven = over[verdicts[over] == PROVEN]
             if proven.size:
-                verdicts[proven[~_COMPARE[op](values(proven), limit)]] = BELOW
+                verdicts[proven[~_COMPARE[op](values(proven), at(limit, proven))]] = BELOW
         proof = Proof(values, limit, signal.name, counts.k, counts.n, None, chance, over)
         return Findings(_stated(verdicts, counts.states), (proof,))
 
-    def _trim(self, signal: Signal, op: str, limit: float, over: IntArray, verdicts: Codes) -> None:
+    def _trim(self, signal: Signal, op: str, limit: Limit, over: IntArray, verdicts: Codes) -> None:
         """Let a mean over the limit pass only if it is over it without its worst 5 % too."""
         for index in over.tolist():
             trimmed = self.panel.trimmed_s(signal, self.domain, index)
-            if trimmed is None or not _COMPARE[op](trimmed, limit):
+            if trimmed is None or not _COMPARE[op](trimmed, at(limit, index)):
                 verdicts[index] = TRIMMED_MEAN
 
-    def _prove(self, readings: Readings, chance: float, over: IntArray, verdicts: Codes) -> None:
-        """Let k of n over the limit pass only if chance does not explain it."""
+    def _prove(self, readings: Readings, chance: Limit, over: IntArray, verdicts: Codes) -> None:
+        """Let k of n over the limit pass only if chance, that of each of `over`, does not explain it."""
         if readings.k is None or readings.n is None:
             verdicts[over] = SHORT
             return
@@ -208,10 +224,10 @@ def needs_proof(signal: Signal, op: str) -> bool:
 def settled(node: Comparison, *, is_negated: bool) -> tuple[Comparison, bool]:
     """Write `2% < x` as `x > 2%`, and `not (x <= 2%)` as `x > 2%`, which needs the same evidence.
 
-    What is left to negate is the opposite of a verdict: that of `not (x > 2%)` is that no evidence
-    says so.
+    Of two signals the one that is said to be bad comes first. What is left to negate is the
+    opposite of a verdict: that of `not (x > 2%)` is that no evidence says so.
     """
-    if isinstance(node.right, Signal) and constant(node.left) is not None:
+    if isinstance(node.right, Signal) and not _is_about_left(node, is_negated=is_negated):
         node = Comparison(_MIRROR[node.op], node.right, node.left)
     op = _OPPOSITE.get(node.op)
     if not is_negated or op is None:
@@ -220,6 +236,15 @@ def settled(node: Comparison, *, is_negated: bool) -> tuple[Comparison, bool]:
     if isinstance(node.left, Signal) and node.left.name in LOW_IS_BAD:
         bad = ("<", "<=")
     return (Comparison(op, node.left, node.right), False) if op in bad else (node, True)
+
+
+def _is_about_left(node: Comparison, *, is_negated: bool) -> bool:
+    """Whether a comparison with a signal on its right speaks of its left side nevertheless."""
+    if not isinstance(node.left, Signal):
+        return False
+    assert isinstance(node.right, Signal)
+    op = _OPPOSITE.get(node.op, node.op) if is_negated else node.op
+    return needs_proof(node.left, op) or not needs_proof(node.right, _MIRROR[op])
 
 
 def constant(node: Node) -> float | None:
@@ -237,7 +262,7 @@ def constant(node: Node) -> float | None:
             return None
 
 
-def _chance(signal: Signal, op: str, limit: float, readings: Readings) -> float | None:
+def _chance(signal: Signal, op: str, limit: Limit, readings: Readings) -> Limit | None:
     """The probability of an order to count for k if all were well; None: k proves nothing."""
     if op not in (">", ">="):
         return None

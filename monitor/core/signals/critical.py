@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from monitor.core.signals.arrays import BoolArray, IntArray
+from monitor.core.signals.arrays import BoolArray, FloatArray, IntArray
 from monitor.core.signals.evidence import binomial_tails
 
 TESTS_MAX = 256
@@ -28,15 +28,17 @@ class CriticalCounts:
     def __init__(self) -> None:
         self._known: dict[tuple[float, float], npt.NDArray[np.int32]] = {}
 
-    def is_reached(self, k: IntArray, n: IntArray, chance: float, confidence: float) -> BoolArray:
+    def is_reached(
+        self, k: IntArray, n: IntArray, chance: float | FloatArray, confidence: float
+    ) -> BoolArray:
         """Whether P(X >= k | n, chance) <= 1 - confidence, as exact as a float can say.
 
-        Shapes: int64[m], int64[m], 0 <= k, 0 <= n. Two of two at a chance of 10 % are 1 - 0.99: a
+        Shapes: int64[m], int64[m], 0 <= k, 0 <= n, one number or float64[m]. Two of two at a chance of 10 % are 1 - 0.99: a
         tie counts as reached.
         """
         if not n.size:
             return np.zeros(0, np.bool_)
-        if int(n.max()) >= ORDERS_MAX:
+        if not isinstance(chance, float) or int(n.max()) >= ORDERS_MAX:
             return np.asarray(binomial_tails(k, n, chance) <= _bound(confidence))
         known = self._table(chance, confidence)
         least = known[n]

@@ -81,19 +81,23 @@ class Percentiles:
         self._now_ms = now_ms
         self._curves: dict[bytes, _Curves | None] = {}
         self._ended: Timeline | None = None
-        self._above: dict[float, tuple[Timeline, Timeline, IntArray]] = {}
+        self._above: dict[float | bytes, tuple[Timeline, Timeline, IntArray]] = {}
 
-    def longer_than(self, limit_ms: float, since_ms: IntArray) -> tuple[IntArray, IntArray]:
+    def longer_than(
+        self, limit_ms: float | FloatArray, since_ms: IntArray
+    ) -> tuple[IntArray, IntArray]:
         """(k, n): orders of the window that took or take longer than a limit, of those decided.
 
-        Decided means delivered, closed, or already waiting longer than the limit.
+        Decided means delivered, closed, or already waiting longer than the limit: one for all, or
+        float64[size].
         """
         if self._ended is None:
             kind = self._lives.kind
             self._ended = self._times((kind != Kind.OPEN) & (kind != _TAKEN))
-        if limit_ms not in self._above:
-            self._above[limit_ms] = self._times_above(limit_ms)
-        above, taken, waiting = self._above[limit_ms]
+        key = limit_ms if isinstance(limit_ms, float) else limit_ms.tobytes()
+        if key not in self._above:
+            self._above[key] = self._times_above(limit_ms)
+        above, taken, waiting = self._above[key]
         lasting = waiting + taken.after(since_ms)
         k = above.after(since_ms) + lasting
         return k, self._ended.after(since_ms) + lasting
@@ -122,12 +126,12 @@ class Percentiles:
 
     # --- counts -------------------------------------------------------------------------------
 
-    def _times_above(self, limit_ms: float) -> tuple[Timeline, Timeline, IntArray]:
+    def _times_above(self, limit_ms: float | FloatArray) -> tuple[Timeline, Timeline, IntArray]:
         """Ends of what took longer, ends of what was taken over later, and how many wait longer."""
         lives = self._lives
         is_open = lives.kind == Kind.OPEN
         waits = np.maximum(np.where(is_open, self._now_ms, lives.end) - lives.paid, 0)
-        is_above = waits > limit_ms
+        is_above = waits > (limit_ms if isinstance(limit_ms, float) else limit_ms[lives.scope])
         is_taken = lives.kind == _TAKEN
         is_closed = ~is_open & ~is_taken & (lives.kind != Kind.DELIVERED)
         took = (is_above & (lives.kind == Kind.DELIVERED)) | is_closed

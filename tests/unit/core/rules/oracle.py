@@ -88,7 +88,11 @@ class Oracle:
                 parts = [self.judge(left, is_negated), self.judge(right, is_negated)]
                 return both(*parts) if (op == "and") != is_negated else either(*parts)
             case Comparison(op, left, right):
-                if isinstance(right, Signal) and constant(left) is not None:
+                said = OPPOSITE.get(op, op) if is_negated else op
+                if isinstance(right, Signal) and (
+                    not isinstance(left, Signal)
+                    or (says_bad(right, MIRROR[said]) and not says_bad(left, said))
+                ):
                     op, left, right = MIRROR[op], right, left
                 is_low_bad = isinstance(left, Signal) and left.name in LOW_IS_BAD
                 if is_negated and op in ((">", ">=") if is_low_bad else ("<", "<=")):
@@ -99,9 +103,8 @@ class Oracle:
                 raise AssertionError(node)
 
     def compare(self, op: str, left: Node, right: Node) -> Finding:
-        limit = constant(right)
-        if isinstance(left, Signal) and limit is not None:
-            return self.compare_signal(left, op, limit)
+        if isinstance(left, Signal):
+            return self.compare_signal(left, op, self.value(right))
         first, second = self.value(left), self.value(right)
         for reading in (first, second):
             if reading.state != "ok":
@@ -113,7 +116,8 @@ class Oracle:
             return Finding("true", "threshold", evidence)
         return Finding("false", "below", evidence)
 
-    def compare_signal(self, signal: Signal, op: str, limit: float) -> Finding:
+    def compare_signal(self, signal: Signal, op: str, right: Reading) -> Finding:
+        limit = math.nan if right.value is None else right.value
         reading = self.read(signal, limit)
         value = math.inf if reading.value is None else reading.value
         evidence = Evidence(
@@ -121,11 +125,13 @@ class Oracle:
         )
         if reading.state != "ok":
             return unknown(reading.state, evidence)
+        if right.state != "ok":
+            return unknown(right.state, evidence)
         if signal.name in QUANTILES and op in (">", ">="):
             return self.compare_percentile(signal, op, limit, reading, evidence)
         if not COMPARE[op](value, limit):
             return Finding("false", "below", evidence)
-        if op not in (("<", "<=") if signal.name in LOW_IS_BAD else (">", ">=")):
+        if not says_bad(signal, op):
             return Finding("true", "threshold", evidence)
         if signal.name in TRIMMED:
             is_over = reading.trimmed is not None and COMPARE[op](reading.trimmed, limit)
@@ -240,6 +246,10 @@ class Oracle:
             return Reading(state="no_data")
         worst = min if signal.name in LOW_IS_BAD else max
         return entry(table, worst(known, key=lambda index: float(table.values[index])))
+
+
+def says_bad(signal: Signal, op: str) -> bool:
+    return op in (("<", "<=") if signal.name in LOW_IS_BAD else (">", ">="))
 
 
 def entry(table: SignalTable, index: int) -> Reading:

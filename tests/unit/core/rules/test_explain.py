@@ -50,6 +50,24 @@ def test_mean_has_its_trimmed_mean() -> None:
     assert (step.found, step.needed) == (8.0, 60.0)
 
 
+def test_health_has_its_index_without_the_worst() -> None:
+    """0.5 + 0.5 ln(age/5 min)/ln 6 of 18, 19, 20 min is 0.857, 0.873, 0.887: 26.2 of 10, 19.2 of 9."""
+    step = explained("health_index[30m] < 80")
+    assert (step.outcome, step.reason, step.gate) == ("false", "trimmed_health", "trimmed_health")
+    assert step.value == pytest.approx(73.83, abs=0.01)
+    assert step.found == pytest.approx(80.78, abs=0.01)
+    assert step.needed == 80.0
+    few = explained("health_index[8m] < 80")  # only the three that wait weigh
+    assert (few.outcome, few.gate, few.found, few.needed) == ("insufficient", "min_count", 3, 5)
+
+
+def test_limit_that_is_read_is_shown_with_its_evidence() -> None:
+    """3 of 10 late in the hour against 20 % in the two before it."""
+    step = explained("delayed_ratio[1h] > 2 * delayed_ratio[6h]")
+    assert (step.signal, step.limit, step.k, step.n) == ("delayed_ratio", 0.6, 3, 10)
+    assert (step.gate, step.window_s, step.unit) == ("evidence", 3600.0, "ratio")
+
+
 def test_too_few_orders_are_said() -> None:
     """A window that holds one judged order."""
     step = explained("delayed_ratio[last 1] > 2%")
@@ -80,6 +98,8 @@ def test_logic_is_a_tree_and_each_part_stands_for_itself() -> None:
         "p90_delay[1h] > 3m or health_index < 70",
         "orders[1h] - 2 * open_orders > 3",
         "source_age > 1m and cusum_ratio > 1",
+        "p50_delay[1h] > 2 * baseline(p50_delay) or mean_delay[1h] > 2 * p50_delay[1h]",
+        "delayed_ratio[6h] < delayed_ratio[5m] or not health_index >= 70",
     ],
 )
 def test_explanation_comes_to_what_the_evaluation_comes_to(text: str, late: int) -> None:

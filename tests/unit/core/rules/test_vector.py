@@ -254,6 +254,67 @@ def test_burn_rate_needs_the_evidence_of_its_orders() -> None:
     assert judge('burn_rate(delivery, 1h){channel="a"} > 14.4', []).outcome == "false"
 
 
+# --- limits of their own ------------------------------------------------------------------------
+
+A, B = 1, 0  # places of the channels in `worlds.NAMES`; the side tables' first number is that of a
+
+
+def by_channel(text: str, written: Sequence[Order], numbers: Sequence[float]) -> dict[str, Finding]:
+    found = findings_of(parse(text).node, rows_of(written), Side(numbers), ("channel",))
+    return {name: found[name,] for name in ("a", "b")}
+
+
+def slow_of(k: int, n: int, channel: int, slow_ms: int = 250_000) -> list[Order]:
+    return [order(slow_ms if one < k else 6_000, channel=channel) for one in range(n)]
+
+
+@pytest.mark.parametrize(
+    "text", ["p95_delay > 2 * baseline(p95_delay)", "2 * baseline(p95_delay) < p95_delay",
+             "not p95_delay <= 2 * baseline(p95_delay)"],
+)  # fmt: skip
+def test_percentile_is_proven_against_the_limit_of_its_own_channel(text: str) -> None:
+    """5 of 20 beyond 200 s are proof of the 95th (0.0026), 4 are chance (0.016); beyond 400 s none."""
+    found = by_channel(text, [*slow_of(5, 20, A), *slow_of(5, 20, B)], [100.0, 200.0])
+    assert (found["a"].outcome, found["a"].reason) == ("true", "evidence")
+    evidence = found["a"].evidence
+    assert (evidence.signal, evidence.limit, evidence.k, evidence.n) == ("p95_delay", 200.0, 5, 20)
+    assert evidence.p == pytest.approx(0.00257394, rel=1e-5)  # scipy binom.sf(4, 20, 0.05)
+    assert (found["b"].outcome, found["b"].reason, found["b"].evidence.limit) == (
+        "false", "below", 400.0,
+    )  # fmt: skip
+    few = by_channel(text, [*slow_of(4, 20, A), *slow_of(4, 20, B)], [100.0, 100.0])
+    for one in few.values():
+        assert (one.outcome, one.reason) == ("false", "insufficient_evidence")
+
+
+def test_mean_is_trimmed_against_the_limit_of_its_own_channel() -> None:
+    """Nine at 6 s and one stuck: 365 s are over 2 x 100 s, 6 s without the worst are not."""
+    text = "mean_delay[6h] > 2 * baseline(mean_delay)"
+    lone = [*slow_of(0, 9, A), {**stuck(3_600_000), "channel": A}, *slow_of(10, 10, B)]
+    found = by_channel(text, lone, [100.0, 100.0])
+    assert (found["a"].reason, found["a"].evidence.limit) == ("trimmed_mean", 200.0)
+    assert (found["b"].outcome, found["b"].evidence.value) == ("true", 250.0)
+    assert by_channel(text, lone, [100.0, 130.0])["b"].outcome == "false"
+
+
+def test_ratio_is_proven_against_a_ratio() -> None:
+    """3 of 10 late now against 3 of 23 in all: 23 % is not beyond chance at 13 % (0.13), 8 of 10 is."""
+    text = "delayed_ratio[2m] > delayed_ratio[6h]"
+    calm = [order(6_000, ago_ms=3_600_000) for _ in range(13)]
+    found = judge(text, [*calm, *late_of(3, 10)])
+    assert (found.outcome, found.reason) == ("false", "insufficient_evidence")
+    assert found.evidence.p == pytest.approx(0.1317637197)  # scipy binom.sf(2, 10, 3/23)
+    assert judge(text, [*calm, *late_of(8, 10)]).outcome == "true"
+    assert judge("delayed_ratio[6h] < delayed_ratio[2m]", [*calm, *late_of(3, 10)]) == found
+
+
+def test_limit_without_data_is_no_data() -> None:
+    """Nothing learned, no verdict: whatever the delays are."""
+    found = by_channel("p95_delay > 2 * baseline(p95_delay)", slow_of(20, 20, A), [math.nan])
+    assert (found["a"].outcome, found["a"].reason) == ("no_data", "no_data")
+    assert found["a"].evidence.limit is None
+
+
 HUGE = "p50_delay" + 30 * " * 100000000000"
 
 

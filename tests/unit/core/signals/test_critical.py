@@ -35,6 +35,20 @@ def test_verdict_equals_the_tail_of_scipy() -> None:
             assert (counts.is_reached(k, n, chance, 0.99) == expected).all()
 
 
+def test_every_test_may_have_a_chance_of_its_own() -> None:
+    """The same verdicts as one by one."""
+    random, counts = np.random.default_rng(5), CriticalCounts()
+    n = random.integers(0, 60, 300)
+    k = (n * random.random(300) * 0.4).astype(np.int64)
+    chance = random.random(300) * 1.2
+    chance[:5] = (0.0, 1.0, 1.1, np.inf, np.nan)
+    found = counts.is_reached(k, n, chance, 0.99)
+    for place in range(5, 300):
+        one = slice(place, place + 1)
+        same = counts.is_reached(k[one], n[one], float(chance[place]), 0.99)
+        assert found[one].tolist() == same.tolist()
+
+
 def test_tie_counts_as_reached() -> None:
     """Two of two at a chance of a tenth are exactly one in a hundred."""
     assert CriticalCounts().is_reached(np.array([2]), np.array([2]), 0.1, 0.99).tolist() == [True]

@@ -131,7 +131,8 @@ def test_evaluation_is_written_compactly() -> None:
         len(record_encoder.encode(AlertMoved(alert, "inactive", 5, one))) for one in (step, None)
     )
     assert with_it - without < 160
-    assert record_decoder.decode(record_encoder.encode(AlertMoved(alert, "inactive", 5, step)))
+    moved = AlertMoved(alert, "inactive", 5, step)
+    assert record_decoder.decode(record_encoder.encode(moved)) == moved
 
 
 def test_engine_that_was_restarted_has_the_same_story(rules: RuleSet) -> None:
