@@ -104,6 +104,17 @@ class Tallies:
         """Something was learned: hours that are part of what is known need not be kept."""
         self.paces.forget({name: one.to_ms for name, one in baselines.items()}, now_ms)
 
+    def merge(self, other: Tallies) -> None:
+        """Add another shard's counts; in any order the sum is what one shard would have counted.
+
+        Stock is no sum: the pool is counted as a whole, by whoever watches it.
+        """
+        self.arrivals.merge(other.arrivals)
+        self.callbacks.merge(other.callbacks)
+        self.budgets.join(other.budgets)
+        self.paces.merge(other.paces)
+        self.stock.update(other.stock)
+
     def snapshot(self) -> TalliesSnapshot:
         """Everything counted, in a fixed order."""
         return TalliesSnapshot(
