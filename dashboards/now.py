@@ -22,6 +22,7 @@ from dashboards.panels import (
     annotation,
     at,
     bars,
+    beside,
     graph,
     headline,
     latest,
@@ -258,6 +259,43 @@ def waiting_and_alerts() -> list[Panel]:
     return [open_by_age, alerts]
 
 
+def owed() -> Panel:
+    """Do deliveries keep up with what is expected of the orders that wait?"""
+    single = 'channel!="*",' + WATCHED
+    panel = (
+        graph(
+            "Deliveries expected and seen",
+            "Deliveries per minute that healthy channels would have made of the orders that wait, "
+            "and those that were seen. Where they part, the dashed CUSUM climbs (right axis); "
+            "DeliveryStalled pages when it passes its limit.",
+            "cpm",
+            at(0, 27, 24, 8),
+        )
+        .with_target(
+            query(
+                f"60 * sum by (channel) (rate(delivery_expected_total{{{single}}}"
+                "[$__rate_interval]))",
+                "{{channel}} expected",
+            )
+        )
+        .with_target(
+            query(
+                f"60 * sum by (channel) (rate(delivery_observed_total{{{single}}}"
+                "[$__rate_interval]))",
+                "{{channel}} seen",
+                "B",
+            )
+        )
+        .with_target(
+            query(f"max by (channel) (delivery_cusum{{{single}}})", "{{channel}} CUSUM", "C")
+        )
+        .with_target(
+            query(f"max by (channel) (delivery_cusum_limit{{{single}}})", "{{channel}} limit", "D")
+        )
+    )
+    return beside(panel, "/ (CUSUM|limit)$/")
+
+
 def actions() -> list[Panel]:
     """What was done about it, and does the monitor itself keep up?"""
     return [
@@ -265,7 +303,7 @@ def actions() -> list[Panel]:
             "Takeovers",
             "Orders that the fallback took over, by the state they reached.",
             "short",
-            at(0, 27, 8, 7),
+            at(0, 35, 8, 7),
         ).with_target(
             query(
                 "sum by (outcome) (increase(delivery_takeovers_total[$__rate_interval]))",
@@ -276,7 +314,7 @@ def actions() -> list[Panel]:
             "Messages",
             "Chat messages and webhooks, by receiver; failed ones were given up.",
             "short",
-            at(8, 27, 8, 7),
+            at(8, 35, 8, 7),
         ).with_target(
             query(
                 "sum by (receiver, outcome)"
@@ -289,7 +327,7 @@ def actions() -> list[Panel]:
             "Messages, switches and takeovers in the outbox. A line that does not come back to 0 "
             "is a receiver that does not answer.",
             "short",
-            at(16, 27, 8, 7),
+            at(16, 35, 8, 7),
         ).with_target(query("sum by (sink) (delivery_monitor_outbox_rows)", "{{sink}}")),
     ]
 
@@ -353,6 +391,7 @@ def now() -> models.Dashboard:
         channel_states(),
         channel_table(),
         *waiting_and_alerts(),
+        owed(),
         *actions(),
     ]
     for number, panel in enumerate(panels, start=1):

@@ -106,6 +106,15 @@ def graph(title: str, description: str, unit: str, where: models.GridPos) -> tim
     )
 
 
+def beside(panel: timeseries.Panel, names: str) -> timeseries.Panel:
+    """Draw the series whose names match on an axis of their own at the right, dashed."""
+    style = models.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 6]})
+    place = models.DynamicConfigValue("custom.axisPlacement", "right")
+    return panel.override_by_regexp(
+        names, [place, style, models.DynamicConfigValue("unit", "none")]
+    )
+
+
 def bars(title: str, description: str, unit: str, where: models.GridPos) -> timeseries.Panel:
     """Counts per interval, stacked."""
     return (
