@@ -181,7 +181,9 @@ class Panel:
         grouped = self._group(domain, signal.matchers)
         since_ms = grouped.since_ms(signal.window or HEALTH_WINDOW)
         percentiles, quantile = grouped.percentiles, QUANTILES[signal.name]
-        k, n = percentiles.longer_than(limit * SECOND_MS, since_ms)
+        with np.errstate(over="ignore"):  # a limit beyond all numbers is one nothing exceeds
+            limit_ms = limit * SECOND_MS
+        k, n = percentiles.longer_than(limit_ms, since_ms)
         counts = counted(k / np.maximum(n, 1), n, k=k, min_count=min_count)
         return counts, lambda wanted: percentiles.values_s(quantile, since_ms, wanted)
 

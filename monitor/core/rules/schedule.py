@@ -22,6 +22,8 @@ class Schedule:
         self._next_ms: dict[str, int] = {}
         self._deadline_ms: dict[str, int] = {}
         self._changed_ms: int | None = None
+        self._soonest_ms: int | None = None
+        self._is_planned = True  # whether `_soonest_ms` says when something is due next
         self._floor_ms = 0
         self._gap_ms = 0
 
@@ -31,6 +33,7 @@ class Schedule:
         self._next_ms.clear()
         self._deadline_ms.clear()
         self._gap_ms, self._floor_ms = gap_ms, floor_ms
+        self._is_planned = False
 
     def note_change(self, now_ms: int, evaluated_ms: int) -> None:
         """Something that rules look at has changed; they were evaluated last at `evaluated_ms`.
@@ -39,9 +42,12 @@ class Schedule:
         """
         if self._changed_ms is None and not self._floor_ms:
             self._changed_ms = max(now_ms, evaluated_ms + self._gap_ms)
+            self._is_planned = False
 
     def note_deadline(self, rule: str, at_ms: int | None) -> None:
         """When time alone will move an alert of a rule next; None: never."""
+        if at_ms != self._deadline_ms.get(rule):
+            self._is_planned = False
         if at_ms is None:
             self._deadline_ms.pop(rule, None)
         else:
@@ -52,6 +58,7 @@ class Schedule:
 
         `also` are due in any case: what they read has just been measured.
         """
+        self._is_planned = False
         has_changed = self._changed_ms is not None and self._changed_ms <= now_ms
         if has_changed:
             self._changed_ms = None
@@ -67,7 +74,13 @@ class Schedule:
         return due
 
     def next_ms(self) -> int | None:
-        """When something is due next; None without rules."""
+        """When something is due next; None without rules. Asked at every turn, so it is kept."""
+        if not self._is_planned:
+            self._soonest_ms = self._soonest()
+            self._is_planned = True
+        return self._soonest_ms
+
+    def _soonest(self) -> int | None:
         moments = [self._next_ms.get(name, 0) for name in self._interval_ms]
         moments += self._deadline_ms.values()
         if self._changed_ms is not None and self._interval_ms:

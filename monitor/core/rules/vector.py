@@ -45,7 +45,7 @@ from monitor.core.rules.findings import NO_DATA as UNKNOWN
 from monitor.core.rules.panel import Domain, Panel
 from monitor.core.rules.readings import INSUFFICIENT, NO_DATA, OK, Codes, Readings
 from monitor.core.rules.side import LOW_IS_BAD
-from monitor.core.signals.arrays import BoolArray, IntArray, read_only
+from monitor.core.signals.arrays import BoolArray, FloatArray, IntArray, read_only
 from monitor.model.errors import InvariantError
 from monitor.model.rules import (
     QUANTILES,
@@ -124,8 +124,8 @@ class Judge(msgspec.Struct, frozen=True):
         elif (limit := constant(node.right)) is not None:
             found = self._compare_signal(node.left, node.op, limit)
         else:
-            limits = self._value(node.right)
-            found = self._compare_signal(node.left, node.op, limits.values, limits.states)
+            limits, states = self._limits(node.right)
+            found = self._compare_signal(node.left, node.op, limits, states)
         return opposite(found) if is_negated else found
 
     def _compare_values(self, op: str, left: Readings, right: Readings) -> Findings:
@@ -202,6 +202,13 @@ class Judge(msgspec.Struct, frozen=True):
         )
         verdicts[over] = np.where(is_proven, PROVEN, SHORT)
 
+    def _limits(self, node: Node) -> tuple[FloatArray, Codes | None]:
+        """A limit that is read, by instance: NaN where it is not known."""
+        found = self._value(node)
+        if found.states is None:
+            return found.values, None
+        return np.where(found.states == OK, found.values, np.nan), found.states
+
     def _value(self, node: Node) -> Readings:
         match node:
             case Number(value):
@@ -270,7 +277,8 @@ def _chance(signal: Signal, op: str, limit: Limit, readings: Readings) -> Limit 
         return limit
     if readings.share_per_unit is None:
         return None
-    return limit * readings.share_per_unit
+    with np.errstate(over="ignore"):
+        return limit * readings.share_per_unit
 
 
 def _calculate(op: str, left: Readings, right: Readings) -> Readings:

@@ -117,7 +117,7 @@ class Oracle:
         return Finding("false", "below", evidence)
 
     def compare_signal(self, signal: Signal, op: str, right: Reading) -> Finding:
-        limit = math.nan if right.value is None else right.value
+        limit = math.nan if right.value is None or right.state != "ok" else right.value
         reading = self.read(signal, limit)
         value = math.inf if reading.value is None else reading.value
         evidence = Evidence(
