@@ -15,10 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
-import numpy as np
 
 from monitor.core.alerting.watch import Watch
-from monitor.core.failover.breaker import ChannelSpeed, channel_speed, slow_threshold_ms
+from monitor.core.failover.breaker import ChannelSpeed, Lane, channel_speeds, slow_threshold_ms
 from monitor.core.failover.controller import Controller, RouteState
 from monitor.core.learning import Learning
 from monitor.core.orders.tallies import Tallies
@@ -27,7 +26,7 @@ from monitor.core.rules.schedule import Schedule, next_multiple
 from monitor.core.side_signals import SideSignals, SourceView
 from monitor.core.signals.arrivals import ArrivalsSnapshot
 from monitor.core.signals.callbacks import CallbacksSnapshot
-from monitor.core.signals.charts import ChartReading, Charts, ChartsState
+from monitor.core.signals.charts import Charts, ChartsState
 from monitor.core.signals.critical import CriticalCounts
 from monitor.core.signals.heard import Heard
 from monitor.core.signals.observation import Observation
@@ -88,6 +87,7 @@ class Control:
         self._schedule = Schedule()
         self._critical = CriticalCounts()
         self._next_step_ms = 0
+        self._step_ms = 0
         self._evaluated_ms = 0
         self._plan()
 
@@ -202,26 +202,29 @@ class Control:
     def speeds(self, view: View) -> dict[str, ChannelSpeed]:
         """Breaker evidence of every channel that orders or the route know."""
         names = dict.fromkeys([*view.channels, *self.controller.route.weights])
-        readings = self.charts.readings()
-        return {name: self._speed(name, view, readings.get(name)) for name in names}
+        return self._speeds(tuple(names), view)
 
     def speed(self, name: str, view: View) -> ChannelSpeed:
         """Breaker evidence of one channel."""
-        return self._speed(name, view, self.charts.readings().get(name))
+        return self._speeds((name,), view)[name]
 
-    def _speed(self, name: str, view: View, chart: ChartReading | None) -> ChannelSpeed:
-        index = view.channels.index(name) if name in view.channels else -1
-        threshold_ms = slow_threshold_ms(self.settings, view.p95_ms.get(name))
+    def _speeds(self, names: Iterable[str], view: View) -> dict[str, ChannelSpeed]:
+        codes = {name: code for code, name in enumerate(view.channels)}
+        lanes = [
+            Lane(
+                name,
+                codes.get(name, -1),
+                slow_threshold_ms(self.settings, view.p95_ms.get(name)),
+                self.charts.reading(name) if self._is_charted(name) else None,
+            )
+            for name in names
+        ]
+        return channel_speeds(view.rows, lanes, view.now_ms, view.heard.believed_ms)
+
+    def _is_charted(self, name: str) -> bool:
+        """Whether a channel's chart has learned enough to switch it."""
         baseline = self.baselines.get(name)
-        return channel_speed(
-            view.rows,
-            np.asarray(view.rows.channel == index),
-            name,
-            threshold_ms,
-            view.now_ms,
-            view.heard.believed_ms,
-            chart=chart if baseline is not None and baseline.n >= LEARNED_ORDERS else None,
-        )
+        return baseline is not None and baseline.n >= LEARNED_ORDERS
 
     def needs_review(self) -> bool:
         """Whether a firing rule asks for people to check new orders."""
@@ -272,12 +275,9 @@ class Control:
         self.charts.rebuild(rows, self.baselines, from_ms, heard_ms, resume_ms=now_ms)
         self.learning.resume(heard_ms, now_ms)
 
-    @property
-    def _step_ms(self) -> int:
-        return max(self.settings.breaker_every_ms, self.settings.evaluation_floor_ms)
-
     def _plan(self) -> None:
         floor_ms = self.settings.evaluation_floor_ms
+        self._step_ms = max(self.settings.breaker_every_ms, floor_ms)
         intervals = {rule.alert: rule.interval_ms for rule in self.rules.rules}
         gap_ms = self.settings.evaluation_gap_ms
         self._schedule.configure(intervals, gap_ms=gap_ms, floor_ms=floor_ms)

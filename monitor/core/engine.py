@@ -90,7 +90,7 @@ class Engine:
             self._commands.append(Accepted(tuple(outcomes)))
             self._react(given.entries, outcomes, now_ms)
         self._judge(now_ms)
-        if any(isinstance(one, Accepted | Decide) for one in self._commands):
+        if isinstance(given, Batch) or any(isinstance(one, Decide) for one in self._commands):
             self.control.note_change(now_ms)
         self._evaluate(now_ms)
         self._commands.append(WakeAt(self._next_wake_ms(now_ms)))

@@ -107,7 +107,7 @@ class Learning:
         peak = charts.peak(channel, now_ms)
         if not baselines_of.is_due(previous, paces, channel, peak, now_ms):
             return None
-        chart = charts.readings().get(channel)
+        chart = charts.reading(channel)
         is_calm = chart is None or not chart.is_alarm
         until_ms = baselines_of.learnable_until(now_ms)
         return baselines_of.learn(

@@ -9,15 +9,34 @@ precedes the breach (design D11, `reference/resilience.md` §6.2).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from monitor.core.signals.charts import ChartReading
-from monitor.core.signals.observation import Bools, Ints, Kind, Observation
+from monitor.core.signals.observation import Bools, Codes, Ints, Kind, Observation
 from monitor.model.settings import Settings
 
 STREAK = 4
 SHARE_OF = 20  # the slow share that compares channels looks at so many latest orders
+TAIL = 512  # so many of the latest judged orders are looked at first; nearly always they are enough
+
+_OPEN, _DELIVERED = Kind.OPEN.value, Kind.DELIVERED.value
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """A channel that is asked about: its code in the rows, -1 if they do not know it.
+
+    From `threshold_ms` on an order is slow. `chart`: one in alarm trips its channel too, once it
+    has learned enough to be given here.
+    """
+
+    channel: str
+    code: int
+    threshold_ms: int
+    chart: ChartReading | None = None
 
 
 class ChannelSpeed(msgspec.Struct, frozen=True):
@@ -51,70 +70,165 @@ def slow_threshold_ms(settings: Settings, p95_ms: int | None) -> int:
     return max(settings.slow_floor_ms, 3 * p95_ms)
 
 
-def channel_speed(
-    rows: Observation,
-    mask: Bools,
-    channel: str,
-    threshold_ms: int,
-    now_ms: int,
-    horizon_ms: Ints | None = None,
-    chart: ChartReading | None = None,
-) -> ChannelSpeed:
-    """Read the latest slow/fast verdicts of one channel; held and unconfirmed orders say nothing.
+def channel_speeds(
+    rows: Observation, lanes: Sequence[Lane], now_ms: int, horizon_ms: Ints | None = None
+) -> dict[str, ChannelSpeed]:
+    """Read the latest slow/fast verdicts of channels; held and unconfirmed orders say nothing.
 
     `horizon_ms` int64[sources]: up to when the silence of a source is nothing unusual, 0 while it
     is silent (`core/orders/sources.py`). An order that became slow after it may have been delivered
     for all we know; its channel is tripped, but that rests on silence. None: all may be believed.
-    `chart`: a chart in alarm trips its channel too, once it has learned enough to be given here.
     """
-    waits = rows.wait_ms(now_ms)
-    latest = _latest_slow(rows, mask, threshold_ms, now_ms)
-    ages = waits[mask & rows.is_open]
-    is_streak = _is_tripped(latest)
-    is_alarm = chart is not None and chart.is_alarm
-    is_proven = is_streak or is_alarm
-    if is_proven and horizon_ms is not None:
-        unproven = _is_unproven(rows, threshold_ms, now_ms, horizon_ms)
-        is_proven = _is_tripped(_latest_slow(rows, mask & ~unproven, threshold_ms, now_ms))
-        # A chart believes what it is told: somebody who would tell of deliveries must be there.
-        told_by = np.unique(rows.source[mask & rows.is_open])
-        is_proven |= is_alarm and bool((horizon_ms[told_by] >= now_ms).any())
-    return ChannelSpeed(
-        channel=channel,
-        threshold_ms=threshold_ms,
-        is_tripped=is_streak or is_alarm,
-        slow=int(np.count_nonzero(latest)),
-        n=len(latest),
-        oldest_age_ms=int(ages.max()) if len(ages) else 0,
-        open_orders=len(ages),
-        rests_on_silence=(is_streak or is_alarm) and not is_proven,
-        cusum_ratio=None if chart is None else chart.ratio,
-    )
+    read = _Read(rows, lanes, now_ms)
+    latest = read.latest_slow()
+    proven: dict[int, list[bool]] | None = None
+    speeds = {}
+    for lane in lanes:
+        known = latest.get(lane.code, [])
+        is_streak = _is_tripped(known)
+        is_alarm = lane.chart is not None and lane.chart.is_alarm
+        is_proven = is_streak or is_alarm
+        if is_proven and horizon_ms is not None:
+            if proven is None:
+                proven = read.latest_slow(horizon_ms)
+            is_proven = _is_tripped(proven.get(lane.code, []))
+            # A chart believes what it is told: somebody who would tell of deliveries must be there.
+            is_proven |= is_alarm and read.is_told(lane.code, horizon_ms)
+        speeds[lane.channel] = ChannelSpeed(
+            channel=lane.channel,
+            threshold_ms=lane.threshold_ms,
+            is_tripped=is_streak or is_alarm,
+            slow=sum(known),
+            n=len(known),
+            oldest_age_ms=read.oldest_ms(lane.code),
+            open_orders=read.open_orders(lane.code),
+            rests_on_silence=(is_streak or is_alarm) and not is_proven,
+            cusum_ratio=None if lane.chart is None else lane.chart.ratio,
+        )
+    return speeds
 
 
-def _is_unproven(rows: Observation, threshold_ms: int, now_ms: int, horizon_ms: Ints) -> Bools:
-    """Slow orders that prove nothing: of a silent source, or slow since it was last believed.
+class _Read:
+    """The rows of an instant, read for some of their channels."""
 
-    Fast orders of a silent source still speak for a channel: a source that falls silent must never
-    trip one.
-    """
-    horizon = horizon_ms[rows.source]
-    is_slow = rows.wait_ms(now_ms) > threshold_ms
-    slow_ms = rows.paid_ms + threshold_ms
-    return np.asarray(is_slow & ((horizon == 0) | (rows.is_open & (slow_ms > horizon))))
+    def __init__(self, rows: Observation, lanes: Sequence[Lane], now_ms: int) -> None:
+        self._rows, self._now_ms = rows, now_ms
+        self._codes = [lane.code for lane in lanes if lane.code >= 0]
+        n_codes = max(len(rows.names.channel), max(self._codes, default=-1) + 1)
+        self._threshold = np.zeros(n_codes, np.int64)
+        self._is_asked = np.zeros(n_codes, np.bool_)
+        for lane in lanes:
+            if lane.code >= 0:
+                self._threshold[lane.code] = lane.threshold_ms
+                self._is_asked[lane.code] = True
+        channel = rows.channel[rows.open_at]
+        self._open = np.bincount(channel, minlength=n_codes).tolist()
+        oldest = np.full(n_codes, now_ms)
+        np.minimum.at(oldest, channel, rows.paid_ms[rows.open_at])
+        self._oldest = oldest.tolist()
+        self._told: list[bool] | None = None
+
+    def open_orders(self, code: int) -> int:
+        """How many orders wait on a channel."""
+        return int(self._open[code]) if code >= 0 else 0
+
+    def oldest_ms(self, code: int) -> int:
+        """How long the first of them has waited."""
+        return self._now_ms - int(self._oldest[code]) if code >= 0 else 0
+
+    def is_told(self, code: int, horizon_ms: Ints) -> bool:
+        """Whether a source that is believed would tell of the orders that wait on a channel."""
+        if self._told is None:
+            rows, open_at = self._rows, self._rows.open_at
+            is_believed = horizon_ms[rows.source[open_at]] >= self._now_ms
+            counts = np.bincount(rows.channel[open_at[is_believed]], minlength=len(self._open))
+            self._told = (counts > 0).tolist()
+        return code >= 0 and self._told[code]
+
+    def latest_slow(self, horizon_ms: Ints | None = None) -> dict[int, list[bool]]:
+        """Was it slow? The latest twenty orders of each channel of which that is known, latest last.
+
+        A verdict is known at most the threshold after the order was judged, so the latest are found
+        among the latest judged and those not judged. Only an order whose time of payment was
+        corrected since can have been paid after it was judged; it is looked at too.
+        """
+        rows = self._rows
+        if not self._codes:
+            return {}
+        judged, late_ms = rows.judged_ms, int(self._threshold.max())
+        loose = (rows.paid_ms > judged).nonzero()[0]
+        slow_ms = self._now_ms - int(self._threshold[self._is_asked].min())
+        loose = loose[(rows.paid_ms[loose] < slow_ms) | (judged[loose] > 0)]
+        first, end, tail = int(judged.searchsorted(1)), judged.size, TAIL
+        while True:
+            start = max(first, end - tail)
+            settled = np.arange(start, end)
+            settled = settled[rows.paid_ms[settled] <= judged[settled]]
+            known = self._known(np.concatenate((loose, settled)), horizon_ms)
+            if start == first or known.has_enough(self._codes, int(judged[start]) + late_ms):
+                return known.latest()
+            tail *= 8
+
+    def _known(self, index: npt.NDArray[np.intp], horizon_ms: Ints | None) -> _Known:
+        """What is known of the speed of these rows."""
+        rows, now_ms = self._rows, self._now_ms
+        channel, paid, end = rows.channel[index], rows.paid_ms[index], rows.end_ms[index]
+        kind, threshold = rows.kind[index], self._threshold[channel]
+        is_open = kind == _OPEN
+        slow_ms = paid + threshold
+        is_slow = np.where(is_open, now_ms, end) > slow_ms
+        # Refunds and cancels say nothing about speed, unless the order had waited too long already.
+        chosen = (is_slow | (kind == _DELIVERED)) & (paid <= now_ms) & self._is_asked[channel]
+        chosen &= ~(rows.is_held[index] | rows.is_unconfirmed[index])
+        if horizon_ms is not None:
+            # Slow orders that prove nothing: of a silent source, or slow since it was last believed.
+            # Fast ones still speak for a channel: a source that falls silent must never trip one.
+            horizon = horizon_ms[rows.source[index]]
+            chosen &= ~(is_slow & ((horizon == 0) | (is_open & (slow_ms > horizon))))
+        known_ms = np.where(is_slow, slow_ms, end)
+        return _Known(channel[chosen], known_ms[chosen], rows.key[index[chosen]], is_slow[chosen])
 
 
-def _latest_slow(rows: Observation, mask: Bools, threshold_ms: int, now_ms: int) -> Bools:
-    """Was it slow? The latest twenty orders of which that is known, latest last."""
-    is_slow = rows.wait_ms(now_ms) > threshold_ms
-    is_delivered = rows.kind == Kind.DELIVERED
-    is_unknown = rows.is_held | rows.is_unconfirmed
-    # Refunds and cancels say nothing about speed, unless the order had waited too long already.
-    known = mask & ~is_unknown & (is_slow | is_delivered) & (rows.paid_ms <= now_ms)
-    known_ms = np.where(is_slow, rows.paid_ms + threshold_ms, rows.end_ms)[known]
-    order = np.lexsort((rows.key[known], known_ms))
-    return np.asarray(is_slow[known][order][-SHARE_OF:])
+class _Known(msgspec.Struct, frozen=True, eq=False):
+    """Verdicts and when they were known, in no order. Shapes: all [n]."""
+
+    channel: Codes
+    known_ms: Ints
+    key: Ints
+    is_slow: Bools
+
+    def has_enough(self, codes: Sequence[int], after_ms: int) -> bool:
+        """Whether each channel has its latest twenty among those known after a time."""
+        counts = np.bincount(self.channel[self.known_ms > after_ms], minlength=max(codes) + 1)
+        return int(counts[codes].min()) >= SHARE_OF
+
+    def latest(self) -> dict[int, list[bool]]:
+        """The latest of each channel, latest last."""
+        index = self._recent()
+        channel = self.channel[index]
+        order = np.lexsort((self.key[index], self.known_ms[index], channel))
+        is_slow = self.is_slow[index[order]].tolist()
+        counts = np.bincount(channel)
+        ends = zip(np.cumsum(counts).tolist(), counts.tolist(), strict=True)
+        return {
+            code: is_slow[end - min(count, SHARE_OF) : end]
+            for code, (end, count) in enumerate(ends)
+            if count
+        }
+
+    def _recent(self) -> npt.NDArray[np.intp]:
+        """Rows with the latest twenty of each channel; in an outage thousands are slow."""
+        wanted = np.minimum(np.bincount(self.channel), SHARE_OF)
+        kept = TAIL
+        while kept < self.known_ms.size:
+            place = self.known_ms.size - kept
+            latest_ms = int(np.partition(self.known_ms, place)[place])
+            recent: npt.NDArray[np.intp] = (self.known_ms >= latest_ms).nonzero()[0]
+            if (np.bincount(self.channel[recent], minlength=wanted.size) >= wanted).all():
+                return recent
+            kept *= 8
+        return np.arange(self.known_ms.size)
 
 
-def _is_tripped(latest: Bools) -> bool:
-    return len(latest) >= STREAK and bool(latest[-STREAK:].all())
+def _is_tripped(latest: Sequence[bool]) -> bool:
+    return len(latest) >= STREAK and all(latest[-STREAK:])

@@ -188,6 +188,11 @@ class Charts:
         """What every chart says, by channel, sorted."""
         return {name: self._reading(self._charts[name]) for name in sorted(self._charts)}
 
+    def reading(self, channel: str) -> ChartReading | None:
+        """What one chart says; None where there is none."""
+        chart = self._charts.get(channel)
+        return None if chart is None else self._reading(chart)
+
     def peak(self, channel: str, now_ms: int) -> float:
         """The highest C of the last 28 days outside incidents, for the limit to be learned."""
         chart = self._charts.get(channel)

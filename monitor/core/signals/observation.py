@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -30,6 +31,10 @@ class Kind(IntEnum):
     CANCELLED = 4
 
 
+# Plain numbers: looking a member up in an enumeration costs as much as comparing a hundred numbers.
+_OPEN, _DELIVERED = Kind.OPEN.value, Kind.DELIVERED.value
+
+
 class Names(msgspec.Struct, frozen=True):
     """What the code columns of an observation stand for: code i is the i-th name."""
 
@@ -44,8 +49,8 @@ class Names(msgspec.Struct, frozen=True):
         return names
 
 
-class Observation(msgspec.Struct, frozen=True, eq=False):
-    """Rows of paid orders, one array per column, all of the same length.
+class Observation(msgspec.Struct, frozen=True, eq=False, dict=True):
+    """Rows of paid orders, one array per column, all of the same length; what follows is kept.
 
     Shapes: int64[n] UTC ms, 0 where not (yet) so; `kind` int8[n] of `Kind`; `channel`, `source`,
     `provider`, `sku` int16[n] codes of `names`. `taken_ms`: the fallback took the order over from
@@ -70,29 +75,34 @@ class Observation(msgspec.Struct, frozen=True, eq=False):
     judged_ms: Ints
     names: Names
 
-    @property
+    @cached_property
     def is_open(self) -> Bools:
         """Orders whose buyer still waits."""
-        return np.asarray(self.kind == Kind.OPEN)
+        return np.asarray(self.kind == _OPEN)
 
-    @property
+    @cached_property
+    def open_at(self) -> npt.NDArray[np.intp]:
+        """Where the orders are whose buyer still waits, ascending."""
+        return self.is_open.nonzero()[0]
+
+    @cached_property
     def is_judged(self) -> Bools:
         """Orders that have a verdict that counts: all but the undecided (unpaid are not here)."""
         return np.asarray(self.judged_ms > 0)
 
-    @property
+    @cached_property
     def is_breached(self) -> Bools:
         """Orders that were neither delivered nor closed at paid + promise."""
         return np.asarray(self.breach_ms > 0)
 
-    @property
+    @cached_property
     def is_good(self) -> Bools:
         """Delivered within the promise."""
-        return np.asarray((self.kind == Kind.DELIVERED) & (self.end_ms <= self.deadline_ms))
+        return np.asarray((self.kind == _DELIVERED) & (self.end_ms <= self.deadline_ms))
 
     def wait_ms(self, now_ms: int) -> Ints:
         """How long each buyer waited, or has waited until now; never negative."""
-        until = np.where(self.kind == Kind.OPEN, now_ms, self.end_ms)
+        until = np.where(self.is_open, now_ms, self.end_ms)
         return np.maximum(until - self.paid_ms, 0)
 
     def where(self, chosen: Bools | Ints) -> Observation:

@@ -5,7 +5,8 @@ import pytest
 
 from monitor.core.failover.breaker import (
     ChannelSpeed,
-    channel_speed,
+    Lane,
+    channel_speeds,
     slow_threshold_ms,
 )
 from monitor.model.settings import Settings
@@ -17,10 +18,9 @@ SECOND = 1_000
 def speed_of(
     orders: list[Row], threshold_s: int = 60, horizon_ms: list[int] | None = None
 ) -> ChannelSpeed:
-    rows = rows_of(orders)
-    mask = np.asarray(rows.channel == 0)
     horizon = None if horizon_ms is None else np.array(horizon_ms, np.int64)
-    return channel_speed(rows, mask, "a", threshold_s * SECOND, NOW_MS, horizon)
+    lane = Lane("a", 0, threshold_s * SECOND)
+    return channel_speeds(rows_of(orders), [lane], NOW_MS, horizon)["a"]
 
 
 def waiting(age_s: int, **fields: object) -> Row:
@@ -118,3 +118,10 @@ def test_orders_that_became_slow_after_their_source_was_last_believed_prove_noth
     speed = speed_of(orders, horizon_ms=[NOW_MS - heard_ago_s * SECOND])
     assert speed.is_tripped
     assert speed.rests_on_silence is not is_proven
+
+
+def test_orders_that_became_slow_last_count_though_thousands_were_judged_after_them() -> None:
+    """Four break a promise of 30 s before all deliveries, and count as slow only 30 s later."""
+    slow = [waiting(61, promise_ms=30 * SECOND, breach_ms=NOW_MS - 31 * SECOND) for _ in range(4)]
+    quick = [Row(NOW_MS - 9_000 - n, ending="delivered", end_ms=NOW_MS - 5_000) for n in range(600)]
+    assert speed_of([*slow, *quick]).is_tripped
