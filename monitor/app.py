@@ -48,7 +48,7 @@ from monitor.core.rules.lookback import settings_for
 from monitor.model.commands import Command
 from monitor.model.errors import FencedError, StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import Instruction, SwitchAnswered
+from monitor.model.records import AlertMoved, Instruction, SwitchAnswered
 from monitor.model.rules import RuleSet
 from monitor.model.settings import SourceSettings
 from monitor.ports import Clock
@@ -94,7 +94,7 @@ class Monitor:
         self.url = ""
         self.token_path = Path()
         self._data_dir = Path(loaded.endpoints.data_dir)
-        self._client = _client(loaded)
+        self._client = HttpClient.of(loaded.endpoints)
         self._outside: OutsidePerformer | None = None
         self._goods = GoodsFile(self._data_dir)
         self._assembly: Assembly | None = None
@@ -233,6 +233,10 @@ class Monitor:
         """Hash of all orders, also of those that left memory."""
         return await self._running().archive.state_hash(at_ms)
 
+    async def alert_moves(self, rule: str, until_ms: int) -> list[AlertMoved] | None:
+        """What was logged of a rule's alerts up to a time."""
+        return await self._running().archive.alert_moves(rule, until_ms)
+
     def sources(self) -> Mapping[str, SourceSettings]:
         """Configured sources by name."""
         return {source.name: source for source in self.engine.settings.sources}
@@ -294,7 +298,7 @@ class Monitor:
             await self._goods.open()  # first: it may refuse, and then nothing has changed
         self.loaded = msgspec.structs.replace(loaded, settings=settings, endpoints=kept)
         self.engine.configure(settings_for(settings, rules), rules)
-        old_client, self._client = self._client, _client(self.loaded)
+        old_client, self._client = self._client, HttpClient.of(kept)
         if self._assembly is not None:
             self._assembly.worker.performer = self._performer()
             self._assembly.keeper.settings = self.engine.settings
@@ -392,8 +396,3 @@ class Monitor:
 
 def _needs_goods(loaded: Loaded) -> bool:
     return any(one.kind in ("http", "stock") for one in loaded.settings.channels)
-
-
-def _client(loaded: Loaded) -> HttpClient:
-    endpoints = loaded.endpoints
-    return HttpClient(config_hosts=endpoints.config_hosts, allow_networks=endpoints.egress_allow)

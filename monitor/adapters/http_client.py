@@ -23,7 +23,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from monitor.adapters.egress import EgressRefusedError, guard, host_port
-from monitor.model.endpoints import REQUEST_MS_MAX
+from monitor.model.endpoints import REQUEST_MS_MAX, Endpoints
 from monitor.model.errors import EffectError, Permanent, Transient, UnknownOutcome
 
 ANSWER_BYTES_MAX = 16 * 1024
@@ -51,6 +51,11 @@ class HttpClient:
     must be a public address. `resolver` replaces the system's name resolution,
     `timeout_ms_max` bounds what callers may ask for.
     """
+
+    @classmethod
+    def of(cls, endpoints: Endpoints) -> HttpClient:
+        """The client that the configuration asks for."""
+        return cls(config_hosts=endpoints.config_hosts, allow_networks=endpoints.egress_allow)
 
     def __init__(
         self,

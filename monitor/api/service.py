@@ -11,7 +11,7 @@ from monitor.api.left_out import LeftOut
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
-from monitor.model.records import Instruction, SwitchAnswered
+from monitor.model.records import AlertMoved, Instruction, SwitchAnswered
 from monitor.model.settings import SourceSettings
 from monitor.runtime.archive import StateHash
 
@@ -81,6 +81,13 @@ class Service(Protocol):
         """Hash of all orders' facts and verdicts at a time (default: the latest fact's time).
 
         Raises: CapacityError while another one is being computed, StorageError.
+        """
+        ...
+
+    async def alert_moves(self, rule: str, until_ms: int) -> list[AlertMoved] | None:
+        """What was logged of a rule's alerts up to a time, oldest first; None if the log begins later.
+
+        Raises: CapacityError while another one is being read, StorageError.
         """
         ...
 

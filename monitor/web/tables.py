@@ -298,7 +298,10 @@ def _evidence(view: AlertView, phrases: Phrases) -> list[str]:
     words, found = phrases.words, view.evidence
     said = []
     if found.k is not None and found.n is not None:
-        said.append(words("alert.of", k=found.k, n=found.n))
+        if found.signal in ("cusum_ratio", "speed_ratio"):  # deliveries, not orders
+            said.append(words("channel.chart.owed", expected=found.n, seen=found.k))
+        else:
+            said.append(words("alert.of", k=found.k, n=found.n))
     if found.value is not None and found.limit is not None:
         unit = SIGNALS.get(found.signal, "count")
         value, limit = phrases.value(found.value, unit), phrases.value(found.limit, unit)

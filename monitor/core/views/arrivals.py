@@ -73,7 +73,7 @@ def callbacks(engine: Engine, now_ms: int) -> list[CallbackView]:
             paid=one.paid,
             created=one.created,
             usual=one.usual,
-            window=_window(one.window_ms),
+            window=_window(one.window_ms) if one.created else None,
             p=one.p,
             is_proven=one.is_proven,
             lag_s=one.lag_s,

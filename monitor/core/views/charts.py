@@ -60,7 +60,7 @@ def _blank(channel: str) -> ChartReading:
     return ChartReading(
         channel=channel,
         cusum=0.0,
-        limit=limit_of(0, 0.0),
+        limit=round(limit_of(0, 0.0), 6),  # as whole millionths, like every chart
         ratio=0.0,
         is_alarm=False,
         speed_ratio=None,

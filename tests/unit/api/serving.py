@@ -22,7 +22,7 @@ from monitor.model.commands import Batch, Decide, Tick
 from monitor.model.endpoints import IngestKey, Listen
 from monitor.model.errors import MonitorError, StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import Instruction, SwitchAnswered, SwitchDecided
+from monitor.model.records import AlertMoved, Instruction, SwitchAnswered, SwitchDecided
 from monitor.model.rules import RuleSet
 from monitor.model.settings import ChannelSettings, Settings, SourceSettings
 from monitor.model.times import UnixMs
@@ -66,6 +66,8 @@ class MemoryService:
         self.stored: dict[str, Order] = {}
         self.given: list[Entry] = []
         self.events: list[OrderEvent] = []
+        self.began_ms = self.clock.at_ms
+        self.moves: list[AlertMoved] = []
         self.left_out = LeftOut()
         self.listeners: list[Callable[[StreamEvent], None]] = []
         self.wants_signals: Callable[[], bool] = lambda: False
@@ -79,6 +81,8 @@ class MemoryService:
         self.given += entries
         given = Batch(entries) if entries else Tick()
         for command in self.engine.handle(given, self.clock.now_ms()):
+            if isinstance(command, Decide) and isinstance(command.decision, AlertMoved):
+                self.moves.append(command.decision)
             if isinstance(command, Decide) and isinstance(command.decision, SwitchDecided):
                 body = msgspec.json.encode(command.decision)
                 for listener in self.listeners:
@@ -102,6 +106,11 @@ class MemoryService:
         return StateHash(
             self.engine.state_hash(judged_ms), judged_ms, len(self.engine.shard.orders)
         )
+
+    async def alert_moves(self, rule: str, until_ms: int) -> list[AlertMoved] | None:
+        if until_ms < self.began_ms:
+            return None
+        return [one for one in self.moves if one.alert.rule == rule and one.at_ms <= until_ms]
 
     async def instruct(self, instruction: Instruction) -> str:
         if self.trouble is not None:

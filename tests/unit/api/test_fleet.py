@@ -7,7 +7,7 @@ from monitor.config.rules_file import load_shipped
 from monitor.model.baselines import Baseline
 from monitor.model.records import BaselineLearned
 from monitor.model.rules import Slo
-from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
+from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS, format_rfc3339
 from tests.unit.api.samples import RECEIVED_MS
 from tests.unit.api.serving import SETTINGS, MemoryService, ask, serving
 from tests.unit.api.test_orders import event, shop
@@ -254,11 +254,30 @@ async def test_explanation_of_a_rule_shows_every_part() -> None:
         assert now["at"] == found["at"]
 
 
+async def test_explanation_of_the_past_is_what_was_decided_then() -> None:
+    """Before its first move nothing is listed; a while later the alert is firing, with its k of n."""
+    service = outage()
+    path = "/v1/rules/DelayedOver2Percent/explanation?at="
+    (moved,) = [
+        one for one in service.moves
+        if one.alert.rule == "DelayedOver2Percent" and one.alert.state == "firing"
+    ]  # fmt: skip
+    first_ms = min(one.at_ms for one in service.moves if one.alert.rule == moved.alert.rule)
+    async with serving(service=service) as server:
+        before = (await ask(server, path + format_rfc3339(first_ms - 1_000))).body
+        assert before["instances"] == []
+        found = (await ask(server, path + format_rfc3339(moved.at_ms + 1_000))).body
+        (instance,) = found["instances"]
+        assert (instance["state"], instance["labels"]) == ("firing", {"channel": "auto"})
+        assert instance["recorded_at"] == format_rfc3339(moved.at_ms)
+        assert instance["condition"]["n"] >= 3
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
         ("DelayedOver2Percnt/explanation", 404, "not_found"),
-        ("DelayedOver2Percent/explanation?at=2026-01-05T02:00:00Z", 400, "past"),
+        ("DelayedOver2Percent/explanation?at=2025-01-05T02:00:00Z", 400, "past"),
         ("DelayedOver2Percent/explanation?at=2036-01-05T02:00:00Z", 400, "bad_query"),
         ("DelayedOver2Percent/explanation?at=2026-01-05T02:00:00", 400, "bad_query"),
         ("DelayedOver2Percent/explanation?label=auto", 400, "bad_query"),

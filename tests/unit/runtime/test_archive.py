@@ -6,14 +6,17 @@ import pytest
 
 from monitor.adapters.storage.memory import MemoryStore
 from monitor.core.engine import Engine
+from monitor.model.alerts import Alert
 from monitor.model.commands import Batch, Tick
 from monitor.model.errors import CapacityError
 from monitor.model.events import OrderEvent
+from monitor.model.records import AlertMoved, TierReached
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
 from monitor.model.times import HOUR_MS, MINUTE_MS
-from monitor.ports import Checkpoint
+from monitor.ports import Checkpoint, StoredSegment
 from monitor.runtime.archive import Archive
+from monitor.runtime.loop import _segment
 from monitor.runtime.recovery import row_of
 
 START_MS = 1_767_578_400_000  # 2026-01-05T02:00:00Z
@@ -98,3 +101,55 @@ async def test_second_walk_at_the_same_time_is_refused() -> None:
 
 def _event(kind: str, order_id: str, at_ms: int) -> OrderEvent:
     return OrderEvent(kind, order_id, "shop", f"{order_id}-{kind}", at_ms, at_ms)
+
+
+async def test_moves_of_an_alert_are_found_in_the_log_up_to_a_time() -> None:
+    """Three moves of two rules among other decisions; before the log begins nothing is known."""
+    store = MemoryStore()
+    lease = await store.acquire("loop", "test", START_MS, HOUR_MS)
+    assert lease is not None
+    moves = [
+        AlertMoved(Alert(rule, (), state, "warning"), "inactive", START_MS + minute * MINUTE_MS)
+        for rule, state, minute in (
+            ("Late", "pending", 1),
+            ("Slow", "firing", 2),
+            ("Late", "firing", 3),
+        )
+    ]
+    await store.append(_segment("entries", story()[:1]))
+    for moved in moves:
+        noise = TierReached("a", 1, moved.at_ms)
+        decisions = _segment("decisions", [noise, moved])
+        await store.commit(lease, Checkpoint(cursor=1, decisions=decisions))
+    archive = Archive(store, Engine(Settings(), RuleSet()))
+    assert await archive.alert_moves("Late", LATER_MS) == [moves[0], moves[2]]
+    assert await archive.alert_moves("Late", moves[2].at_ms - 1) == [moves[0]]
+    assert await archive.alert_moves("Late", moves[0].at_ms - 1) == []
+    assert await archive.alert_moves("Nobody", LATER_MS) == []
+    assert await archive.alert_moves("Late", START_MS - 1) is None
+
+
+class Held(MemoryStore):
+    """A log that is read when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.release = asyncio.Event(), asyncio.Event()
+
+    async def read(self, after: int, max_bytes: int = 8_000_000) -> list[StoredSegment]:
+        self.asked.set()
+        await self.release.wait()
+        return await super().read(after, max_bytes)
+
+
+async def test_log_is_read_for_one_at_a_time() -> None:
+    """The second is asked to come again; afterwards reading works as before."""
+    store = Held()
+    archive = Archive(store, Engine(Settings(), RuleSet()))
+    first = asyncio.create_task(archive.alert_moves("Late", LATER_MS))
+    await store.asked.wait()
+    with pytest.raises(CapacityError):
+        await archive.alert_moves("Late", LATER_MS)
+    store.release.set()
+    assert await first == []
+    assert await archive.alert_moves("Late", LATER_MS) == []
