@@ -76,10 +76,10 @@ def _ages_ms(engine: Engine, channel: str | None, sku: str | None, now_ms: int) 
         ]
         return np.array(ages, dtype=np.int64)
     rows = engine.shard.observe()
-    mask = rows.is_open
+    mask = rows.is_open  # kept by the rows: never changed in place
     if channel is not None:
         known = engine.shard.channels
-        mask &= rows.channel == (known.index(channel) if channel in known else -1)
+        mask = mask & (rows.channel == (known.index(channel) if channel in known else -1))
     return rows.wait_ms(now_ms)[mask]
 
 
