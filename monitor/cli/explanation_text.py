@@ -79,6 +79,8 @@ def _reading(step: Step) -> str:
         parts.append(f"n {step.n}")
     if step.window_s is not None:
         parts.append(f"over {_duration(step.window_s)}")
+    if step.missing:
+        parts.append(step.missing)
     if gate := _gate(step):
         parts.append(gate)
     return f": {', '.join(parts)} ({step.reason})"

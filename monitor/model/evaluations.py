@@ -16,7 +16,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     `gate` is what a value over its limit had to pass, `found` what was there, `needed` the bound:
     `evidence` (p, at most), `trimmed_mean` (seconds without the worst 5 %, against the limit),
     `trimmed_health` (the index without the worst 5 %, against the limit), `min_count` (orders, at
-    least), `own_evidence` (the signal's own test, p where it has one).
+    least), `own_evidence` (the signal's own test, p where it has one). Where a comparison has no
+    data `missing` names what is not known.
     """
 
     text: str
@@ -33,4 +34,5 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     gate: str = ""
     found: float | None = None
     needed: float | None = None
+    missing: str = ""
     parts: tuple[Step, ...] = ()

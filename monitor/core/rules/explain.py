@@ -13,6 +13,7 @@ import msgspec
 
 from monitor.core.rules.findings import Finding, Findings
 from monitor.core.rules.panel import Domain, Panel
+from monitor.core.rules.readings import NO_DATA, state_of
 from monitor.core.rules.vector import evaluate, needs_proof, settled
 from monitor.core.signals.health import ENOUGH
 from monitor.model.errors import InvariantError
@@ -94,6 +95,9 @@ class Explainer:
             n=evidence.n,
             p=evidence.p,
         )
+        if finding.outcome == "no_data":
+            missing = self._missing(plain.left, index) or self._missing(plain.right, index)
+            step = msgspec.structs.replace(step, missing=missing)
         if not isinstance(signal, Signal):
             return step
         since_ms = self._panel.since_ms(signal, self._domain, index)
@@ -109,6 +113,22 @@ class Explainer:
         return msgspec.structs.replace(
             step, window_s=window_s, gate=gate, found=found, needed=needed
         )
+
+    def _missing(self, node: Node, index: int) -> str:
+        """The part of a value that is not known; empty if all of it is."""
+        match node:
+            case Signal():
+                readings = self._panel.read(node, self._domain, min_count=self._min_count)
+                return (
+                    f"{text_of(node)} has no data" if state_of(readings, index) == NO_DATA else ""
+                )
+            case Arithmetic(op, left, right):
+                missing = self._missing(left, index) or self._missing(right, index)
+                is_division = op == "/"  # what overflows is no number either
+                word = "is divided by zero" if is_division else "is not a number"
+                return missing or f"{text_of(node)} {word}"
+            case _:
+                return ""
 
     def _gate(
         self, signal: Signal, finding: Finding, index: int
@@ -171,7 +191,7 @@ def _unit(node: Node) -> str:
 def _number(value: float, unit: str) -> str:
     if unit == "ratio":
         return f"{value * 100:.6g}%"
-    if unit == "duration":
+    if unit == "duration" and math.isfinite(value * SECOND_MS):
         return format_duration(round(value * SECOND_MS))
     return f"{value:.6g}"
 

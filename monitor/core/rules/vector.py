@@ -277,7 +277,7 @@ def _chance(signal: Signal, op: str, limit: Limit, readings: Readings) -> Limit 
         return limit
     if readings.share_per_unit is None:
         return None
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):  # infinite limits are exceeded by nothing
         return limit * readings.share_per_unit
 
 

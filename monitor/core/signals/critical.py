@@ -39,7 +39,8 @@ class CriticalCounts:
         if not n.size:
             return np.zeros(0, np.bool_)
         if not isinstance(chance, float) or int(n.max()) >= ORDERS_MAX:
-            return np.asarray(binomial_tails(k, n, chance) <= _bound(confidence))
+            is_small = binomial_tails(k, n, chance) <= _bound(confidence)
+            return np.asarray(is_small & ~np.isnan(chance))
         known = self._table(chance, confidence)
         least = known[n]
         if int(least.min()) == _UNKNOWN:

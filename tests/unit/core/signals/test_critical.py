@@ -42,7 +42,9 @@ def test_every_test_may_have_a_chance_of_its_own() -> None:
     k = (n * random.random(300) * 0.4).astype(np.int64)
     chance = random.random(300) * 1.2
     chance[:5] = (0.0, 1.0, 1.1, np.inf, np.nan)
+    k[4], n[4] = 9, 9
     found = counts.is_reached(k, n, chance, 0.99)
+    assert not found[4]  # an unknown chance proves nothing
     for place in range(5, 300):
         one = slice(place, place + 1)
         same = counts.is_reached(k[one], n[one], float(chance[place]), 0.99)
