@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
+import subprocess
+import sys
 from contextlib import chdir
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -56,6 +58,12 @@ def files(folder: Path) -> None:
             event = {"type": kind, "order_id": f"A{number}", "channel": "auto"}
             lines.append(json.dumps({**event, "time": at.isoformat()}))
     (folder / "march.ndjson").write_text("\n".join(lines), encoding="utf-8")
+    (command,) = blocks("sh")
+    program, *options = command.partition(" > ")[0].split()[1:]
+    with (folder / "outage.ndjson").open("wb") as file:
+        subprocess.run(
+            [sys.executable, ROOT / program, *options], stdout=file, check=True, timeout=60
+        )
 
 
 def test_rules_of_the_page_load(tmp_path: Path) -> None:
