@@ -25,6 +25,7 @@ from monitor.model.settings import Settings
 from monitor.model.takeovers import CaseState, TakeoverCase
 from monitor.model.times import format_rfc3339
 
+ENGLISH, CHINESE = "en", "zh-CN"
 PROGRAM_PREFIX = "webhook/"  # integrations that programs read; people read all the others
 
 
@@ -93,8 +94,9 @@ def alert_payload(
 ) -> dict[str, Any]:
     """The `data` of `alert.firing` and `alert.resolved`."""
     found = alert.evidence
-    values = alert_values(alert)
-    annotations = _annotations(rule, values)
+    annotations = _annotations(
+        rule, {written: alert_values(alert, written) for written in (ENGLISH, CHINESE)}
+    )
     return {
         "rule": alert.rule,
         "status": status,
@@ -113,8 +115,12 @@ def alert_payload(
     }
 
 
-def _annotations(rule: Rule | None, values: Mapping[str, Value]) -> dict[str, str]:
-    return {name: render(text, values) for name, text in (rule.annotations if rule else ())}
+def _annotations(rule: Rule | None, values: Mapping[str, Mapping[str, Value]]) -> dict[str, str]:
+    """Fill in the values of the language each annotation is written in: `…_zh` is Chinese."""
+    return {
+        name: render(text, values[CHINESE if name.endswith("_zh") else ENGLISH])
+        for name, text in (rule.annotations if rule else ())
+    }
 
 
 def _summary(annotations: Mapping[str, str], language: str) -> str:
@@ -124,9 +130,12 @@ def _summary(annotations: Mapping[str, str], language: str) -> str:
 
 def _summary_as_markdown(alert: Alert, rule: Rule | None, language: str) -> str:
     """The rule's author may use markup, what fills the template may not."""
-    values: dict[str, Value] = {
-        name: escaped(value) if isinstance(value, str) else value
-        for name, value in alert_values(alert).items()
+    values: dict[str, dict[str, Value]] = {
+        written: {
+            name: escaped(value) if isinstance(value, str) else value
+            for name, value in alert_values(alert, written).items()
+        }
+        for written in (ENGLISH, CHINESE)
     }
     return _summary(_annotations(rule, values), language)
 

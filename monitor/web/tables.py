@@ -291,7 +291,7 @@ def _summary(alert: Alert, evidence: Evidence, engine: Engine, phrases: Phrases)
     if phrases.words.language == CHINESE:
         template = annotations.get("summary_zh", template)
     current = msgspec.structs.replace(alert, evidence=evidence)
-    return visible(render(template, alert_values(current)))
+    return visible(render(template, alert_values(current, phrases.words.language)))
 
 
 def _evidence(view: AlertView, phrases: Phrases) -> list[str]:

@@ -12,6 +12,7 @@ import msgspec
 
 from monitor.core.alerting.markdown import escaped
 from monitor.model.alerts import Alert
+from monitor.model.ids import ALL_ORDERS
 from monitor.model.records import SwitchDecided
 from monitor.model.takeovers import TakeoverCase
 from monitor.model.times import format_duration, format_rfc3339
@@ -24,6 +25,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "evidence": "依据",
         "since": "开始",
         "duration": "持续",
+        "all_channels": "全部渠道",
         "of": "{n} 单中 {k} 单",
         "limit": "阈值 {limit}",
         "runbook": "处理手册",
@@ -55,6 +57,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "evidence": "evidence",
         "since": "since",
         "duration": "lasted",
+        "all_channels": "all channels",
         "of": "{k} of {n} orders",
         "limit": "limit {limit}",
         "runbook": "runbook",
@@ -96,6 +99,17 @@ def say(language: str, key: str, **values: object) -> str:
     return TEXTS.get(language, TEXTS["en"])[key].format(**values)
 
 
+def label_text(language: str, name: str, value: str) -> str:
+    """A label's value as people read it: the channel `*` is all channels together."""
+    is_all = name == "channel" and value == ALL_ORDERS
+    return say(language, "all_channels") if is_all else value
+
+
+def _pair(language: str, name: str, value: str) -> str:
+    text = label_text(language, name, value)
+    return f"{name}={value}" if text == value else text
+
+
 def _write(language: str, key: str, **values: str | int) -> str:
     """One phrase as Markdown: what comes from outside is shown, not read as markup."""
     shown = {name: escaped(value) if isinstance(value, str) else value
@@ -114,7 +128,7 @@ def alert_message(
     title = say(language, f"alert.{status}", rule=alert.rule)
     lines: list[str] = []
     if alert.labels:
-        lines.append(escaped(" · ".join(f"{name}={value}" for name, value in alert.labels)))
+        lines.append(escaped(" · ".join(_pair(language, *pair) for pair in alert.labels)))
     if summary:
         lines.append(summary)
     found = alert.evidence

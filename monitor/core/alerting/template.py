@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
+from monitor.core.alerting.messages import label_text
 from monitor.model.alerts import Alert
 from monitor.model.rules import SIGNALS
 from monitor.model.spelling import did_you_mean
@@ -60,12 +61,12 @@ def mistakes(template: str) -> list[tuple[int, str]]:
     return found
 
 
-def alert_values(alert: Alert) -> dict[str, Value]:
-    """Collect what a template of an alert may name.
+def alert_values(alert: Alert, language: str = "en") -> dict[str, Value]:
+    """Collect what a template of an alert in a language may name.
 
     The labels (`channel`, `source`), `rule`, `severity`, `state`, `reason`, `value` and `limit`
     written in the unit of the signal, `count` of `total` orders, and `age` for a signal that is a
-    time.
+    time. The channel `*`, all channels together, is in words.
     """
     evidence = alert.evidence
     unit = SIGNALS.get(evidence.signal, "")
@@ -83,7 +84,8 @@ def alert_values(alert: Alert) -> dict[str, Value]:
         values["total"] = evidence.n
     if unit == "duration":
         values["age"] = values["value"]
-    return dict(alert.labels) | values
+    labels = {name: label_text(language, name, value) for name, value in alert.labels}
+    return labels | values
 
 
 def format_value(value: float | None, unit: str) -> str:

@@ -245,15 +245,25 @@ def test_missing_files_and_empty_folders_are_named(tmp_path: Path) -> None:
 
 
 def test_shipped_rules_are_those_of_the_contract() -> None:
-    """The five rules whose signals exist, with severities; only one may page."""
+    """The eight rules of contract §4 with their severities; only two may page."""
     rules = {rule.alert: rule for rule in load_shipped().rules}
     assert {name: rule.severity for name, rule in rules.items()} == {
+        "DeliveryStalled": "critical",
         "DelayedOver2Percent": "warning",
         "MeanOver3Minutes": "critical",
         "HealthIndexLow": "warning",
         "OldestOrderWaiting": "info",
         "SourceSilent": "warning",
+        "CallbackDrought": "warning",
+        "ShopSilent": "warning",
     }
+    stalled = rules["DeliveryStalled"]
+    assert (stalled.for_ms, stalled.expr) == (
+        0,
+        Comparison(">", Signal("cusum_ratio"), Number(1.0)),
+    )
+    assert stalled.resolve_when == Comparison("<", Signal("cusum_ratio"), Number(0.5))
+    assert stalled.interval_ms <= 5_000
     late = rules["DelayedOver2Percent"]
     assert (late.for_ms, late.keep_firing_for_ms, late.by) == (60_000, 300_000, ("channel",))
     assert late.resolve_when == Comparison("<", Signal("delayed_ratio", JUDGED), Number(0.01))
@@ -263,7 +273,7 @@ def test_shipped_rules_are_those_of_the_contract() -> None:
 
 def test_shipped_annotations_leave_no_gap() -> None:
     """In both languages every name of every template has a value."""
-    labels = (("channel", "auto"), ("source", "main"))
+    labels = (("channel", "auto"), ("provider", "alipay"), ("source", "main"))
     for rule in load_shipped().rules:
         assert [name for name, _ in rule.annotations] == ["summary", "summary_zh"]
         comparison = rule.expr

@@ -8,8 +8,11 @@ from monitor.core.alerting.messages import (
     takeover_message,
     tier_message,
 )
+from monitor.core.alerting.template import alert_values, render
+from monitor.core.announce import alert_payload
 from monitor.model.alerts import Alert
 from monitor.model.records import SwitchDecided
+from monitor.model.rules import Number, Rule
 from monitor.model.takeovers import TakeoverCase
 
 EVIL = "[pay](http://evil)"
@@ -44,6 +47,31 @@ def test_labels_of_an_alert_are_no_markup() -> None:
         f"### 🔴 Firing: Delayed\\_Over\n\nchannel={SHOWN}\n\n**written by us**\n\n"
         "severity: warning\n\nsince: 1970-01-01T00:00:00Z"
     )
+
+
+def test_all_channels_together_are_words() -> None:
+    """The channel `*` is no name that anybody gave: people read what it means."""
+    alert = Alert("DeliveryStalled", (("channel", "*"), ("team", "*")), "firing", "critical")
+    for language, words in (("en", "all channels"), ("zh-CN", "全部渠道")):
+        text = alert_message(language, alert, "", "firing", 0, asks_review=False).text
+        assert f"\n\n{words} · team=\\*\n\n" in text
+        values = alert_values(alert, language)
+        assert render("on {{ channel }} of {{ team }}", values) == f"on {words} of *"
+
+
+def test_each_annotation_of_an_alert_is_in_its_own_language() -> None:
+    """`summary_zh` speaks Chinese of all channels, `summary` English; programs read the label."""
+    alert = Alert("R", (("channel", "*"),), "firing", "critical", "threshold", 0, 0)
+    texts = (("summary", "{{ channel }} stalled"), ("summary_zh", "{{ channel }}停滞"))
+    rule = Rule("R", "", Number(1.0), "g", 15_000, annotations=texts)
+    payload = alert_payload(alert, rule, 0, "firing", "zh-CN")
+    assert payload["annotations"] == {
+        "summary": "all channels stalled",
+        "summary_zh": "全部渠道停滞",
+    }
+    assert payload["labels"] == {"channel": "*"}
+    assert payload["summary"] == "全部渠道停滞"
+    assert alert_payload(alert, rule, 0, "firing", "en")["summary"] == "all channels stalled"
 
 
 def test_reason_and_channels_of_a_switch_are_no_markup() -> None:
