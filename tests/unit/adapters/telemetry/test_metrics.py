@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,12 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.adapters.telemetry.catalogue import CATALOGUE
 from monitor.adapters.telemetry.metrics import MetricsCollector, WriteTimes, collect
-from monitor.adapters.telemetry.scopes import order_gauges
 from monitor.api.left_out import LeftOut
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.core.views import signals as views
-from monitor.core.views.orders import Prospects
 from monitor.model.alerts import Alert
 from monitor.model.commands import Batch, Tick
 from monitor.model.events import EventType, OrderEvent
@@ -220,45 +217,6 @@ def test_windows_equal_what_the_api_says() -> None:
     assert series["delivery_health_index{scope=*}"] == index
 
 
-def test_charts_are_those_of_the_channels_and_of_all_together() -> None:
-    """Two deliveries were seen on auto, none on pool; what was expected adds up."""
-    engine = told()
-    series = exposed(engine, 200)
-
-    def of(name: str) -> dict[str, float]:
-        return {one: series[f"delivery_{name}{{channel={one}}}"] for one in ("auto", "pool", "*")}
-
-    assert of("observed_total") == {"auto": 2, "pool": 0, "*": 2}
-    expected, chart = of("expected_total"), engine.control.charts.readings()["auto"]
-    assert expected["auto"] == chart.expected_total > 0
-    assert expected["*"] == pytest.approx(expected["auto"] + expected["pool"], abs=1e-4)
-    assert of("cusum")["auto"] == chart.cusum
-    assert all(limit > 5 for limit in of("cusum_limit").values())
-
-
-def test_one_channel_needs_no_second_chart_of_all_orders() -> None:
-    """A sum over the series is then what it seems to be."""
-    engine = Engine(msgspec.structs.replace(SETTINGS, channels=SETTINGS.channels[:1]), RULES)
-    names = [name for name in exposed(engine, 0) if name.startswith("delivery_expected_total")]
-    assert names == ["delivery_expected_total{channel=auto}"]
-
-
-def test_budgets_and_payments_are_told() -> None:
-    """One of three judged orders broke its promise, two thirds of a budget of 50 %."""
-    engine = told()
-    engine.handle(Batch((event(EventType.CREATED, 200, "E", provider="alipay"),)), T0 + 200 * S)
-    engine.configure(SETTINGS, msgspec.structs.replace(RULES, slos=(Slo("prompt", 0.5),)))
-    series = exposed(engine, 200)
-    judged = {name: series[f"delivery_orders_total{{channel={channel},verdict={name}}}"]
-              for channel, name in (("auto", "good"), ("auto", "late_pending"), ("pool", "refunded"))}  # fmt: skip
-    assert judged == {"good": 1, "late_pending": 1, "refunded": 1}
-    assert series["delivery_slo_burn_rate{slo=prompt,window=1h}"] == pytest.approx(1 / 3 / 0.5)
-    left = series["delivery_slo_budget_remaining_ratio{slo=prompt}"]
-    assert left == pytest.approx(1 - 1 / 3 / 0.5)
-    assert math.isnan(series["delivery_paid_ratio{provider=alipay}"])
-    assert math.isnan(series["delivery_arrival_ratio{source=*}"])
-
-
 def test_ages_fall_into_their_classes() -> None:
     """Exactly 3 min belongs to the class up to 3 min, a millisecond more to the next."""
     ages_s = (5, 60, 60.001, 180, 299, 300, 301, 1800, 1801)
@@ -269,52 +227,6 @@ def test_ages_fall_into_their_classes() -> None:
         for age in ("0-1m", "1m-3m", "3m-5m", "5m-30m", "30m+")
     ]
     assert counts == [2, 2, 2, 2, 1]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_at_risk_equals_the_orders_listed_as_such(seed: int) -> None:
-    """The vectorised count agrees with `GET /v1/orders?state=at_risk`, order by order."""
-    dice = random.Random(seed)
-    events = []
-    for number in range(300):
-        paid_s = dice.uniform(0, 600)
-        channel = dice.choice(["auto", "pool"])
-        events.append(event(EventType.PAID, paid_s, f"o{number}", channel=channel))
-        delay_s = dice.expovariate(1 / 120)
-        if paid_s + delay_s < 600:
-            events.append(event(EventType.DELIVERED, paid_s + delay_s, f"o{number}"))
-    engine = engine_of(*events, now_s=600)
-    prospects = Prospects(engine, T0 + 600 * S)
-    listed = [
-        engine.channel_of(order)
-        for order in engine.shard.orders.values()
-        if prospects.is_at_risk(order)
-    ]
-    gauges = order_gauges(engine, T0 + 600 * S)
-    assert {name: one.at_risk for name, one in gauges.channels.items()} == {
-        name: listed.count(name) for name in ("auto", "pool")
-    }
-    assert listed
-
-
-def test_orders_of_a_silent_source_are_not_at_risk() -> None:
-    """Nothing is known of them, so nothing is said."""
-    slow = [event(EventType.PAID, 0, f"slow{number}", channel="auto") for number in range(5)]
-    ends = [event(EventType.DELIVERED, 400, f"slow{number}") for number in range(5)]
-    waiting = [event(EventType.PAID, 400, f"o{number}", channel="auto") for number in range(3)]
-    engine = engine_of(*slow, *ends, *waiting, now_s=500)
-    before = order_gauges(engine, T0 + 500 * S).channels["auto"].at_risk
-    engine.shard.sources["shop"].is_silent = True
-    assert (before, order_gauges(engine, T0 + 500 * S).channels["auto"].at_risk) == (3, 0)
-
-
-def test_first_orders_ever_are_not_at_risk() -> None:
-    """While nobody ever waited longer, nothing is known that could call an order at risk."""
-    events = [event(EventType.PAID, 0, f"o{number}", channel="auto") for number in range(5)]
-    engine = engine_of(*events, now_s=100)
-    prospects = Prospects(engine, T0 + 100 * S)
-    assert not any(prospects.is_at_risk(order) for order in engine.shard.orders.values())
-    assert order_gauges(engine, T0 + 100 * S).channels["auto"].at_risk == 0
 
 
 def test_restart_is_no_counter_reset() -> None:
