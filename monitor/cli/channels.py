@@ -59,7 +59,7 @@ def _list(options: argparse.Namespace) -> int:
         say_json(answer)
         return 0
     table([_row(one) for one in answer["channels"]],
-          ["channel", "kind", "state", "weight", "slow", "open", "oldest", "p95"])  # fmt: skip
+          ["channel", "kind", "state", "weight", "slow", "open", "oldest", "p95", "deliveries"])  # fmt: skip
     return 0
 
 
@@ -76,4 +76,13 @@ def _row(channel: dict[str, Any]) -> list[str]:
         str(speed["open_orders"]),
         format_duration(speed["oldest_age_ms"]),
         p95,
+        _deliveries(channel["chart"]),
     ]
+
+
+def _deliveries(chart: dict[str, Any]) -> str:
+    """Expected and seen while they fall behind."""
+    expected, seen = round(chart["expected"]), chart["observed"]
+    if not chart["is_stalled"] and expected <= seen:
+        return "-"
+    return f"{expected} expected, {seen} seen" + (" (stalled)" if chart["is_stalled"] else "")

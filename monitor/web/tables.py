@@ -207,6 +207,8 @@ def _due(line: OrderLine, phrases: Phrases, *, is_unconfirmed: bool) -> Mark:
 def _channel_row(channel: ChannelView, phrases: Phrases) -> ChannelRow:
     words, speed = phrases.words, channel.speed
     key, tone = _CHANNEL_WORDS.get(channel.state, (channel.state, "quiet"))
+    if channel.chart.is_stalled and channel.state == "closed":
+        key, tone = "stalled", "bad"  # a breaker that waits for evidence is no word for this
     remarks = []
     if channel.locked is not None:
         remarks.append(words("channel.locked", reason=visible(channel.locked)))
@@ -220,7 +222,9 @@ def _channel_row(channel: ChannelView, phrases: Phrases) -> ChannelRow:
         state=Mark(words(f"channel.{key}"), tone),
         remarks=remarks,
         weight=channel.weight,
-        stalled=Mark(words("channel.stalled"), "bad") if channel.chart.is_stalled else None,
+        stalled=Mark(words("channel.stalled"), "bad")
+        if channel.chart.is_stalled and key != "stalled"
+        else None,
         chart=_chart(channel, phrases),
         chart_details=_chart_details(channel, phrases),
         slow=words("of", k=speed.slow, n=speed.n) if speed.n else words("none"),

@@ -98,4 +98,4 @@ def _channel_state(name: str, speed: ChannelSpeed, engine: Engine) -> str:
         return "drained"
     if speed.is_tripped:
         return "open"  # the breaker's word: open means no traffic should flow
-    return "idle" if speed.n == 0 else "closed"
+    return "idle" if speed.n == 0 and speed.open_orders == 0 else "closed"

@@ -216,6 +216,19 @@ def test_stalled_channel_says_how_many_deliveries_are_missing(
     assert (staff.stalled, staff.chart, [*staff.chart_details]) == (None, "—", [])
 
 
+def test_channel_that_stalls_before_any_promise_breaks_does_not_seem_to_deliver() -> None:
+    """Thirty young orders and no delivery: nothing is slow yet, and still nobody gets anything."""
+    engine = quiet_shop()
+    for number in range(30):
+        feed(engine, event("order.paid", f"Y{number}", NOON_MS - 50 * SECOND_MS))
+    for back in range(45, -1, -5):
+        engine.handle(Tick(), NOON_MS - back * SECOND_MS)
+    row = look(engine).channels[0]
+    assert (row.state.word, row.state.tone, row.stalled) == ("Stalled", "bad", None)
+    assert (row.slow, row.waiting) == ("—", 30)
+    assert row.chart.endswith(" expected, 0 seen")
+
+
 def test_channel_that_keeps_up_says_so_and_what_is_learned_is_no_warning() -> None:
     """While the usual pace is being learned the channel says just that; afterwards nothing."""
     engine = healthy_shop()
