@@ -36,7 +36,7 @@ SHIPPED = (
     "cusum_ratio > 1",
     "delayed_ratio[10m:20:6h] > 2% by (channel)",
     "mean_delay[10m:10:6h] > 3m",
-    "health_index < 70",
+    "health_index[15m:10:6h] < 70",
     "oldest_age > 30m by (channel)",
     "source_silent > 0 by (source)",
     "paid_ratio < 50% by (provider)",
