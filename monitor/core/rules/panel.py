@@ -81,6 +81,7 @@ class Panel:
         self._by_name: dict[tuple[tuple[str, ...], tuple[Instance, ...]], Domain] = {}
         self._places: dict[Domain, dict[Instance, int]] = {}
         self._scopes: dict[Domain, Scopes | None] = {}
+        self._unconfirmed: dict[Domain, BoolArray] = {}
         self._grouped: dict[tuple[Domain, tuple[Matcher, ...]], Grouped] = {}
         self._read: dict[tuple[Domain, Signal, int, float | bytes], Readings] = {}
         self._tables: dict[tuple[str, Window | None, str, bool], SignalTable] = {}
@@ -127,12 +128,13 @@ class Panel:
 
     def is_unconfirmed(self, domain: Domain) -> BoolArray:
         """Whether late orders of an instance are left out because their source is silent."""
-        rows = np.flatnonzero(self._rows.is_unconfirmed)
-        scopes = self._scopes_of(domain)
-        if scopes is None:
-            return np.array([rows.size > 0])
-        inside = scopes[rows]
-        return np.bincount(inside[inside >= 0], minlength=len(domain)) > 0
+        if domain not in self._unconfirmed:
+            rows = np.flatnonzero(self._rows.is_unconfirmed)
+            scopes = self._scopes_of(domain)
+            inside = np.zeros(rows.size, np.int16) if scopes is None else scopes[rows]
+            counts = np.bincount(inside[inside >= 0], minlength=len(domain))
+            self._unconfirmed[domain] = np.asarray(counts > 0)
+        return self._unconfirmed[domain]
 
     def good_streaks(self, domain: Domain, signals: Iterable[Signal]) -> IntArray:
         """Orders judged good in a row, the fewest over the scopes of the ratios among `signals`.
