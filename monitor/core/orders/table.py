@@ -102,7 +102,7 @@ class OrderTable:
         if self._observation is None:
             self._write()
             slots = self._slots_in_order()
-            columns = {name: column[slots] for name, column in self._columns.items()}
+            columns = {name: column.take(slots) for name, column in self._columns.items()}
             judged = judged_at(np.asarray(columns["breach_ms"]), np.asarray(columns["end_ms"]))
             self._observation = Observation(**columns, judged_ms=judged, names=names)  # type: ignore[arg-type]  # a column has its own type
         if self._observation.names is not names:
@@ -130,7 +130,8 @@ class OrderTable:
             kept = self._order[~is_changed[self._order]]
             slots = np.concatenate([kept, changed[self._used[changed]]])
             breach, end, key = (
-                np.asarray(self._columns[name])[slots] for name in ("breach_ms", "end_ms", "key")
+                np.asarray(self._columns[name]).take(slots)
+                for name in ("breach_ms", "end_ms", "key")
             )
             self._order = slots[canonical_order(judged_at(breach, end), key)]
             self._changed.clear()

@@ -15,7 +15,7 @@ import numpy as np
 
 from monitor.core.signals.arrays import IntArray
 from monitor.core.signals.calendar import Offsets
-from monitor.core.signals.cusum import GUARD_RATIO, Position, is_learned, limit_of, paths
+from monitor.core.signals.cusum import GUARD_RATIO, is_learned, limit_of, moved
 from monitor.core.signals.hazard import UNIT, Hazard, Hazards
 from monitor.core.signals.heard import Heard
 from monitor.core.signals.ledger import Ledger, LedgerState, increments, waits_of
@@ -241,43 +241,23 @@ class Charts:
         passed_ms: int,
     ) -> None:
         """Move every chart by one step. Shapes: int64[channels] by code of the rows."""
-        owed, seen = (
-            [int(expected.sum()), *expected.tolist()],
-            [int(observed.sum()), *observed.tolist()],
-        )
-        charts: list[tuple[int, Chart]] = []
+        owed, seen = expected.tolist(), observed.tolist()
+        owed, seen = [sum(owed), *owed], [sum(seen), *seen]
+        decay = 0.5 ** (passed_ms / HALF_LIFE_MS)
         for code, name in enumerate((ALL_ORDERS, *rows.names.channel)):
             chart = self._charts.get(name)
             if chart is None and (owed[code] or seen[code]):
                 chart = self._charts[name] = Chart(name)
-            if chart is not None:  # a channel without orders needs no chart
-                charts.append((code, chart))
-        places = [code for code, _ in charts]
-        start = Position(
-            np.array([chart.cusum for _, chart in charts], np.int64),
-            np.array([chart.gap for _, chart in charts], np.int64),
-        )
-        limits = np.array([self._limit(chart) for _, chart in charts], np.int64)
-        values, end = paths(
-            start,
-            np.array(owed, np.int64)[places, None],
-            np.array(seen, np.int64)[places, None],
-            limits,
-        )
-        decay = 0.5 ** (passed_ms / HALF_LIFE_MS)
-        for index, (code, chart) in enumerate(charts):
+            if chart is None:  # a channel without orders needs no chart
+                continue
+            limit = self._limit(chart)
             _count(chart, owed[code], seen[code], now_ms, decay)
-            chart.cusum, chart.gap = int(end.cusum[index]), int(end.gap[index])
-            is_guarded = not is_learned(baselines.get(chart.channel))
-            limit = int(limits[index])
+            value, chart.cusum, chart.gap = moved(
+                chart.cusum, chart.gap, owed[code], seen[code], limit
+            )
+            is_guarded = not is_learned(baselines.get(name))
             is_over = _move(
-                chart,
-                int(values[index, 0]),
-                owed[code],
-                seen[code],
-                limit,
-                now_ms,
-                is_guarded=is_guarded,
+                chart, value, owed[code], seen[code], limit, now_ms, is_guarded=is_guarded
             )
             if is_over:
                 # Smaller excursions cannot raise the limit, so nobody asks what happened in them.

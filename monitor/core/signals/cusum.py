@@ -87,6 +87,16 @@ def paths(
     return value(sums, gaps), Position(sums[:, -1], gaps[:, -1])
 
 
+def moved(cusum: int, gap: int, expected: int, observed: int, limit: int) -> tuple[int, int, int]:
+    """The value of one chart after one step, and where it stands: `paths` without arrays."""
+    cap = limit * 3 // 2
+    gain = expected * _OWED // _OWED_OF - observed * _SEEN
+    cusum = min(max(cusum + gain, 0), cap)
+    wider = -_RESET if observed > 0 else expected
+    gap = min(max(gap + wider, 0), cap + _DISTANCE)
+    return max(cusum, gap - _DISTANCE), cusum, gap
+
+
 def value(cusum: IntArray, gap: IntArray) -> IntArray:
     """What is compared with h; any shape."""
     return np.maximum(cusum, gap - _DISTANCE)

@@ -32,6 +32,7 @@ NEWS_MS = 10 * MINUTE_MS
 LIFE_MS = 6 * HOUR_MS
 """An order older than this has been charged all it can be, and leaves."""
 
+_OPEN, _DELIVERED = Kind.OPEN.value, Kind.DELIVERED.value
 _OPEN_MS = 1 << 62
 _CHUNK = 1 << 21
 
@@ -62,12 +63,12 @@ def waits_of(rows: Observation, chosen: BoolArray | None = None) -> Waits:
 
 def _waits(rows: Observation, index: IntArray) -> Waits:
     kind, end, taken = rows.kind[index], rows.end_ms[index], rows.taken_ms[index]
-    leave = np.where(kind == Kind.OPEN, _OPEN_MS, end)
+    leave = np.where(kind == _OPEN, _OPEN_MS, end)
     is_taken = (taken > 0) & (taken < leave)
     return Waits(
         paid_ms=rows.paid_ms[index],
         leave_ms=np.where(is_taken, taken, leave),
-        is_delivered=(kind == Kind.DELIVERED) & ~is_taken,
+        is_delivered=(kind == _DELIVERED) & ~is_taken,
         channel=rows.channel[index].astype(np.int64),
     )
 
@@ -194,10 +195,10 @@ class _Recent:
 
     def __init__(self, rows: Observation, last_ms: int) -> None:
         is_recent = rows.paid_ms > last_ms - LIFE_MS
-        is_recent &= (rows.kind == Kind.OPEN) | (rows.end_ms > last_ms - NEWS_MS)
+        is_recent &= rows.is_open | (rows.end_ms > last_ms - NEWS_MS)
         is_recent &= rows.deadline_ms - rows.paid_ms <= PROMPT_MS
         self._rows = rows
-        self._index = np.flatnonzero(is_recent)
+        self._index = is_recent.nonzero()[0]
         self._waits = _waits(rows, self._index)
 
     def charges(
@@ -212,7 +213,7 @@ class _Recent:
     def is_kept(self, now_ms: int) -> BoolArray:
         """Which of them the next step will look at again."""
         rows, index = self._rows, self._index
-        is_open = rows.kind[index] == Kind.OPEN
+        is_open = rows.is_open[index]
         is_young = self._waits.paid_ms > now_ms - LIFE_MS
         return np.asarray(is_young & (is_open | (rows.end_ms[index] > now_ms - NEWS_MS)))
 
@@ -230,29 +231,31 @@ class _Charges:
         n_channels: int,
     ) -> None:
         shifts = hazards.shifts_of(waits.channel, waits.paid_ms, offsets)
+        n, gone = len(waits.paid_ms), (waits.leave_ms < now_ms).nonzero()[0]
         ages = now_ms - waits.paid_ms
+        lived = waits.leave_ms[gone] - waits.paid_ms[gone]
+        # Now, at the last instant, and for those that left when they did: in one look.
+        looked = hazards.at(
+            np.concatenate((waits.channel, waits.channel, waits.channel[gone])),
+            np.concatenate((ages, ages - (now_ms - last_ms), lived)),
+            None if shifts is None else np.concatenate((shifts, shifts, shifts[gone])),
+        )
         self._waits, self._now_ms = waits, now_ms
         self._hazards, self._shifts = hazards, shifts
         self._n = n_channels
         self._channel = waits.channel
-        self._aged = hazards.at(waits.channel, ages, shifts)
+        self._aged = looked[:n]
         self._charged = self._aged.copy()
-        gone = np.flatnonzero(waits.leave_ms < now_ms)
-        self._charged[gone] = hazards.at(
-            waits.channel[gone],
-            waits.leave_ms[gone] - waits.paid_ms[gone],
-            None if shifts is None else shifts[gone],
-        )
+        self._charged[gone] = looked[2 * n :]
         self._is_seen = waits.is_delivered & (waits.leave_ms <= now_ms)
-        aged_before = hazards.at(waits.channel, ages - (now_ms - last_ms), shifts)
-        self.aged_before = _sum(self._channel, aged_before, n_channels)
+        self.aged_before = _sum(self._channel, looked[n : 2 * n], n_channels)
         self.charged = _sum(self._channel, self._charged, n_channels)
         self.delivered = np.bincount(self._channel[self._is_seen], minlength=n_channels)
 
     def spare(self, until_ms: IntArray) -> None:
         """Charge orders that wait only up to a time each; shapes: int64[n]."""
         waits, shifts = self._waits, self._shifts
-        open_ = np.flatnonzero((waits.leave_ms >= self._now_ms) & (until_ms < self._now_ms))
+        open_ = ((waits.leave_ms >= self._now_ms) & (until_ms < self._now_ms)).nonzero()[0]
         if not open_.size:
             return
         self._charged[open_] = self._hazards.at(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from monitor.core.signals.charts import Charts, ChartsState
-from monitor.core.signals.cusum import Position, limit_of, paths
+from monitor.core.signals.cusum import Position, limit_of, moved, paths
 from monitor.core.signals.hazard import UNIT, Hazard, Hazards
 from monitor.core.signals.ledger import increments, waits_of
 from monitor.model.ids import ALL_ORDERS
@@ -62,6 +62,18 @@ def test_path_at_once_equals_the_path_by_steps() -> None:
         values, at = paths(at, expected[:, [step]], observed[:, [step]], limits)
         single.append(values[:, 0].tolist())
     assert whole.T.tolist() == single
+
+
+def test_step_of_one_chart_equals_the_path_of_many() -> None:
+    """Without arrays, from anywhere, with news that take back: the same integers."""
+    dice = np.random.default_rng(5)
+    for _ in range(300):
+        cusum, gap, limit = (int(one) for one in dice.integers(0, 9 * UNIT, 3))
+        expected, observed = int(dice.integers(-UNIT, 6 * UNIT)), int(dice.integers(-2, 4))
+        start = Position(int64([cusum]), int64([gap]))
+        values, end = paths(start, int64([[expected]]), int64([[observed]]), int64([limit]))
+        stepped = moved(cusum, gap, expected, observed, limit)
+        assert stepped == (values[0, 0], end.cusum[0], end.gap[0])
 
 
 def test_limit_is_the_log_of_a_month_of_orders_or_above_what_health_has_shown() -> None:
