@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from benchmarks.bench_detection import healthy_pages
+from benchmarks.engine_shop import Fault, baselines, broken, delivered_only, told
 from benchmarks.healthy_shop import Orders, month
 from benchmarks.messages import (
     Episode,
@@ -37,6 +39,17 @@ VOLUMES = (50, 300, 2_000)
 ACTION_CONFIDENCE = 0.999
 PATIENT = (SourceSettings("shop", heartbeat_ms=24 * HOUR_MS),)
 """A source whose nights are no silence: what these figures are about is rules over orders."""
+ENGINE_FAULTS = (
+    ("outage at 1/min", Fault(1, 20 * MINUTE_MS, 15 * MINUTE_MS), 315.0),
+    ("outage at 10/min", Fault(10, 8 * MINUTE_MS, 4 * MINUTE_MS), 70.0),
+    ("outage at 100/min", Fault(100, 3 * MINUTE_MS, MINUTE_MS), 15.0),
+    ("30 % stuck at 10/min", Fault(10, 8 * MINUTE_MS, 8 * MINUTE_MS, share=0.3), 260.0),
+    (
+        "outage at 100 a day with a canary a minute",
+        Fault(100 / 1_440, 25 * MINUTE_MS, 8 * MINUTE_MS, has_canary=True),
+        300.0,
+    ),
+)
 _MONTHS = 80
 _HEALTH_BACK_MS = 16 * MINUTE_MS
 
@@ -127,10 +140,11 @@ def silences_weekly(per_day: float, days: int, *, seed: int = SEED) -> float:
 
 
 def rows(scale: float) -> Iterator[Row]:
-    """All figures; scale 1.0 takes about two minutes."""
+    """All figures; scale 1.0 takes about five minutes."""
     yield from _delayed_rows(max(4, round(_MONTHS * scale)))
     yield from _mean_rows(scale)
     yield from _other_rows(scale)
+    yield from _engine_rows(scale)
 
 
 def _delayed_rows(months: int) -> Iterator[Row]:
@@ -201,6 +215,31 @@ def _other_rows(scale: float) -> Iterator[Row]:
         what = f"SourceSilent in a healthy shop at {per_day:,} orders a day"
         note = f"{days} days on a real week's curve, no heartbeat configured"
         yield Row(GROUP, what, silences_weekly(per_day, days), "per week", note=note)
+
+
+def _engine_rows(scale: float) -> Iterator[Row]:
+    """The same targets as in `bench_detection`, through the whole engine as it is shipped."""
+    runs = max(10, round(60 * scale))
+    for what, fault, limit_s in ENGINE_FAULTS:
+        known = baselines(fault.per_minute + (1 if fault.has_canary else 0))
+        found = [broken(fault, known, seed) for seed in range(runs)]
+        seconds = np.array([run.seconds_to("DeliveryStalled") for run in found])
+        note = f"{runs} runs on the whole engine, shipped rules, baselines of a month"
+        for share, name, target in ((0.5, "median", None), (0.9, "p90", limit_s)):
+            value = float(np.quantile(seconds, share, method="higher"))
+            yield Row(GROUP, f"engine: {what}, {name}", value, "s", target, "lower", note)
+        early = sum(run.early_pages() for run in found)
+        yield Row(GROUP, f"engine: {what}, pages before", early, "", 0.0, "lower", note)
+        if fault.share == 1:
+            blind = [delivered_only(run, told(run)) for run in found]
+            note = f"the same {runs} runs; late share: {np.mean([one for _, one in blind]):.2f}"
+            by_mean = float(np.mean([one for one, _ in blind]))
+            title = f"engine: {what}, a mean of delivered orders fires"
+            yield Row(GROUP, title, by_mean, "share", 0.0, "lower", note)
+    days = max(180, round(1_500 * scale))
+    pages = healthy_pages(1 + 100 / 1_440, days)
+    what = "false pages at 100 orders a day with a canary a minute"
+    yield Row(GROUP, what, pages * 7 / days, "per week", 0.1, "lower", f"charts, {days} days")
 
 
 def _count(found: Iterator[Episode]) -> int:
