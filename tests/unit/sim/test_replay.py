@@ -88,7 +88,7 @@ def test_report_of_one_order_per_verdict() -> None:
     assert sum(report["by_channel"]["auto"]["verdicts"].values()) == 7
     tiers = {one["tier"]: one["count"] for one in report["actions"] if "tier" in one}
     assert tiers == {"L1": 3, "L2": 2, "L3": 1}
-    assert report["evaluated_every_s"] == 15.0
+    assert report["evaluated_every_s"] == 5.0
 
 
 def test_rendered_report_says_verdicts_percentiles_and_hash() -> None:
