@@ -92,6 +92,7 @@ TEST_WORDS: dict[str, Words] = {
     "fallback": ("Whether takeovers are advised or done.", ("enforce",)),
     "fallback_order": ("Channels of takeovers, first choice first.", (["pool"],)),
     "SettingsEntry.promise": ("When an order is late.", ("3m",)),
+    "evaluate_every": ("Look at rules only so often: for stories of weeks.", ("5m",)),
     "heartbeats": ("How often a source is to be heard.", ({"shop": "5m"},)),
     "tests": ("The stories.", ()),
     "StoryEntry.name": ("What the story promises.", ("one late order of ten stays quiet",)),
