@@ -221,9 +221,8 @@ class Oracle:
 
     def read_side(self, signal: Signal) -> Reading:
         reading = self.read_entry(signal)
-        if reading.state == "ok" and reading.share is not None and reading.n is not None:
-            state = "ok" if reading.n >= self.min_count else "insufficient"
-            return reading._replace(state=state)
+        if reading.share is not None and reading.n is not None and reading.n < self.min_count:
+            return reading._replace(state="insufficient")
         return reading
 
     def read_entry(self, signal: Signal) -> Reading:
@@ -315,10 +314,9 @@ def trimmed_health(scope: Scope, since_ms: int) -> float | None:
         elif rows.kind[row] != Kind.OPEN and since_ms < end_ms <= scope.now_ms:
             is_delivered = rows.kind[row] == Kind.DELIVERED
             losses.append(loss_units(age_ms) if is_delivered else 1_000_000_000)
-    kept = sorted(losses)[: len(losses) - max(1, math.ceil(len(losses) / 20))]
-    if len(losses) < 2:
-        return None
-    return 100 * (len(kept) * 1_000_000_000 - sum(kept)) / (len(kept) * 1_000_000_000)
+    kept = sorted(losses)[: -max(1, math.ceil(len(losses) / 20))]
+    whole = len(kept) * 1_000_000_000
+    return 100 * (whole - sum(kept)) / whole if kept else None
 
 
 def loss_units(age_ms: int) -> int:
