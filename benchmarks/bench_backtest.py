@@ -23,14 +23,14 @@ from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
 from monitor.model.times import DAY_MS, SECOND_MS
 from monitor.sim.backtest import backtest
-from monitor.sim.player import EVALUATIONS_MAX, Player, Tape, record
+from monitor.sim.player import Player, Tape, evaluations, record
 
 GROUP = "back-test"
 TARGET_S = 60.0  # a million events, one core, decoding included
 MILLION = 1_000_000
 WEIGHED_ORDERS = 3_000
 NEVER_MS = 10**15
-EVERY_MS = round(MONTH_S / EVALUATIONS_MAX) * SECOND_MS  # also where the month is a short one
+EVERY_MS = int(MONTH_S / evaluations(MILLION)) * SECOND_MS  # also where the month is a short one
 
 
 def rows(scale: float) -> Iterator[Row]:

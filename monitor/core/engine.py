@@ -369,8 +369,8 @@ class Engine:
 
     def missing(self, entries: Iterable[Entry]) -> list[str]:
         """Order ids that entries speak of and memory does not hold."""
-        ids = dict.fromkeys(entry.order_id for entry in entries if isinstance(entry, OrderEvent))
-        return self.shard.missing(order_id for order_id in ids if order_id)
+        ids = (one.order_id for one in entries if isinstance(one, OrderEvent) and one.order_id)
+        return list(dict.fromkeys(self.shard.missing(ids)))
 
     def state_hash(self, at_ms: int | None = None) -> str:
         """Hash of all orders' facts and verdicts at a time (default: the latest fact's time).

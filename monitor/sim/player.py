@@ -27,8 +27,10 @@ from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
 from monitor.model.times import DAY_MS, SECOND_MS
 
-# Over a whole tape, so that a month of a million events plays in about a minute on an idle core.
-EVALUATIONS_MAX = 20_000
+# Rules are evaluated over a whole tape as often as fits into about a minute of an idle core; what an
+# event and an evaluation cost is measured by `make bench`.
+EVALUATIONS_MIN, EVALUATIONS_MAX = 4_000, 20_000
+_PLAY_US, _EVENT_US, _EVALUATION_US = 60_000_000, 45, 3_000
 _PROGRESS_PARTS = 1_000
 
 Listener = Callable[[Command], None]
@@ -115,11 +117,17 @@ def _part(tape: Tape, batches: tuple[tuple[OrderEvent, ...], ...], at_ms: int) -
 
 
 def floor_ms(tape: Tape, settings: Settings, every_ms: int | None = None) -> int:
-    """How often rules are evaluated at most: as asked, else `EVALUATIONS_MAX` times over the tape."""
+    """How often rules are evaluated at most: as asked, else `evaluations` times over the tape."""
     if every_ms is not None:
         return max(settings.evaluation_floor_ms, every_ms)
-    coarse_ms = tape.span_ms // EVALUATIONS_MAX
+    coarse_ms = tape.span_ms // evaluations(tape.taken)
     return max(settings.evaluation_floor_ms, coarse_ms - coarse_ms % SECOND_MS)
+
+
+def evaluations(events: int) -> int:
+    """How many evaluations fit into a minute beside so many events: 20,000, for a million 5,000."""
+    fitting = (_PLAY_US - events * _EVENT_US) // _EVALUATION_US
+    return min(max(fitting, EVALUATIONS_MIN), EVALUATIONS_MAX)
 
 
 class Player:

@@ -39,7 +39,9 @@ class Agenda:
 
     def take_due(self, now_ms: int) -> list[str]:
         """Remove and return the ids due by now, in (time, id) order."""
-        taken = []
+        taken: list[str] = []
+        if not self._heap or self._heap[0][0] > now_ms:
+            return taken  # nearly always
         while self._heap and self._heap[0][0] <= now_ms and self._settle_first():
             at_ms, order_id = self._heap[0]
             if at_ms > now_ms:
@@ -51,6 +53,8 @@ class Agenda:
 
     def next_ms(self) -> int | None:
         """The next valid deadline."""
+        if self._heap and self._due.get(self._heap[0][1]) == self._heap[0][0]:
+            return self._heap[0][0]  # nearly always
         return self._heap[0][0] if self._settle_first() else None
 
     def _settle_first(self) -> bool:

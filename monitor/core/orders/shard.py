@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 import msgspec
-import numpy as np
 
 from monitor.core.orders.agenda import Agenda
 from monitor.core.orders.facts import Facts, holder_at, insert
@@ -21,7 +20,7 @@ from monitor.core.orders.lifecycle import is_overdue, verdict
 from monitor.core.orders.order import Order, checks
 from monitor.core.orders.promises import Promises
 from monitor.core.orders.rows import OrderRows
-from monitor.core.orders.sources import Source, silences
+from monitor.core.orders.sources import Source, heard, silences
 from monitor.core.orders.tallies import Judged, Tallies, TalliesSnapshot, judged
 from monitor.core.orders.totals import Totals
 from monitor.core.signals.heard import Heard
@@ -335,17 +334,8 @@ class Shard:
 
     def heard(self, now_ms: int) -> Heard:
         """How far the sources are believed, by their codes."""
-        hold_ms = self.settings.backlog_hold_ms
-        believed, quiet, held = [], [], []
-        for name in self._rows.names.source:
-            source = self.sources.get(name)
-            believed.append(source.believed_until_ms(now_ms) if source else now_ms)
-            quiet.append(source.quiet_until_ms(now_ms) if source else now_ms)
-            is_held = source and (source.is_silent or now_ms < source.returned_ms + hold_ms)
-            held.append(source.silent_from_ms if source and is_held else 0)
-        return Heard(
-            np.array(believed, np.int64), np.array(quiet, np.int64), np.array(held, np.int64)
-        )
+        coded = [self.sources.get(name) for name in self._rows.names.source]
+        return heard(coded, self.settings.backlog_hold_ms, now_ms)
 
     def is_source_silent(self, name: str) -> bool:
         """Whether nothing is known about the orders of a source right now."""

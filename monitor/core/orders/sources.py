@@ -9,11 +9,13 @@ so it is never called silent by accident.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
 
 from monitor.core.signals.evidence import quick_rate_lower_bound
+from monitor.core.signals.heard import Heard
 from monitor.model.records import SourceMoved
 from monitor.model.times import DAY_MS, MINUTE_MS
 
@@ -108,16 +110,30 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
 
 def silences(sources: Mapping[str, Source], now_ms: int) -> list[SourceMoved]:
     """Sources that fell silent or came back by now, in the order of their names."""
-    moved = []
-    for name in sorted(sources):
-        source = sources[name]
-        if not source.last_ms:
-            continue  # configured, never heard: "waiting for the first event", not silent
-        is_silent = source.is_quiet_too_long(now_ms)
-        if is_silent != source.is_silent:
-            limit_ms = source.limit_ms(now_ms) or 0
-            moved.append(SourceMoved(name, is_silent, now_ms, source.last_ms, limit_ms))
-    return moved
+    moved = [
+        source
+        for source in sources.values()
+        # Configured and never heard is "waiting for the first event", not silent.
+        if source.last_ms and source.is_quiet_too_long(now_ms) != source.is_silent
+    ]
+    return [
+        SourceMoved(one.name, not one.is_silent, now_ms, one.last_ms, one.limit_ms(now_ms) or 0)
+        for one in sorted(moved, key=lambda source: source.name)
+    ]
+
+
+def heard(sources: Sequence[Source | None], hold_ms: int, now_ms: int) -> Heard:
+    """How far each of these sources is believed; nothing is held against one that is not known.
+
+    `hold_ms`: how long after its return the orders of a source may still be waiting for their news.
+    """
+    believed, quiet, held = [], [], []
+    for source in sources:
+        believed.append(source.believed_until_ms(now_ms) if source else now_ms)
+        quiet.append(source.quiet_until_ms(now_ms) if source else now_ms)
+        is_held = source and (source.is_silent or now_ms < source.returned_ms + hold_ms)
+        held.append(source.silent_from_ms if source and is_held else 0)
+    return Heard(np.array(believed, np.int64), np.array(quiet, np.int64), np.array(held, np.int64))
 
 
 def next_silence_ms(

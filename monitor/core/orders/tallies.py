@@ -27,6 +27,8 @@ from monitor.model.baselines import Baseline
 from monitor.model.events import EventType
 from monitor.model.ids import CANARY_PREFIX
 
+_CREATED = EventType.CREATED.value  # plain text: looking the member up costs as much as comparing
+
 
 class TalliesSnapshot(msgspec.Struct, frozen=True):
     """All tallies as plain data in a fixed order."""
@@ -144,5 +146,7 @@ def _is_confirmed(facts: Facts) -> bool:
 
 def _provider_at_creation(order: Order) -> str:
     """Who was to take the payment, as the order's creation says: the same at every count of it."""
-    created = (event for event in order.timeline if event.type == EventType.CREATED)
-    return next((event.provider for event in created if event.provider), "")
+    for event in order.timeline:
+        if event.type == _CREATED and event.provider:
+            return event.provider
+    return ""

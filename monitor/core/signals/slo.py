@@ -156,9 +156,10 @@ class SloBook:
             row = ring.row(judged_ms // ring.bin_ms, self._newest_ms)
             if row is not None:
                 row[column, 0] += orders
-                row[column, 1] += sign * fault.is_breached
-                row[column, 2] += sign * fault.is_bad
-                row[column, 3] += sign * fault.is_failed
+                if fault.is_breached or fault.is_bad or fault.is_failed:  # few are: spare the rest
+                    row[column, 1] += sign * fault.is_breached
+                    row[column, 2] += sign * fault.is_bad
+                    row[column, 3] += sign * fault.is_failed
 
     def _column(self, channel: str) -> int:
         column = self._columns.get(channel)
