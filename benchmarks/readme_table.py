@@ -48,7 +48,7 @@ SHOWN = (
     Shown("detection", "false pages at 1 order/min", "false pages of a healthy shop at 1 order a minute", "每分钟 1 单的健康店铺误报"),
     Shown("detection", "false pages of 40 scopes together", "false pages of 40 channels together", "40 个渠道合计误报"),
     Shown("messages", 'false ">2 %" messages at * orders a day', "false “> 2 %” messages, 0.5 % truly late, worst volume", "真实延迟 0.5 % 时误发的“超过 2 %”消息（最差单量）"),
-    Shown("messages", "firings of the mean rule, healthy shop at 1/min", "firings of the mean rule in health, 1 order a minute", "健康店铺（每分钟 1 单）平均值规则误响"),
+    Shown("messages", "firings of the mean rule, healthy shop at 1/min", "firings of the mean rule in 90 healthy days at 1 order a minute", "健康店铺（每分钟 1 单）90 天内平均值规则误响次数"),
     Shown("arrivals", "false alarms, *", "false alarms of missing orders, worst of 50 to 10,000 a day", "“订单变少”误报（每天 50 至 10,000 单，取最差）"),
     Shown("arrivals", "outage p90, 1000/day, as likely as an order", "orders stop at 1,000 a day, p90, when buyers come", "每天 1,000 单时订单中断，到发现（p90，有买家的时段）"),
     Shown("arrivals", "outage p90, 1000/day, at any minute", "the same at any minute, nights included", "同上，任意时刻，含夜间"),
@@ -57,6 +57,12 @@ SHOWN = (
     Shown("histogram", "error of p*", "error of a percentile of the histogram, p50 to p99.9", "直方图百分位误差（p50 至 p99.9）"),
     Shown("rules", "1000 rules × 100 channels, healthy", "1,000 rules × 100 channels, one look", "1,000 条规则 × 100 个渠道评估一次"),
     Shown("rules", "instant: rows, charts and shipped rules", "all shipped rules over 200,000 orders, one look", "全部自带规则评估 20 万单一次"),
+    Shown(
+        "shards",
+        "things that differ in any bit between * shards and one",
+        "things that differ in any bit between 8 shards and one",
+        "8 个分片与单片之间有差异的项",
+    ),
     Shown("back-test", "a million events, shipped rules", "a month of a million events back-tested", "回测一个月、一百万条事件"),
 )  # fmt: skip
 """What the READMEs show, in their order."""
@@ -193,10 +199,13 @@ def _cells(cells: Sequence[str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the pages; 1 if the run does not hold a row that they show."""
+    """Write the pages; 1 if the run was a small one or does not hold a row that they show."""
     parser = argparse.ArgumentParser(description="Write the figures into READMEs and docs.")
     parser.add_argument("--results", type=Path, default=RESULTS)
     results = read(parser.parse_args(arguments).results)
+    if results.rows and results.machine.scale != 1.0:
+        print("error: these figures are of a small run; run make bench in full", file=sys.stderr)
+        return 1
     try:
         blocks = {language: block(results, language) for language in READMES}
     except LookupError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks import readme_table
@@ -65,6 +67,18 @@ def test_figures_keep_three_digits_and_their_units() -> None:
     assert "| b | ∞ min (missed) | ≤ 60 min |" in page
     assert "| c | 2,346 per week |  |" in page
     assert "## g" in page
+
+
+def test_small_run_is_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Figures of a tenth of the size are nobody's business."""
+    machine = msgspec.structs.replace(MACHINE, scale=0.1)
+    rows = [msgspec.structs.asdict(row) for row in invented().rows]
+    file = tmp_path / "results.json"
+    file.write_bytes(msgspec.json.encode({"machine": machine, "rows": rows}))
+    pages = [path.read_bytes() for path in READMES.values()]
+    assert readme_table.main(["--results", str(file)]) == 1
+    assert "small run" in capsys.readouterr().err
+    assert [path.read_bytes() for path in READMES.values()] == pages
 
 
 def test_page_without_markers_is_refused() -> None:
