@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.row import Row
+from monitor.core.failover.breaker import Lane, channel_speeds
 from monitor.core.orders.table import OrderTable
 from monitor.core.orders.table import Row as OrderRow
 from monitor.core.rules.panel import Domain, Panel
@@ -19,7 +21,11 @@ from monitor.core.rules.tables import SignalTable
 from monitor.core.rules.vector import evaluate
 from monitor.core.signals.charts import Charts
 from monitor.core.signals.critical import CriticalCounts
+from monitor.core.signals.heard import Heard
+from monitor.core.signals.histogram import bucket_index
 from monitor.core.signals.observation import Kind, Names, Observation, observation
+from monitor.model.baselines import Baseline
+from monitor.model.ids import ALL_ORDERS
 from monitor.model.rules import SIDE_SIGNALS, Signal
 
 T = TypeVar("T")
@@ -172,22 +178,36 @@ def _instant(scale: float) -> Iterator[Row]:
     slots = [table.put(None, OrderRow(*one)) for one in written]
     table.observe(names)
     bench, charts = Bench([parse(text) for text in SHIPPED]), Charts()
-    charts.advance(table.observe(names), {}, NOW_MS - TICK_MS)
-    spent: list[tuple[float, float, float]] = []
-    for turn in range(9):
+    baselines = {name: _learned(name) for name in (ALL_ORDERS, *names.channel)}
+    lanes = [Lane(name, code, 60_000) for code, name in enumerate(names.channel)]
+    spent: list[tuple[float, ...]] = []
+    for turn in range(-1, 9):
         now_ms = NOW_MS + turn * TICK_MS
-        for slot in range(turn * 100, turn * 100 + 100):
+        heard = Heard(*(np.array([one]) for one in (now_ms, now_ms, 0)))
+        for slot in range((turn + 1) * 100, (turn + 2) * 100):
             ended = OrderRow(*written[slot])._replace(kind=Kind.DELIVERED, end_ms=now_ms - slot)
             table.put(slots[slot], ended)
         observing, seen = _timed(partial(table.observe, names))
-        charting, _ = _timed(partial(charts.advance, seen, {}, now_ms))
+        charting, _ = _timed(partial(charts.advance, seen, baselines, now_ms, heard))
         judging, _ = _timed(partial(bench.evaluate, seen, now_ms))
-        spent.append((observing, charting, judging))
+        comparing, _ = _timed(partial(channel_speeds, seen, lanes, now_ms, heard.believed_ms))
+        spent.append((observing, charting, judging, comparing))
+    del spent[0]  # the first instant begins the charts
     note = f"{n} open + {n} judged orders, 8 channels, {len(SHIPPED)} rules, 100 rows changed"
-    whole, target = "instant: rows, charts and shipped rules", 25.0
+    whole, target = "instant: rows, learned charts, shipped rules, breaker", 25.0
     yield Row(GROUP, whole, min(sum(one) for one in spent), "ms", target, "lower", note)
-    for part, what in enumerate(("rows", "charts", "rules")):
+    for part, what in enumerate(("rows", "charts", "rules", "breaker")):
         yield Row(GROUP, f"instant: {what} alone", min(one[part] for one in spent), "ms", note=note)
+
+
+def _learned(channel: str) -> Baseline:
+    """A fortnight of delays around 8 s, a little longer in half of the week."""
+    delays_ms = 8_000 * np.exp(0.6 * np.random.default_rng(SEED).standard_normal(5_000))
+    counts = Counter(bucket_index(int(delay_ms)) for delay_ms in delays_ms)
+    return Baseline(
+        channel, len(delays_ms), NOW_MS - 14 * 24 * HOUR_MS, NOW_MS, tuple(sorted(counts.items())),
+        shifts=(0, 6) * 84, limit=14.0, orders_30d=1_000_000,
+    )  # fmt: skip
 
 
 def _timed(action: Callable[[], T]) -> tuple[float, T]:

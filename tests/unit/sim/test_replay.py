@@ -11,7 +11,7 @@ from monitor.model.events import OrderEvent
 from monitor.model.rules import RuleSet
 from monitor.model.settings import PromiseTable, Settings
 from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
-from monitor.sim.player import EVALUATIONS_MAX, floor_ms, record
+from monitor.sim.player import EVALUATIONS_MAX, evaluations, floor_ms, record
 from monitor.sim.replay import Replayed, replay
 from monitor.sim.report import build_report
 from monitor.sim.report_text import render_report
@@ -185,6 +185,12 @@ def test_years_are_evaluated_more_coarsely_and_say_so() -> None:
     coarse = msgspec.structs.replace(settings, evaluation_floor_ms=DAY_MS)
     found = replay(events, coarse, RuleSet(), until_ms=None)
     assert (found.counts["breach"], found.evaluation_floor_ms) == (1, DAY_MS)
+
+
+def test_more_events_leave_room_for_fewer_evaluations() -> None:
+    """As many as fit into a minute, within bounds: events at 45 µs, evaluations at 3 ms."""
+    fitting = [evaluations(events) for events in (0, 100_000, 1_000_000, 10_000_000)]
+    assert fitting == [20_000, 18_500, 5_000, 4_000]
 
 
 def test_outage_shows_as_alert_with_times_and_evidence() -> None:
