@@ -117,6 +117,7 @@ TEST_WORDS: dict[str, Words] = {
     "sku": ("The goods.", ("KEY-1",)),
     "provider": ("The payment provider.", ("alipay",)),
     "restart": ("The service restarts, or is killed.", (True, "kill")),
+    "down": ("How long it does not run.", ("6m",)),
     "outage": ("Nothing arrives for a while.", ("ingest",)),
     "EventLine.for": ("How long the outage lasts.", ("30m",)),
     "lost": ("What was sent in the outage never arrives.", (True,)),

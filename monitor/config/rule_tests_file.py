@@ -9,7 +9,7 @@ tests:
       - {at: 9m, order: X1, channel: auto, delay: 50m}       # or `delay: never`
       - {at: 11m, order: X1, type: order.refunded}           # any event of the contract
       - {at: 12m, outage: ingest, for: 30m}                  # arrives late; `lost: true`: never
-      - {at: 50m, restart: true}                             # or `restart: kill`
+      - {at: 50m, restart: true}                             # or `restart: kill`; `down: 6m`
       - {at: 1h, reload: night.yaml}                         # other rules
     expect:
       - {at: 20m, alert: DelayedOver2Percent, state: inactive, reason: insufficient_evidence}
@@ -155,9 +155,12 @@ class _Reader:
                 self._report(at, f"no rule is called '{name[:80]}'", did_you_mean(name, known))
 
     def _interruptions(self, lines: Sequence[EventLine], at: YamlPath) -> Iterable[Interruption]:
+        downtimes = [(one.at, one.at + one.down) for one in lines if one.down is not None]
         for number, line in enumerate(lines):
             if line.restart:
-                yield Restart(line.at, is_killed=line.restart == "kill")
+                if any(from_ms < line.at <= to_ms for from_ms, to_ms in downtimes):
+                    self._report((*at, number), "restarts what is down at this time")
+                yield Restart(line.at, is_killed=line.restart == "kill", down_ms=line.down or 0)
             elif line.reload is not None:
                 rules = self._reload(line.reload, (*at, number, "reload"))
                 yield Reload(line.at, rules)
@@ -184,7 +187,7 @@ def _ends(
     """Times up to which a story goes on at least."""
     yield from (line.at_ms + (line.count - 1) * line.every_ms for line in orders)
     yield from (outage.at_ms + outage.for_ms for outage in outages)
-    yield from (one.at_ms for one in interruptions)
+    yield from (one.back_ms if isinstance(one, Restart) else one.at_ms for one in interruptions)
     for line in test.expect:
         _, span = _when(line)
         yield 0 if span == WHOLE else span[1]

@@ -128,6 +128,7 @@ class EventLine(StrictModel):
     sku: Name | None = None
     provider: Name | None = None
     restart: Annotated[bool | str, _known(("kill",))] | None = None
+    down: Annotated[Duration, Field(ge=1, le=TIME_MAX_MS)] | None = None
     outage: Literal["ingest"] | None = None
     for_ms: Annotated[Duration, Field(ge=1, le=TIME_MAX_MS)] | None = Field(
         default=None, alias="for"
@@ -147,9 +148,14 @@ class EventLine(StrictModel):
             self._check_orders()
         else:
             self._check_happening(kind)
-        for name, value in (("for", self.for_ms), ("lost", self.lost)):
-            if value is not None and kind != "outage":
-                raise ValueError(f"'{name}' goes with 'outage'")
+        needed = (
+            ("for", self.for_ms, "outage"),
+            ("lost", self.lost, "outage"),
+            ("down", self.down, "restart"),
+        )
+        for name, value, of in needed:
+            if value is not None and kind != of:
+                raise ValueError(f"'{name}' goes with '{of}'")
         return self
 
     def _check_happening(self, kind: str) -> None:

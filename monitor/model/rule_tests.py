@@ -50,10 +50,20 @@ class Outage(msgspec.Struct, frozen=True):
 
 
 class Restart(msgspec.Struct, frozen=True):
-    """The service stops and starts again: in order, or killed and rebuilt from its log."""
+    """The service stops and starts again: in order, or killed and rebuilt from its log.
+
+    For `down_ms` it does not run: what was sent to it meanwhile arrives together when it is back,
+    with its own times.
+    """
 
     at_ms: int
     is_killed: bool = False
+    down_ms: int = 0
+
+    @property
+    def back_ms(self) -> int:
+        """When it runs again."""
+        return self.at_ms + self.down_ms
 
 
 class Reload(msgspec.Struct, frozen=True):

@@ -121,7 +121,10 @@ class _Story:
         stand = Stand(self._settings, self._rules, keeps_log=is_killed)
         if watches:
             stand.watcher = lambda engine, now_ms: _note_all(watches, engine, now_ms)
+        returns = _returns(test)
         for now_ms in self._moments():
+            if now_ms - start_ms in returns:
+                stand.start(now_ms)
             stand.go_to(now_ms, self._arrivals.get(now_ms, ()))
             for one in test.interruptions:
                 if start_ms + one.at_ms == now_ms:
@@ -134,7 +137,7 @@ class _Story:
         """Every time at which something arrives, happens or is looked at, up to the end."""
         test, start_ms = self._test, self._file.start_ms
         looked_at = {time for one in test.expectations for time in (one.from_ms, one.to_ms)}
-        happening = {one.at_ms for one in test.interruptions}
+        happening = {*(one.at_ms for one in test.interruptions), *_returns(test)}
         offsets = {start_ms + time for time in (*looked_at, *happening, test.until_ms)}
         end_ms = start_ms + test.until_ms
         return sorted(time for time in {*self._arrivals, *offsets} if time <= end_ms)
@@ -159,14 +162,23 @@ def _note_all(watches: Iterable[Watch], engine: Engine, now_ms: int) -> None:
         watch.note(engine, now_ms)
 
 
+def _returns(test: RuleTest) -> set[int]:
+    """When the service starts again after a downtime."""
+    restarts = (one for one in test.interruptions if isinstance(one, Restart))
+    return {one.back_ms for one in restarts if one.down_ms}
+
+
 def _interrupt(stand: Stand, one: Restart | Reload, now_ms: int) -> None:
     match one:
         case Reload(_, rules):
             stand.reload(rules, now_ms)
-        case Restart(is_killed=True):
-            stand.kill(now_ms)
         case Restart():
-            stand.restart(now_ms)
+            if one.is_killed:
+                stand.kill()
+            else:
+                stand.stop(now_ms)
+            if not one.down_ms:
+                stand.start(now_ms)
 
 
 def _broken(watch: Watch) -> str | None:

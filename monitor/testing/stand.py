@@ -1,8 +1,11 @@
 """One service in virtual time, without disk and network: an engine that can be stopped and killed.
 
     go_to(now) ─► ticks the engine asked for ─► batch or tick at `now` ─► ledger
-    restart    ─► snapshot ─► new engine ─► restore
-    kill       ─► new engine ─► restore the snapshot of the last minute ─► refold what was logged since
+    stop  ─► snapshot ─► start ─► new engine ─► restore ─► resume
+    kill  ─► start ─► new engine ─► restore the snapshot of the last minute
+          ─► refold what was logged since ─► resume
+
+Between the end and the start time passes without a tick, as in a process that does not run.
 
 Orders leave the engine's memory and come back as they do in the service; a dictionary stands for
 the store.
@@ -44,6 +47,7 @@ class Stand:
         self._settings = settings
         self._rules = rules
         self._wake_ms: int | None = None
+        self._is_down = False
         self._store: dict[str, Order] = {}
         self._keeps_log = keeps_log
         self._snapshot = self.engine.snapshot() if keeps_log else b""
@@ -52,38 +56,49 @@ class Stand:
         self._as_of_snapshot: dict[str, Order] = {}  # stored orders that came back since
 
     def go_to(self, now_ms: int, entries: tuple[OrderEvent, ...] = ()) -> None:
-        """Let time pass, hand over what arrives, and let everything happen that is due by now."""
+        """Let time pass, hand over what arrives, and let everything happen that is due by now.
+
+        While the service is down nothing happens and nothing may arrive.
+        """
+        if self._is_down:
+            assert not entries
+            return
         while self._wake_ms is not None and self._wake_ms < now_ms:
             self._handle(Tick(), self._wake_ms)
         self._bring_back(entries, now_ms)
         self._handle(Batch(entries) if entries else Tick(), now_ms)
 
-    def restart(self, now_ms: int) -> None:
-        """Stop in order, as on SIGTERM, and start again."""
-        self._start_again(self.engine.snapshot(), now_ms)
-        self._handle(Tick(), now_ms)
+    def stop(self, now_ms: int) -> None:
+        """Stop in order, as on SIGTERM: the last thing is a snapshot."""
+        self._is_down = True
+        self._keep(self.engine.snapshot(), now_ms)
 
-    def kill(self, now_ms: int) -> None:
-        """Lose everything but the snapshot of the last minute and the log since, and start again."""
+    def kill(self) -> None:
+        """Lose everything but the snapshot of the last minute and the log since."""
         assert self._keeps_log
-        self._start_again(self._snapshot, now_ms)
+        self._is_down = True
+
+    def start(self, now_ms: int) -> None:
+        """Rebuild the state as the service does when it starts, and go on from now."""
+        self._is_down = False
+        self.engine = Engine(settings_for(self._settings, self._rules), self._rules)
+        self.engine.restore(self._snapshot, now_ms)
         for record in self._log:
             if isinstance(record, OrderEvent):
                 gone = self.engine.missing([record])
                 known = (self._as_of_snapshot.get(one) or self._store.get(one) for one in gone)
                 self.engine.hydrate([_copy(one) for one in known if one is not None], now_ms)
             self.engine.refold(record)
+        self.engine.resume(now_ms)
         self._handle(Tick(), now_ms)
 
     def reload(self, rules: RuleSet, now_ms: int) -> None:
-        """Load other rules."""
+        """Load other rules; a service that is down starts with them."""
         self._rules = self.ledger.rules = rules
+        if self._is_down:
+            return
         self.engine.configure(settings_for(self._settings, rules), rules)
         self._handle(Tick(), now_ms)
-
-    def _start_again(self, snapshot: bytes, now_ms: int) -> None:
-        self.engine = Engine(settings_for(self._settings, self._rules), self._rules)
-        self.engine.restore(snapshot, now_ms)
 
     def _bring_back(self, entries: tuple[OrderEvent, ...], now_ms: int) -> None:
         known = {
@@ -110,10 +125,13 @@ class Stand:
             self._store[order.order_id] = order
         shard.history.drain()
         if self._keeps_log and now_ms - self._snapshot_ms >= SNAPSHOT_EVERY_MS:
-            self._snapshot, self._snapshot_ms = self.engine.snapshot(), now_ms
-            self._log.clear()
-            self._as_of_snapshot.clear()
+            self._keep(self.engine.snapshot(), now_ms)
         self.watcher(self.engine, now_ms)
+
+    def _keep(self, snapshot: bytes, now_ms: int) -> None:
+        self._snapshot, self._snapshot_ms = snapshot, now_ms
+        self._log.clear()
+        self._as_of_snapshot.clear()
 
 
 def _copy(order: Order) -> Order:

@@ -1,7 +1,8 @@
 """From the lines of a rule test to the events that arrive, and when they do.
 
 An outage of the way to us holds events back: they arrive together when it ends, each with the time
-at which it happened; or they are lost.
+at which it happened; or they are lost. While we do not run ourselves, senders hold back in the same
+way.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from monitor.model.events import LIFECYCLE_RANK, EventType, OrderEvent
-from monitor.model.rule_tests import OrderLine, Outage, RuleTest
+from monitor.model.rule_tests import OrderLine, Outage, Restart, RuleTest
 
 
 def arrivals(test: RuleTest, start_ms: int) -> dict[int, tuple[OrderEvent, ...]]:
     """All events of a story by the time of their arrival; what is lost is left out."""
     found: dict[int, list[OrderEvent]] = defaultdict(list)
+    outages = _outages(test)
     for number, line in enumerate(test.events):
         for turn in range(line.count):
             order_id = line.order_id or f"{number + 1}-{turn + 1}"
             for event in _events(line, order_id, start_ms + line.at_ms + turn * line.every_ms):
-                at_ms = _arrival_ms(event, test.outages, start_ms)
+                at_ms = _arrival_ms(event, outages, start_ms)
                 if at_ms == event.time_ms:
                     found[at_ms].append(event)
                 elif at_ms is not None:
@@ -33,7 +35,7 @@ def arrivals(test: RuleTest, start_ms: int) -> dict[int, tuple[OrderEvent, ...]]
 def _arrival_ms(event: OrderEvent, outages: Sequence[Outage], start_ms: int) -> int | None:
     """When an event gets through; None if it never does. One outage may follow on another."""
     at_ms = event.time_ms
-    for outage in sorted(outages, key=lambda one: one.at_ms):
+    for outage in outages:
         from_ms = start_ms + outage.at_ms
         is_meant = outage.source in (None, event.source)
         if is_meant and from_ms <= at_ms < from_ms + outage.for_ms:
@@ -41,6 +43,16 @@ def _arrival_ms(event: OrderEvent, outages: Sequence[Outage], start_ms: int) -> 
                 return None
             at_ms = from_ms + outage.for_ms
     return at_ms
+
+
+def _outages(test: RuleTest) -> list[Outage]:
+    """All times at which nothing gets through, in their order; our own downtimes are among them."""
+    down = [
+        Outage(one.at_ms, one.down_ms)
+        for one in test.interruptions
+        if isinstance(one, Restart) and one.down_ms
+    ]
+    return sorted([*test.outages, *down], key=lambda one: one.at_ms)
 
 
 def _happened(event: OrderEvent) -> tuple[int, int]:

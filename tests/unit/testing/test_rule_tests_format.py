@@ -100,6 +100,36 @@ def test_alert_survives_a_restart_and_a_kill(
     assert result.passed, texts(result)
 
 
+@pytest.mark.parametrize("kind", ["true", "kill"])
+def test_nothing_happens_while_the_service_is_down_and_news_keep_their_times(
+    tmp_path: Path, kind: str
+) -> None:
+    """Rules see three waiting orders only after the start; deliveries in time stay in time."""
+    result = run(
+        tmp_path,
+        THREE + f"      - {{at: 1m30s, restart: {kind}, down: 6m}}\n"
+        "      - {at: 1m50s, order: early, channel: b, delay: 5s}\n",
+        "    until: 30m\n    expect:\n"
+        "      - {never: [0s, 7m29s], alert: Waiting, state: pending}\n"
+        "      - {between: [7m30s, 10m], alert: Waiting, state: firing}\n"
+        "      - {never: [0s, 7m29s], order: 1-1, tier: L1}\n"
+        "      - {at: 8m, order: early, verdict: good, tier: none}\n"
+        "    expect_notifications:\n"
+        "      - {alert: Waiting, status: firing, count: 1}\n",
+    )
+    assert result.passed, texts(result)
+
+
+def test_restart_of_what_is_down_is_refused(tmp_path: Path) -> None:
+    """A service that does not run cannot stop."""
+    with pytest.raises(ConfigError, match="restarts what is down"):
+        run(
+            tmp_path,
+            "      - {at: 1m, restart: true, down: 6m}\n      - {at: 7m, restart: kill}\n",
+            "",
+        )
+
+
 def test_order_that_left_memory_is_known_after_a_kill(tmp_path: Path) -> None:
     """A delivery told twice, hours later and just before the kill, makes no second order."""
     result = run(
@@ -213,6 +243,8 @@ def test_message_to_a_receiver_counts_once_for_all_its_integrations(tmp_path: Pa
         ("{at: 1m, outage: ingest}", "needs 'for', how long nothing arrives"),
         ("{at: 1m, order: X, delay: 8s, lost: true}", "'lost' goes with 'outage'"),
         ("{at: 1m, restart: true, reload: x.yaml}", "'restart' and 'reload' are two entries"),
+        ("{at: 1m, outage: ingest, for: 1m, down: 1m}", "'down' goes with 'restart'"),
+        ("{at: 1m, restart: true, down: 0s}", "down must be greater"),
         ("{at: 1m, reload: none.yaml}", "cannot be loaded: "),
         ("{order: X, pay: never, delay: 8s}", "leave out 'delay'"),
         ("{order: X, delay: 8s, ends: order.fialed}", "did you mean 'order.failed'"),
