@@ -10,6 +10,7 @@ from lifelines.utils import restricted_mean_survival_time
 from monitor.config.rules_file import load_shipped
 from monitor.model.rules import RuleSet
 from monitor.model.settings import PromiseTable, Settings
+from monitor.model.times import HOUR_MS, MINUTE_MS
 from monitor.sim.replay import Replayed, replay
 from monitor.sim.report import PERCENTILES, build_report
 from tests.e2e.real_files import (
@@ -27,13 +28,17 @@ pytestmark = [pytest.mark.needs_shared_data, pytest.mark.slow]
 
 
 class Case:
-    """One file: its lines, the truth, and its replay with the shipped rules."""
+    """One file: its lines, the truth, and its replay with the shipped rules.
 
-    def __init__(self, lines: list[bytes], truth: Truth) -> None:
+    `every_ms`: rules are looked at so often; verdicts and breaches do not hang on it.
+    """
+
+    def __init__(self, lines: list[bytes], truth: Truth, every_ms: int) -> None:
         self.lines = lines
         self.truth = truth
         promise_ms = round(truth.promise.total_seconds() * 1000)
-        self.settings = Settings(promise=PromiseTable(default_ms=promise_ms))
+        promise = PromiseTable(default_ms=promise_ms)
+        self.settings = Settings(promise=promise, evaluation_floor_ms=every_ms)
         self.replayed = self.replay(lines, load_shipped())
         self.report = build_report(self.replayed)
 
@@ -44,13 +49,13 @@ class Case:
 @pytest.fixture(scope="module")
 def olist() -> Case:
     """8,135 orders over two years, 30 days promised."""
-    return Case(run_example("olist.py", ORDERS, PAYMENTS), olist_truth())
+    return Case(run_example("olist.py", ORDERS, PAYMENTS), olist_truth(), 6 * HOUR_MS)
 
 
 @pytest.fixture(scope="module")
 def calls() -> Case:
     """2,375 calls of one day, an agent promised within 3 minutes."""
-    return Case(run_example("callcentre.py", CALLS), calls_truth())
+    return Case(run_example("callcentre.py", CALLS), calls_truth(), MINUTE_MS)
 
 
 @pytest.fixture(params=["olist", "calls"])
