@@ -16,7 +16,7 @@ from monitor.core.signals.hazard import Hazards
 from monitor.core.signals.ledger import Waits, increments
 from monitor.model.times import HOUR_MS, MINUTE_MS, SECOND_MS
 
-RUNS = 400
+RUNS = 200
 
 
 @pytest.mark.parametrize(
