@@ -194,6 +194,8 @@ def _counters(engine: Engine) -> Iterator[Row]:
     for label in ("channel", "source", "series"):
         count = totals.overflow.get(label, 0)
         yield "delivery_monitor_label_overflow_total", "", (label,), count
+    refused = engine.control.watch.refused  # not decided, so the log does not tell of it
+    yield "delivery_monitor_label_overflow_total", "", ("alerts",), refused
 
 
 def _delays(engine: Engine) -> Iterator[Row]:

@@ -7,6 +7,7 @@ nowhere.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -24,7 +25,8 @@ from monitor.model.alerts import Alert, AlertState
 from monitor.model.records import AlertMoved
 from monitor.model.rules import SIDE_SIGNALS, Node, Rule, RuleSet, Signal
 
-ALERTS_MAX = 2_000  # alert instances kept; a resolved one makes room for a new one
+ALERTS_MAX = 2_000
+"""Alert instances kept: the longest resolved make room for new ones, active ones never do."""
 
 CHART_SIGNALS = ("cusum_ratio", "speed_ratio")
 SOURCE_SILENT = "source_silent"
@@ -46,13 +48,18 @@ class Latest(msgspec.Struct, frozen=True, eq=False):
 
 
 class Watch:
-    """All rules with their alerts; alerts change only through `apply`."""
+    """All rules with their alerts; alerts change only through `apply`.
+
+    `refused`: how often an alert was not opened because ALERTS_MAX others were active.
+    """
 
     def __init__(self, rules: RuleSet) -> None:
         self.rules = rules
         self.alerts: dict[str, Alert] = {}
         self.latest: dict[str, Latest] = {}
+        self.refused = 0
         self._active: dict[str, dict[str, Alert]] = {}
+        self._resolved: list[tuple[int, str]] = []  # when, and the key; longest ago first
         self._read = {rule.alert: _Reads(rule) for rule in rules.rules}
 
     @property
@@ -89,7 +96,8 @@ class Watch:
         findings = judge(rule.expr)
         latest = Latest(domain, findings, _silenced(findings, panel, domain, reads))
         self.latest[rule.alert] = latest
-        touched = _touched(latest, rule, [domain.index(one) for one in active])
+        places = (domain.place(one) for one in active)
+        touched = _touched(latest, rule, [place for place in places if place is not None])
         if not touched:
             return
         resolve = None
@@ -103,7 +111,7 @@ class Watch:
                 None if resolve is None else resolve.at(index),
                 0 if streaks is None else int(streaks[index]), panel.now_ms,
             )  # fmt: skip
-            if moved is not None:
+            if moved is not None and self._has_room(moved):
                 yield _recorded(moved, rule, explainer, index, latest.at(index))
 
     def end_orphans(self, now_ms: int) -> Iterator[AlertMoved]:
@@ -123,15 +131,16 @@ class Watch:
     def apply(self, moved: AlertMoved) -> None:
         """Make a move true; live and in recovery alike."""
         self._keep(moved.alert)
-        if len(self.alerts) > ALERTS_MAX:
-            self._forget_resolved()
+        self._forget_resolved()
 
     def restore(self, alerts: list[Alert]) -> None:
         """Take over the alerts of a snapshot."""
         self.alerts.clear()
         self._active.clear()
+        self._resolved.clear()
         for alert in alerts:
             self._keep(alert)
+        self._forget_resolved()
 
     def deadline_ms(self, rule: Rule) -> int | None:
         """When time alone moves an alert of a rule next."""
@@ -145,9 +154,8 @@ class Watch:
             return None
         labels = dict(alert.labels)
         instance = tuple(labels.get(label, "") for label in rule.by)
-        if instance not in latest.domain.instances:
-            return None
-        return latest.at(latest.domain.index(instance))
+        place = latest.domain.place(instance)
+        return None if place is None else latest.at(place)
 
     def findings(self, rule: Rule) -> Iterator[tuple[str, Finding]]:
         """The latest findings of a rule by alert key."""
@@ -196,19 +204,32 @@ class Watch:
         labels = [dict(alert.labels) for alert in active.values() if _is_instance(alert, rule)]
         return [tuple(one[label] for label in rule.by) for one in labels]
 
+    def _has_room(self, moved: AlertMoved) -> bool:
+        """Whether a move may be made: an alert is opened only while fewer than the limit are."""
+        if moved.previous != AlertState.INACTIVE:
+            return True
+        has_room = len(self.alerts) - len(self._resolved) < ALERTS_MAX
+        self.refused += not has_room
+        return has_room
+
     def _keep(self, alert: Alert) -> None:
-        self.alerts[alert.key] = alert
+        key = alert.key
+        known = self.alerts.get(key)
+        if known is not None and known.state == AlertState.INACTIVE:
+            del self._resolved[bisect_left(self._resolved, _since(known))]
+        self.alerts[key] = alert
         active = self._active.setdefault(alert.rule, {})
         if alert.state == AlertState.INACTIVE:
-            active.pop(alert.key, None)
+            active.pop(key, None)
+            insort(self._resolved, _since(alert))
         else:
-            active[alert.key] = alert
+            active[key] = alert
 
     def _forget_resolved(self) -> None:
-        for key, alert in list(self.alerts.items()):
-            if alert.state == AlertState.INACTIVE:
-                del self.alerts[key]
-                return
+        n = min(max(0, len(self.alerts) - ALERTS_MAX), len(self._resolved))
+        for _, key in self._resolved[:n]:
+            del self.alerts[key]
+        del self._resolved[:n]
 
 
 class _Reads:
@@ -266,6 +287,11 @@ def _mark_notified(alert: Alert, rule: Rule, previous: str) -> Alert:
     if not starts or rule.mode == "shadow":
         return alert
     return msgspec.structs.replace(alert, notified_ms=alert.firing_ms)
+
+
+def _since(resolved: Alert) -> tuple[int, str]:
+    """Since when an alert has been resolved, and its key: the order in which they are forgotten."""
+    return resolved.resolved_ms or 0, resolved.key
 
 
 def _is_instance(alert: Alert, rule: Rule) -> bool:

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from monitor.core.rules.matching import matches
 from monitor.core.rules.readings import Readings, counted
@@ -40,6 +41,7 @@ class Domain(msgspec.Struct, frozen=True, eq=False):
 
     by: tuple[str, ...]
     instances: tuple[Instance, ...]
+    places: dict[Instance, int]
 
     def __len__(self) -> int:
         return len(self.instances)
@@ -48,16 +50,19 @@ class Domain(msgspec.Struct, frozen=True, eq=False):
         """The labels of one instance."""
         return dict(zip(self.by, self.instances[index], strict=True))
 
-    def index(self, instance: Instance) -> int:
-        """The place of an instance. Raises: ValueError if it is not one of them."""
-        return self.instances.index(instance)
+    def place(self, instance: Instance) -> int | None:
+        """The place of an instance; None if it is not one of them."""
+        return self.places.get(instance)
 
 
 class _Seen(msgspec.Struct, frozen=True, eq=False):
-    """Instances that rows belong to, sorted, and which of them each row does; int16[n]."""
+    """Instances that rows belong to, sorted, and which of them each row does.
+
+    Shapes: int16[n]; int32[n] if they are more than SCOPES_MAX, for then they are no scopes.
+    """
 
     instances: tuple[Instance, ...]
-    codes: Scopes
+    codes: npt.NDArray[np.int16] | npt.NDArray[np.int32]
 
 
 class Panel:
@@ -79,7 +84,6 @@ class Panel:
         self._seen: dict[tuple[str, ...], _Seen] = {}
         self._domains: dict[tuple[tuple[str, ...], tuple[Signal, ...], bool], Domain] = {}
         self._by_name: dict[tuple[tuple[str, ...], tuple[Instance, ...]], Domain] = {}
-        self._places: dict[Domain, dict[Instance, int]] = {}
         self._scopes: dict[Domain, Scopes | None] = {}
         self._unconfirmed: dict[Domain, BoolArray] = {}
         self._grouped: dict[tuple[Domain, tuple[Matcher, ...]], Grouped] = {}
@@ -97,8 +101,8 @@ class Panel:
         """List the instances of a rule: those seen now and those still active, by name.
 
         `signals` are those of the rule. Names come from the side tables it reads, and from the rows
-        (held and unconfirmed ones too) unless side tables are all it reads. At most SCOPES_MAX, the
-        first by name.
+        (held and unconfirmed ones too) unless side tables are all it reads. At most SCOPES_MAX: the
+        active ones, whose alerts could never end otherwise, then the first by name.
         """
         if not by:
             return self._interned((), ((),))
@@ -107,9 +111,9 @@ class Panel:
         if key not in self._domains:
             self._domains[key] = self._domain_of(*key)
         known = self._domains[key]
-        places = self._places[known]
-        new = [one for one in active if one not in places]
-        return self._interned(by, (*known.instances, *new)) if new else known
+        kept = tuple(active)
+        new = [one for one in kept if one not in known.places]
+        return self._interned(by, (*known.instances, *new), kept) if new else known
 
     def _domain_of(self, by: tuple[str, ...], side: tuple[Signal, ...], reads_rows: bool) -> Domain:  # noqa: FBT001 - a key of the cache
         found = dict.fromkeys(self._seen_by(by).instances if reads_rows else ())
@@ -118,12 +122,18 @@ class Panel:
             found.update(dict.fromkeys((name,) for name in table.names if by == (table.label,)))
         return self._interned(by, tuple(found))
 
-    def _interned(self, by: tuple[str, ...], instances: Iterable[Instance]) -> Domain:
-        named = tuple(sorted(instances)[:SCOPES_MAX])
+    def _interned(
+        self, by: tuple[str, ...], instances: Sequence[Instance], kept: Sequence[Instance] = ()
+    ) -> Domain:
+        """The domain of these instances; where they are too many the kept ones stay first."""
+        chosen = instances
+        if len(instances) > SCOPES_MAX:
+            by_name = dict.fromkeys((*sorted(kept), *sorted(instances)))
+            chosen = tuple(by_name)[:SCOPES_MAX]
+        named = tuple(sorted(chosen))
         if (by, named) not in self._by_name:
-            domain = Domain(by, named)
-            self._by_name[by, named] = domain
-            self._places[domain] = {instance: index for index, instance in enumerate(named)}
+            places = {instance: index for index, instance in enumerate(named)}
+            self._by_name[by, named] = Domain(by, named, places)
         return self._by_name[by, named]
 
     def is_unconfirmed(self, domain: Domain) -> BoolArray:
@@ -278,10 +288,9 @@ class Panel:
         if domain not in self._scopes:
             seen = self._seen_by(domain.by)
             if seen.instances == domain.instances:
-                self._scopes[domain] = seen.codes
+                self._scopes[domain] = seen.codes.astype(np.int16, copy=False)
             else:
-                place = self._places[domain]
-                codes = [place.get(instance, -1) for instance in seen.instances]
+                codes = [domain.places.get(instance, -1) for instance in seen.instances]
                 self._scopes[domain] = np.array(codes or [-1], np.int16)[seen.codes]
         return self._scopes[domain]
 
@@ -292,7 +301,7 @@ class Panel:
 
 
 def _seen_in(rows: Observation, by: tuple[str, ...]) -> _Seen:
-    """Number the instances that rows belong to by name; those beyond the limit share the last."""
+    """Number the instances that rows belong to by name."""
     names = [rows.names.of(label) for label in by]
     sizes = [max(len(one), 1) for one in names]
     codes = getattr(rows, by[0])
@@ -311,8 +320,10 @@ def _seen_in(rows: Observation, by: tuple[str, ...]) -> _Seen:
     ]
     order = sorted(range(len(labels)), key=labels.__getitem__)
     ranks = np.zeros(len(order), np.int64)
-    ranks[order] = np.minimum(np.arange(len(order)), np.iinfo(np.int16).max)
-    rank_of = np.zeros(int(places.max(initial=0)) + 1, np.int16)
+    ranks[order] = np.arange(len(order))
+    # Numbers as small as they may be: there is one per row.
+    small = np.int16 if len(order) <= SCOPES_MAX else np.int32
+    rank_of = np.zeros(int(places.max(initial=0)) + 1, small)
     rank_of[places] = ranks
     return _Seen(tuple(labels[index] for index in order), rank_of[codes])
 

@@ -144,6 +144,7 @@ def test_everything_configured_is_there_from_the_start() -> None:
         "delivery_switch_epoch{scope=*}",
         "delivery_monitor_commit_seconds_count{}",
         "delivery_monitor_label_overflow_total{label=channel}",
+        "delivery_monitor_label_overflow_total{label=alerts}",
     ):
         assert series[name] == 0, name
     for name in (
@@ -249,6 +250,7 @@ def test_decisions_and_answers_are_counted() -> None:
     engine.refold(Notified("n1", "ops", "ok", T0 + 202 * S))
     engine.shard.totals.double_deliveries = 2
     engine.shard.totals.overflow = {"source": 7}
+    engine.control.watch.refused = 3
     process = Process()
     process.times = WriteTimes(count=9, sum_s=0.5, p50_s=0.01, p99_s=0.2)
     series = exposed(engine, 203, process)
@@ -260,6 +262,7 @@ def test_decisions_and_answers_are_counted() -> None:
         "delivery_notifications_total{outcome=ok,receiver=ops}": 1,
         "delivery_double_deliveries_total{}": 2,
         "delivery_monitor_label_overflow_total{label=source}": 7,
+        "delivery_monitor_label_overflow_total{label=alerts}": 3,
         "delivery_monitor_commit_seconds_count{}": 9,
         "delivery_monitor_commit_seconds_sum{}": 0.5,
         "delivery_monitor_commit_seconds{quantile=0.99}": 0.2,
