@@ -24,10 +24,9 @@ from monitor.core.signals.ledger import is_prompt
 from monitor.core.signals.paces import PaceRow, Paces
 from monitor.core.signals.slo import BudgetState, Fault, SloBook
 from monitor.model.baselines import Baseline
-from monitor.model.events import EventType
 from monitor.model.ids import CANARY_PREFIX
 
-_CREATED = EventType.CREATED.value  # plain text: looking the member up costs as much as comparing
+_Payment = tuple[str, int, int | None]  # provider, when created, when confirmed
 
 
 class TalliesSnapshot(msgspec.Struct, frozen=True):
@@ -66,20 +65,26 @@ class Tallies:
             self.arrivals.add(source, at_ms)
 
     def count_payment(self, order: Order, before: Facts) -> None:
-        """An order may have been created or paid; a payment that is only inferred is none."""
-        facts = order.facts
-        if facts.created_ms is None or order.order_id.startswith(CANARY_PREFIX):
+        """An order may have been created or paid, or news changed what is known of that.
+
+        What is counted of an order rests on its facts alone, so that the order of arrival is
+        nothing to it: when they change it is counted anew.
+        """
+        if order.order_id.startswith(CANARY_PREFIX):
             return
-        was_created = before.created_ms is not None
-        was_paid = was_created and _is_confirmed(before)
-        is_paid = _is_confirmed(facts)
-        if was_created and was_paid == is_paid:
+        old, new = _payment(before), _payment(order.facts)
+        if old == new:
             return
-        provider = _provider_at_creation(order)
-        if not was_created:
-            self.callbacks.created(provider, facts.created_ms)
-        if is_paid and not was_paid and facts.paid_ms is not None:
-            self.callbacks.paid(provider, facts.created_ms, facts.paid_ms)
+        if old is not None:
+            self._add_payment(old, -1)
+        if new is not None:
+            self._add_payment(new, 1)
+
+    def _add_payment(self, payment: _Payment, n: int) -> None:
+        provider, created_ms, paid_ms = payment
+        self.callbacks.created(provider, created_ms, n)
+        if paid_ms is not None:
+            self.callbacks.paid(provider, created_ms, paid_ms, n)
 
     def count_verdict(self, before: Judged | None, after: Judged | None) -> None:
         """The verdict of an order came or changed."""
@@ -140,13 +145,9 @@ def judged(facts: Facts, breach_ms: int | None, channel: str) -> Judged | None:
     return Judged(channel, min(moments), Fault(breach_ms is not None, not is_good, is_failed))
 
 
-def _is_confirmed(facts: Facts) -> bool:
-    return facts.paid_ms is not None and not facts.is_paid_inferred
-
-
-def _provider_at_creation(order: Order) -> str:
-    """Who was to take the payment, as the order's creation says: the same at every count of it."""
-    for event in order.timeline:
-        if event.type == _CREATED and event.provider:
-            return event.provider
-    return ""
+def _payment(facts: Facts) -> _Payment | None:
+    """What is counted of an order's payment; one that is only inferred is none."""
+    if facts.created_ms is None:
+        return None
+    paid_ms = None if facts.is_paid_inferred else facts.paid_ms
+    return facts.provider or "", facts.created_ms, paid_ms

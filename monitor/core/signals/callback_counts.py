@@ -68,16 +68,22 @@ class CallbackCounter:
         return self._head
 
     def created(self, provider: str, at_ms: int, n: int = 1) -> None:
-        """Count an order created with a provider ("" if none is named), at the shop's time."""
+        """Count an order created with a provider ("" if none is named), at the shop's time.
+
+        `n` -1 takes back what was counted, in the same words.
+        """
         row, minute = self._row_of(provider or UNKNOWN), at_ms // MINUTE_MS
         self.advance(minute)
         if minute > self._head - MINUTES:
             self._created[row, minute % MINUTES] += n
+        if n < 0:
+            self._drop_if_empty(provider or UNKNOWN)
 
     def paid(self, provider: str, created_ms: int | None, paid_ms: int, n: int = 1) -> None:
         """Count an order's first payment; `provider` and `created_ms` as `created` was told them.
 
-        None: no creation was counted for this order, so its payment says nothing either.
+        None: no creation was counted for this order, so its payment says nothing either. `n` -1
+        takes back what was counted.
         """
         if created_ms is None:
             return
@@ -89,6 +95,8 @@ class CallbackCounter:
         if hour > self._head * MINUTE_MS // HOUR_MS - LAG_HOURS:
             bucket = bisect_left(LAG_EDGES_MS, max(paid_ms - created_ms, 0))
             self._lags[row, hour % LAG_HOURS, bucket] += n
+        if n < 0:
+            self._drop_if_empty(provider or UNKNOWN)
 
     def advance(self, to_minute: int) -> None:
         """Make room up to a minute: what is eight hours older is forgotten."""
@@ -165,6 +173,20 @@ class CallbackCounter:
             for hour, bucket, count in held.lags:
                 if hour > self._head // 60 - LAG_HOURS:
                     self._lags[row, hour % LAG_HOURS, bucket] += count
+
+    def _drop_if_empty(self, provider: str) -> None:
+        """Forget a provider of which everything was taken back; the last row moves to its place."""
+        row, counts = self._rows.get(provider), (self._created, self._paid, self._lags)
+        # Once some share a row it must stay known which: who has none of his own is among them.
+        if row is None or OTHER in self._rows or any(one[row].any() for one in counts):
+            return
+        last = len(self._rows) - 1
+        mover = next(name for name, place in self._rows.items() if place == last)
+        self._rows[mover] = row
+        del self._rows[provider]
+        for one in counts:
+            one[row] = one[last]
+            one[last] = 0
 
     def _row_of(self, provider: str) -> int:
         row = self._rows.get(provider)
