@@ -111,7 +111,7 @@ class Control:
         self.settings = settings
         self.controller.settings = settings
         self.charts.offsets = settings.utc_offsets
-        self.learning.offsets = settings.utc_offsets
+        self.learning.configure(settings.utc_offsets)
         self.watch.configure(rules)
         self._next_step_ms = 0
         self._plan()

@@ -36,6 +36,13 @@ class Learning:
         self._callbacks: Callbacks | None = None
         self._hour: int | None = None
 
+    def configure(self, offsets: Offsets) -> None:
+        """Take over the shop's time zone; a week that was learned in another one starts anew."""
+        if tuple(offsets) == tuple(self.offsets):
+            return
+        self.offsets = offsets
+        self._arrivals = None
+
     def learn(self, tallies: Tallies, charts: Charts, now_ms: int) -> Iterator[BaselineLearned]:
         """Once an hour learn what is due; the caller applies each decision before the next."""
         self._begin(now_ms)
@@ -82,9 +89,15 @@ class Learning:
         arrivals: ArrivalsSnapshot | None,
         callbacks: CallbacksSnapshot | None,
     ) -> None:
-        """Take over a snapshot; say `resume` once the state is whole."""
+        """Take over a snapshot, but no week learned in another time zone.
+
+        Say `resume` once the state is whole.
+        """
         self.baselines = {baseline.channel: baseline for baseline in baselines}
-        self._arrivals = Arrivals.restore(arrivals, self.offsets) if arrivals else None
+        self._arrivals = None
+        # One that does not say its time zone was written before any did, and is believed.
+        if arrivals is not None and arrivals.offsets in (None, tuple(self.offsets)):
+            self._arrivals = Arrivals.restore(arrivals, self.offsets)
         self._callbacks = Callbacks.restore(callbacks) if callbacks else None
 
     def resume(self, heard_ms: int, now_ms: int) -> None:

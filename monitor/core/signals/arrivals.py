@@ -66,11 +66,12 @@ class SeriesSnapshot(msgspec.Struct, frozen=True):
 
 
 class ArrivalsSnapshot(msgspec.Struct, frozen=True):
-    """`Arrivals` at rest."""
+    """`Arrivals` at rest; `offsets`: the time zone its week was learned in, None if unknown."""
 
     learned_ms: int
     unobserved: tuple[int, ...] = ()
     series: tuple[SeriesSnapshot, ...] = ()
+    offsets: tuple[tuple[int, int], ...] | None = None
 
 
 class Arrivals:
@@ -150,7 +151,7 @@ class Arrivals:
             for name, row in sorted((name, row) for row, name in enumerate(self._names))
         )
         missed = tuple(sorted(int(at) for at in self._unobserved if at >= 0))
-        return ArrivalsSnapshot(self._learned_ms, missed, series)
+        return ArrivalsSnapshot(self._learned_ms, missed, series, tuple(self._offsets))
 
     @classmethod
     def restore(cls, snapshot: ArrivalsSnapshot, offsets: Offsets = ()) -> Arrivals:
