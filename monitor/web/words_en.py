@@ -190,6 +190,7 @@ TEXTS: Mapping[str, str] = {
     "route.since": "Since",
     "route.why": "Reason",
     "route.reason.four_slow_in_a_row": "the four latest orders were all slow",
+    "route.reason.stalled": "far fewer deliveries than usual",
     # --- alerts ---------------------------------------------------------------------------------
     "alerts": "Alerts",
     "alerts.none": "No alert.",

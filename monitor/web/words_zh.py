@@ -186,6 +186,7 @@ TEXTS: Mapping[str, str] = {
     "route.since": "开始于",
     "route.why": "原因",
     "route.reason.four_slow_in_a_row": "最近四单全部偏慢",
+    "route.reason.stalled": "发货量远低于平常",
     # --- alerts ---------------------------------------------------------------------------------
     "alerts": "告警",
     "alerts.none": "没有告警。",

@@ -1,9 +1,10 @@
 """Which channel gets new orders: decides switches, allocates epochs, answers `/v1/route`.
 
-    healthy ── four slow in a row ──► decide ──► sent ──► applied | stale | refused | expired
-                       │
-                       └── refused here: no better channel, too soon, too many, locked, proved only by
-                           orders of a silent source
+    healthy ── four slow in a row, or stalled ──► decide ──► sent ──► applied | stale | refused | expired
+                                                    │
+                                                    └── refused here: no better channel, too soon, too
+                                                        many, locked, proved only by orders of a
+                                                        silent source
 
 In `observe` and `advise` the decision is recorded and told but changes nothing; `enforce` and a
 person's order allocate the next epoch and become the route. A command carries the whole desired
@@ -16,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from monitor.core.failover.breaker import ChannelSpeed
+from monitor.core.failover.breaker import STREAK, ChannelSpeed
 from monitor.model.ids import ALL_ORDERS, derived_id
 from monitor.model.records import ChannelSteered, SwitchAnswered, SwitchDecided, SwitchOrdered
 from monitor.model.settings import Settings
@@ -99,7 +100,7 @@ class Controller:
         weights[target] = weights.get(target, 0) + sum(current[name] for name in tripped)
         if self._is_advised_already(weights, now_ms):
             return None
-        reason = "four_slow_in_a_row"
+        reason = _reason(speeds[failed])
         if failed in asked_by:
             reason += f", rule {asked_by[failed]}"
         return self._decision(
@@ -236,6 +237,15 @@ class Controller:
             valid_until_ms=now_ms + self.settings.failover.valid_for_ms,
             inflight=inflight,
         )
+
+
+def _reason(tripped: ChannelSpeed) -> str:
+    """Why a channel tripped: its chart is in alarm, or without one only a streak can have.
+
+    An alarm outlasts a ratio over 1 for a while; then too few slow orders tell that it was no streak.
+    """
+    is_alarm = tripped.cusum_ratio is not None and tripped.cusum_ratio > 1
+    return "stalled" if is_alarm or tripped.slow < STREAK else "four_slow_in_a_row"
 
 
 def _is_proven(speed: ChannelSpeed) -> bool:
