@@ -1,6 +1,7 @@
 """Names of channels, sources, providers and goods as small numbers, so that rows stay columns.
 
-Each label takes at most `NAMES_MAX` names; whatever comes later shares `other`.
+Names of the configuration always have a code. Of others each label takes at most `NAMES_MAX`;
+whatever comes later shares `other`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ class NameBook:
 
     def __init__(self) -> None:
         self._codes: dict[str, dict[str, int]] = {label: {} for label in LABELS}
+        self._configured: dict[str, dict[str, None]] = {label: {} for label in LABELS}
         self._names: Names | None = None
 
     def codes(
@@ -33,30 +35,22 @@ class NameBook:
             )
         except KeyError:
             return (
-                self.code("channel", channel),
-                self.code("source", source),
-                self.code("provider", provider),
-                self.code("sku", sku),
+                self._code("channel", channel),
+                self._code("source", source),
+                self._code("provider", provider),
+                self._code("sku", sku),
             )
 
-    def code(self, label: str, name: str | None) -> int:
-        """The code of a name; beyond the limit all new names share that of `other`."""
-        codes = self._codes[label]
-        known = name or UNKNOWN
-        if known not in codes:
-            if len(codes) >= NAMES_MAX and known != OTHER:
-                return self.code(label, OTHER)
-            codes[known] = len(codes)
-            self._names = None
-        return codes[known]
+    def code(self, label: str, name: str) -> int:
+        """The code of a name of the configuration: it has its own, however many there are."""
+        self._configured[label][name] = None
+        return self._add(label, name)
 
     def name(self, label: str, name: str | None) -> str:
         """What a name counts as: itself, or `other`."""
-        codes = self._codes[label]
         known = name or UNKNOWN
-        if known not in codes:
-            self.code(label, name)
-        return known if known in codes else OTHER
+        self._code(label, known)
+        return known if known in self._codes[label] else OTHER
 
     def names(self) -> Names:
         """All names as they are now; the same object until one is added."""
@@ -65,7 +59,27 @@ class NameBook:
         return self._names
 
     def restore(self, names: Names) -> None:
-        """Take over names of a snapshot, with their codes."""
+        """Take over all names of a snapshot behind those configured now; each stays itself."""
         for label in LABELS:
             for name in names.of(label):
-                self.code(label, name)
+                self._add(label, name)
+
+    def _code(self, label: str, name: str | None) -> int:
+        """The code of a name somebody used; beyond the limit new ones share that of `other`."""
+        codes, known = self._codes[label], name or UNKNOWN
+        if known not in codes and self._strangers(label) >= NAMES_MAX:
+            known = OTHER
+        return self._add(label, known)
+
+    def _strangers(self, label: str) -> int:
+        """How many names are neither configured nor `other`."""
+        codes = self._codes[label]
+        n_configured = sum(name in codes for name in self._configured[label] if name != OTHER)
+        return len(codes) - n_configured - (OTHER in codes)
+
+    def _add(self, label: str, name: str) -> int:
+        codes = self._codes[label]
+        if name not in codes:
+            codes[name] = len(codes)
+            self._names = None
+        return codes[name]

@@ -203,11 +203,11 @@ def test_advised_order_waits_for_the_time_that_the_new_settings_name() -> None:
 
 
 def test_channels_and_sources_beyond_the_limit_are_other(scenario: Scenario) -> None:
-    """At most 200 of each; the rest shares one name, configured ones keep theirs."""
+    """At most 200 not configured of each; the rest shares one name, configured ones keep theirs."""
     story = Scenario(Settings(channels=(ChannelSettings("mine"),)))
     story.at("0s", *(paid(f"o{n}", channel=f"c{n}", source=f"s{n}") for n in range(250)))
     story.at("1s", paid("last", channel="mine"))
-    assert len(story.engine.shard.channels) == NAMES_MAX + 1 == 201
+    assert len(story.engine.shard.channels) == NAMES_MAX + 2 == 202
     assert story.engine.shard.channels[-1] == "other"
     assert len(story.engine.shard.sources) <= SOURCES_MAX + 1
     assert "other" in story.engine.shard.sources
