@@ -1,7 +1,10 @@
 """Simulated outages and healthy months, seen by the charts the product uses.
 
 The baseline is learned, the increments made and C walked by the production code; here are only the
-shops, the faults and the counting. A page is C above its limit at an evaluation, one every 5 s, and
+shops, the faults and the counting. Many shops at once go through `increments` and `paths`; a live
+chart goes through `Ledger.step`, which tests prove to say the same, instant by instant. Caution, which
+raises limits until a week is learned, and the guard, which wants deliveries missing and not only late,
+are not in it: they make pages fewer or later. The engine rows of `bench_messages` have both. A page is C above its limit at an evaluation, one every 5 s, and
 it lasts until C is below half of it, as in the shipped rule.
 """
 
@@ -29,6 +32,9 @@ WARM_MS = 30 * MINUTE_MS
 FAULT_MS = shop.START_MS + WARM_MS
 DELIVERED_WINDOW_MS = 5 * MINUTE_MS
 PROMISE_MS = 3 * MINUTE_MS
+
+CANARY_TIMES = 3
+"""Orders of a shop with canaries count three times in its limit (+ ln 3): it is asked all night."""
 
 Increments = Callable[[Waits, IntArray, Hazards], tuple[IntArray, IntArray]]
 
