@@ -78,11 +78,14 @@ class Fault(msgspec.Struct, frozen=True):
     has_canary: bool = False
 
 
-def baselines(per_minute: float, seed: int = 1) -> list[Baseline]:
-    """What a month (above ten a minute a week) of the healthy shop teaches, its channel and all."""
+def baselines(per_minute: float, seed: int = 1, *, times: int = 1) -> list[Baseline]:
+    """What a month (above ten a minute a week) of the healthy shop teaches, its channel and all.
+
+    `times`: how often each order counts in the limit.
+    """
     rng = np.random.default_rng(seed)
     span_ms = 28 * DAY_MS if per_minute <= 10 else 7 * DAY_MS
-    one = learned(rng, per_minute, orders_30d=monthly(per_minute), span_ms=span_ms)
+    one = learned(rng, per_minute, orders_30d=times * monthly(per_minute), span_ms=span_ms)
     return [msgspec.structs.replace(one, channel=name) for name in (ALL_ORDERS, CHANNEL)]
 
 
