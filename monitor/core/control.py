@@ -32,13 +32,14 @@ from monitor.core.signals.heard import Heard
 from monitor.core.signals.observation import Observation
 from monitor.model.alerts import Alert
 from monitor.model.baselines import Baseline
+from monitor.model.ids import ALL_ORDERS
 from monitor.model.records import AlertMoved, BaselineLearned, SwitchDecided
 from monitor.model.rules import Rule, RuleSet
 from monitor.model.settings import Settings
 from monitor.model.times import HOUR_MS
 
+ACTION_P = 0.001  # contract §4: an action needs a confidence of 0.999
 LEARNED_ORDERS = 200  # from so many on a channel's chart may switch it (design D11)
-REBUILT_MS = HOUR_MS  # how far back charts are walked when no snapshot says where they stood
 
 ControlDecision = AlertMoved | SwitchDecided | BaselineLearned
 
@@ -219,7 +220,7 @@ class Control:
             )
             for name in names
         ]
-        return channel_speeds(view.rows, lanes, view.now_ms, view.heard.believed_ms)
+        return channel_speeds(view.rows, lanes, view.now_ms, view.heard)
 
     def _is_charted(self, name: str) -> bool:
         """Whether a channel's chart has learned enough to switch it."""
@@ -228,7 +229,7 @@ class Control:
 
     def needs_review(self) -> bool:
         """Whether a firing rule asks for people to check new orders."""
-        return any(_asks(rule, "manual_review") for _, rule in self.watch.firing())
+        return any(self._acts(alert, rule, "manual_review") for alert, rule in self.watch.firing())
 
     def rule(self, name: str) -> Rule | None:
         """A rule by its alert name."""
@@ -238,9 +239,17 @@ class Control:
         asked_by = {
             dict(alert.labels).get("channel", ""): alert.rule
             for alert, rule in self.watch.firing()
-            if _asks(rule, "failover")
+            if self._acts(alert, rule, "failover")
         }
         return self.controller.decide(self.speeds(view), view.now_ms, asked_by=asked_by)
+
+    def _acts(self, alert: Alert, rule: Rule, action: str) -> bool:
+        """Whether a firing alert may have something done: acting takes more evidence than telling."""
+        if rule.mode == "shadow" or all(one.type != action for one in rule.actions):
+            return False
+        finding = self.watch.finding(alert)
+        p = (finding.evidence if finding is not None else alert.evidence).p
+        return p is None or p <= ACTION_P
 
     # --- state as a value -------------------------------------------------------------------------
 
@@ -265,15 +274,23 @@ class Control:
         if measured.charts is not None:
             self.charts.restore(measured.charts)
 
-    def resume(self, rows: Observation, heard_ms: int, now_ms: int) -> None:
+    def resume(self, rows: Observation, heard: Heard, heard_ms: int, now_ms: int) -> None:
         """After a restart: walk through what was missed up to the latest news, then skip to now.
 
         While the monitor was down nobody told it of deliveries, so nothing is held against anybody.
+        It was alive at least until the latest news, step or alert: silence before that was heard.
         """
         walked_ms = self.charts.at_ms
-        from_ms = heard_ms - REBUILT_MS if walked_ms is None else walked_ms
-        self.charts.rebuild(rows, self.baselines, from_ms, heard_ms, resume_ms=now_ms)
-        self.learning.resume(heard_ms, now_ms)
+        # Without a snapshot nobody knows what was charged already: only standing alarms are known.
+        from_ms = heard_ms if walked_ms is None else walked_ms
+        self.charts.rebuild(rows, self.baselines, from_ms, heard_ms, resume_ms=now_ms, heard=heard)
+        for alert, rule in self.watch.firing():
+            if rule.alert not in self.watch.charted:
+                continue
+            channel = dict(alert.labels).get("channel", ALL_ORDERS)
+            self.charts.hold(channel, alert.evidence.value or 1.0, alert.firing_ms or now_ms)
+        alive_ms = max(heard_ms, from_ms, self.watch.moved_ms)
+        self.learning.resume(min(alive_ms, now_ms), now_ms)
 
     def _plan(self) -> None:
         floor_ms = self.settings.evaluation_floor_ms
@@ -281,8 +298,3 @@ class Control:
         intervals = {rule.alert: rule.interval_ms for rule in self.rules.rules}
         gap_ms = self.settings.evaluation_gap_ms
         self._schedule.configure(intervals, gap_ms=gap_ms, floor_ms=floor_ms)
-
-
-def _asks(rule: Rule, action: str) -> bool:
-    """Whether a rule wants something done; one in shadow only records."""
-    return rule.mode != "shadow" and any(one.type == action for one in rule.actions)

@@ -106,9 +106,11 @@ class Engine:
     def resume(self, now_ms: int) -> None:
         """The state is rebuilt: what the log does not hold is walked through from the orders."""
         self.shard.promises.forget()
+        self.shard.awake_ms = now_ms
         heard_ms = max((one.last_ms for one in self.shard.sources.values()), default=0)
         if heard_ms:
-            self.control.resume(self.shard.observe(), min(heard_ms, now_ms), now_ms)
+            rows, heard = self.shard.observe(), self.shard.heard(now_ms)
+            self.control.resume(rows, heard, min(heard_ms, now_ms), now_ms)
 
     def refold(self, record: Record) -> None:
         """Take a logged record in again without deciding anything."""

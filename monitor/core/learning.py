@@ -15,15 +15,20 @@ from monitor.core.signals.arrivals import ArrivalReading, Arrivals, ArrivalsSnap
 from monitor.core.signals.calendar import Offsets
 from monitor.core.signals.callbacks import CallbackReading, Callbacks, CallbacksSnapshot
 from monitor.core.signals.charts import Charts
-from monitor.core.signals.drift import settled
+from monitor.core.signals.drift import Settled, settled
 from monitor.core.signals.paces import Paces
 from monitor.model.baselines import Baseline
 from monitor.model.ids import ALL_ORDERS
 from monitor.model.records import BaselineLearned
-from monitor.model.times import DAY_MS, HOUR_MS
+from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
 
+LOOK_MS = 5 * MINUTE_MS
 VOLUME_MS = 3 * DAY_MS
 """Span whose orders say how many come in thirty days; paces are kept at least that long."""
+
+
+CANARY_CAUTION = 3
+"""A shop whose traffic is mostly our own orders allows a third as many false alarms per order."""
 
 
 class Learning:
@@ -35,6 +40,7 @@ class Learning:
         self._arrivals: Arrivals | None = None
         self._callbacks: Callbacks | None = None
         self._hour: int | None = None
+        self._looked: int | None = None
 
     def configure(self, offsets: Offsets) -> None:
         """Take over the shop's time zone; a week that was learned in another one starts anew."""
@@ -44,8 +50,12 @@ class Learning:
         self._arrivals = None
 
     def learn(self, tallies: Tallies, charts: Charts, now_ms: int) -> Iterator[BaselineLearned]:
-        """Once an hour learn what is due; the caller applies each decision before the next."""
+        """Once an hour learn what is due; the caller applies each decision before the next.
+
+        What a new channel shows at first is looked at sooner.
+        """
         self._begin(now_ms)
+        yield from self._look(tallies, charts, now_ms)
         hour = now_ms // HOUR_MS
         if self._hour == hour:
             return
@@ -54,7 +64,7 @@ class Learning:
         assert self._callbacks is not None
         self._arrivals.learn(tallies.arrivals, now_ms)
         self._callbacks.learn(tallies.callbacks, now_ms)
-        orders_30d = _orders_30d(tallies.paces, now_ms)
+        orders_30d = _orders_30d(tallies, now_ms)
         for channel in (ALL_ORDERS, *tallies.paces.channels()):
             learned = self._learned(channel, tallies.paces, charts, orders_30d, now_ms)
             if learned is not None:
@@ -113,15 +123,36 @@ class Learning:
         if self._callbacks is None:
             self._callbacks = Callbacks(now_ms)
 
+    def _look(self, tallies: Tallies, charts: Charts, now_ms: int) -> Iterator[BaselineLearned]:
+        """Give channels without any baseline their first one, while nothing is wrong with them."""
+        if self._looked == now_ms // LOOK_MS:
+            return
+        self._looked = now_ms // LOOK_MS
+        for channel in (ALL_ORDERS, *tallies.paces.channels()):
+            chart = charts.reading(channel)
+            is_wrong = chart is not None and (chart.is_broken or 2 * chart.cusum > chart.limit)
+            if channel in self.baselines or is_wrong:
+                continue
+            seen = baselines_of.first_look(
+                tallies.paces,
+                channel,
+                orders_30d=_orders_30d(tallies, now_ms),
+                now_ms=now_ms,
+            )
+            if seen is not None:
+                yield BaselineLearned(seen, now_ms)
+
     def _learned(
         self, channel: str, paces: Paces, charts: Charts, orders_30d: int, now_ms: int
     ) -> Baseline | None:
         previous = self.baselines.get(channel)
         peak = charts.peak(channel, now_ms)
-        if not baselines_of.is_due(previous, paces, channel, peak, now_ms):
-            return None
         chart = charts.reading(channel)
-        is_calm = chart is None or not chart.is_alarm
+        # An alarm in which no promises break says that normal has changed, not that it is missed.
+        is_disputed = chart is not None and chart.is_alarm and not chart.is_broken
+        if not baselines_of.is_due(previous, paces, channel, peak, now_ms, is_disputed=is_disputed):
+            return None
+        is_calm = chart is None or not chart.is_alarm or is_disputed
         until_ms = baselines_of.learnable_until(now_ms)
         return baselines_of.learn(
             previous,
@@ -132,15 +163,23 @@ class Learning:
             orders_30d=orders_30d,
             offsets=self.offsets,
             now_ms=now_ms,
-            news=settled(previous, paces, self.offsets, until_ms) if previous and is_calm else None,
+            news=self._news(previous, paces, until_ms) if is_calm else None,
         )
 
+    def _news(self, previous: Baseline | None, paces: Paces, until_ms: int) -> Settled | None:
+        """Whether delays have settled at another level than was learned."""
+        if previous is None or baselines_of.is_preliminary(previous):
+            return None
+        return settled(previous, paces, self.offsets, until_ms)
 
-def _orders_30d(paces: Paces, now_ms: int) -> int:
-    """Orders in thirty days at the pace of the last ones."""
+
+def _orders_30d(tallies: Tallies, now_ms: int) -> int:
+    """Orders in thirty days at the pace of the last ones, as limits of charts count them."""
+    paces = tallies.paces
     first_ms = paces.first_ms()
     if first_ms is None:
         return 0
     from_ms = max(first_ms, now_ms - now_ms % HOUR_MS - VOLUME_MS)
     span_ms = max(now_ms - from_ms, HOUR_MS)
-    return round(paces.count(ALL_ORDERS, from_ms, now_ms) / span_ms * 30 * DAY_MS)
+    orders = round(paces.count(ALL_ORDERS, from_ms, now_ms) / span_ms * 30 * DAY_MS)
+    return orders * CANARY_CAUTION if tallies.has_canaries else orders

@@ -24,6 +24,13 @@ def invented() -> Results:
     return Results(MACHINE, tuple(rows))
 
 
+def test_there_is_something_to_show() -> None:
+    """The committed file is that of a whole run: rows, and at full size."""
+    results = readme_table.read(RESULTS)
+    assert results.rows
+    assert results.machine.scale == 1.0
+
+
 @pytest.mark.parametrize("language", READMES)
 def test_readme_shows_what_was_measured(language: str) -> None:
     """The block between the markers is the one the script writes."""

@@ -57,6 +57,7 @@ class Watch:
         self.rules = rules
         self.alerts: dict[str, Alert] = {}
         self.latest: dict[str, Latest] = {}
+        self.moved_ms = 0  # when an alert moved last
         self.refused = 0
         self._active: dict[str, dict[str, Alert]] = {}
         self._resolved: list[tuple[int, str]] = []  # when, and the key; longest ago first
@@ -131,6 +132,7 @@ class Watch:
     def apply(self, moved: AlertMoved) -> None:
         """Make a move true; live and in recovery alike."""
         self._keep(moved.alert)
+        self.moved_ms = max(self.moved_ms, moved.at_ms)
         self._forget_resolved()
 
     def restore(self, alerts: list[Alert]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.core.signals.charts import ChartReading
+from monitor.core.signals.heard import Heard
 from monitor.core.signals.observation import Bools, Codes, Ints, Kind, Observation
 from monitor.model.settings import Settings
 
@@ -71,13 +72,12 @@ def slow_threshold_ms(settings: Settings, p95_ms: int | None) -> int:
 
 
 def channel_speeds(
-    rows: Observation, lanes: Sequence[Lane], now_ms: int, horizon_ms: Ints | None = None
+    rows: Observation, lanes: Sequence[Lane], now_ms: int, heard: Heard | None = None
 ) -> dict[str, ChannelSpeed]:
     """Read the latest slow/fast verdicts of channels; held and unconfirmed orders say nothing.
 
-    `horizon_ms` int64[sources]: up to when the silence of a source is nothing unusual, 0 while it
-    is silent (`core/orders/sources.py`). An order that became slow after it may have been delivered
-    for all we know; its channel is tripped, but that rests on silence. None: all may be believed.
+    An order that became slow after its source spoke last may have been delivered for all we know;
+    its channel is tripped, but that rests on silence (`heard.believed_ms`). None: all is believed.
     """
     read = _Read(rows, lanes, now_ms)
     latest = read.latest_slow()
@@ -88,12 +88,12 @@ def channel_speeds(
         is_streak = _is_tripped(known)
         is_alarm = lane.chart is not None and lane.chart.is_alarm
         is_proven = is_streak or is_alarm
-        if is_proven and horizon_ms is not None:
+        if is_proven and heard is not None:
             if proven is None:
-                proven = read.latest_slow(horizon_ms)
+                proven = read.latest_slow(heard.believed_ms)
             is_proven = _is_tripped(proven.get(lane.code, []))
-            # A chart believes what it is told: somebody who would tell of deliveries must be there.
-            is_proven |= is_alarm and read.is_told(lane.code, horizon_ms)
+            # A chart believes what it is told: those who would tell of deliveries must be there.
+            is_proven |= is_alarm and read.is_told(lane.code, heard.speaks)
         speeds[lane.channel] = ChannelSpeed(
             channel=lane.channel,
             threshold_ms=lane.threshold_ms,
@@ -136,13 +136,13 @@ class _Read:
         """How long the first of them has waited."""
         return self._now_ms - int(self._oldest[code]) if code >= 0 else 0
 
-    def is_told(self, code: int, horizon_ms: Ints) -> bool:
-        """Whether a source that is believed would tell of the orders that wait on a channel."""
+    def is_told(self, code: int, speaks: Bools) -> bool:
+        """Whether most of the orders that wait on a channel are of sources that speak now."""
         if self._told is None:
             rows, open_at = self._rows, self._rows.open_at
-            is_believed = horizon_ms[rows.source[open_at]] >= self._now_ms
-            counts = np.bincount(rows.channel[open_at[is_believed]], minlength=len(self._open))
-            self._told = (counts > 0).tolist()
+            told_of = open_at[speaks[rows.source[open_at]]]
+            counts = np.bincount(rows.channel[told_of], minlength=len(self._open))
+            self._told = (counts * 2 > np.array(self._open)).tolist()
         return code >= 0 and self._told[code]
 
     def latest_slow(self, horizon_ms: Ints | None = None) -> dict[int, list[bool]]:

@@ -15,6 +15,7 @@ import msgspec
 from monitor.core.orders.agenda import Agenda
 from monitor.core.orders.facts import Facts, holder_at, insert
 from monitor.core.orders.history import History, HourRow
+from monitor.core.orders.holds import Holds
 from monitor.core.orders.judgement import Judgement, ShardDecision
 from monitor.core.orders.lifecycle import is_overdue, verdict
 from monitor.core.orders.order import Order, checks
@@ -63,9 +64,11 @@ class Shard:
         self.promises = Promises()
         self.totals = Totals()
         self.tallies = Tallies()
+        self.awake_ms = 0  # since when we are here to hear anything, after a restart
         self._rows = OrderRows()
         self._agenda = Agenda()
         self._evictions = Agenda()
+        self._holds = Holds(self.sources)
         self._not_before: dict[str, int] = {}  # a takeover was looked at: not again before this
         self._dirty: dict[str, None] = {}
         self.dormant: dict[str, Order] = {}  # left memory since the last drain, still waiting
@@ -90,6 +93,9 @@ class Shard:
         """Take in one event; `accepted` or `duplicate`."""
         source = self._source(event)
         source.hear(event.received_ms)
+        for order_id in self._holds.release(source.name):
+            if order_id in self.orders:
+                self._agenda.schedule(order_id, 0)
         outcome = "accepted"
         if event.type != _HEARTBEAT:
             outcome = self._fold_order(event, source)
@@ -102,6 +108,7 @@ class Shard:
         if timeline is None:
             return "duplicate"
         before = order.facts if order else _UNKNOWN
+        source.note_lag(event.received_ms - event.time_ms)
         if order is None:
             order = Order(event.order_id, timeline, before)
             self.orders[event.order_id] = order
@@ -160,12 +167,12 @@ class Shard:
         decisions: list[ShardDecision] = []
         stuck: list[Order] = []
         woken: list[Order] = []
-        for moved in silences(self.sources, now_ms):
+        for moved in silences(self.sources, now_ms, self.awake_ms):
             self.apply(moved)
             decisions.append(moved)
         for order_id in self._agenda.take_due(now_ms):
             order = self.orders[order_id]
-            due = checks(order, self.settings, now_ms, self._held_until_ms(order))
+            due = checks(order, self.settings, now_ms, self._held_until_ms(order, now_ms))
             if due.is_breached and order.facts.deadline_ms is not None:
                 at_ms = order.facts.deadline_ms
                 decisions.append(Breached(order_id, at_ms, self._holder(order, at_ms), now_ms))
@@ -226,36 +233,29 @@ class Shard:
             if order.facts.source == moved.source and order.is_unjudged(moved.at_ms):
                 self._update(order, moved.at_ms)
 
-    def _held_until_ms(self, order: Order) -> int | None:
-        """Until when nothing may start for an order; None while its source is silent."""
-        source = self.sources.get(order.facts.source)
-        paid_ms = order.facts.paid_ms
-        if source is None or paid_ms is None:
-            return order.hold_until_ms
-        if source.is_silent:
-            return None
-        # Whatever was paid before the return may have become slow, late or stuck unseen.
-        if source.returned_ms and paid_ms <= source.returned_ms:
-            return max(order.hold_until_ms, source.returned_ms + self.settings.backlog_hold_ms)
-        return order.hold_until_ms
+    def _held_until_ms(self, order: Order, now_ms: int) -> int | None:
+        return self._holds.until_ms(order, now_ms, self.settings.backlog_hold_ms)
 
     # --- keeping table, agenda and store in step -----------------------------------------------
 
     def _update(self, order: Order, now_ms: int) -> None:
         """Bring row, deadline and store in line with an order that changed."""
         self._dirty[order.order_id] = None
-        held_until_ms = self._held_until_ms(order)
+        unheard_ms = self._holds.unheard_until_ms(order, now_ms, self.settings.backlog_hold_ms)
+        held_until_ms = None if unheard_ms is None else max(order.hold_until_ms, unheard_ms)
         if order.facts.paid_ms is not None:
             is_waiting = held_until_ms is None or now_ms < held_until_ms
-            is_breached = order.breach_ms is not None
+            is_unheard = unheard_ms is None or now_ms < unheard_ms
             self._rows.change(
                 order,
                 order.counts_for or UNNAMED_CHANNEL,
                 # A breach is definite, and so is a delivery in time: the rest can be held.
-                is_held=is_waiting and not is_breached and order.is_unjudged(now_ms),
-                # Its breach stands, but whether the buyer still waits is not known.
-                is_unconfirmed=is_waiting and is_breached and order.is_open,
+                is_held=is_waiting and order.breach_ms is None and order.is_unjudged(now_ms),
+                # Whether the buyer still waits is not known.
+                is_unconfirmed=is_unheard and order.is_open,
             )
+        else:  # an earlier payment turned out to be none
+            self._rows.forget(order.order_id)
         self._schedule(order, now_ms, held_until_ms)
 
     def _schedule(self, order: Order, now_ms: int, held_until_ms: int | None) -> None:
@@ -293,7 +293,7 @@ class Shard:
 
     def _is_awaited(self, order: Order, now_ms: int) -> bool:
         """Whether the return of its source, or a person with its case, still needs the order."""
-        is_held = self._held_until_ms(order) is None
+        is_held = self._held_until_ms(order, now_ms) is None
         is_unjudged = order.breach_ms is None and order.is_unjudged(now_ms)
         return (is_held and is_unjudged) or (
             order.case is not None and order.case.state not in CASE_ENDS

@@ -23,7 +23,10 @@ SILENCE_FLOOR_MS = 5 * MINUTE_MS
 RATE_MEMORY_MS = 30 * DAY_MS
 KNOWN_ORDERS = 30  # a source of which less is known says nothing by its silence
 QUIET_GAPS = 4
+QUIET_ORDERS = 3
+LAG_MAX_MS = 2 * MINUTE_MS  # what is told later than this is a backlog, not a habit
 _GAPS = 8  # the usual gap is an average over about so many
+_LAG_STEP = 32  # how fast the usual lag follows, as a share of itself
 
 
 class Source(msgspec.Struct, gc=False, omit_defaults=True):
@@ -38,6 +41,9 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
     returned_ms: int = 0
     silent_from_ms: int = 0  # up to here it was believed before it fell silent last
     gap_ms: int = 0  # between two signs of life, of late
+    order_gap_ms: int = 0  # between two new orders, of late; near 0 for one that sends batches
+    order_ms: int = 0  # the latest new order
+    lag_ms: int = 0  # by which 19 of 20 events had been told, of late
 
     def hear(self, received_ms: int) -> None:
         """Note that the source said something."""
@@ -49,9 +55,24 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
             self.gap_ms = max(1, usual_ms + (gap_ms - usual_ms) // _GAPS)
         self.last_ms = received_ms
 
+    def note_lag(self, lag_ms: int) -> None:
+        """An event was told so long after it happened: follow the 95th percentile of that."""
+        if not 0 <= lag_ms <= LAG_MAX_MS:
+            return
+        step_ms = max(self.lag_ms, 1_000) // _LAG_STEP
+        if lag_ms > self.lag_ms:
+            self.lag_ms = min(self.lag_ms + step_ms, lag_ms)
+        else:
+            self.lag_ms = max(self.lag_ms - max(step_ms // 19, 1), lag_ms)
+
     def count_order(self, now_ms: int) -> None:
         """Count a new order; after 30 days old counts weigh half, so the rate follows the shop."""
         self.orders += 1
+        if self.order_ms:
+            gap_ms = max(now_ms - self.order_ms, 0)
+            usual_ms = self.order_gap_ms or gap_ms
+            self.order_gap_ms = max(1, usual_ms + (gap_ms - usual_ms) // _GAPS)
+        self.order_ms = max(self.order_ms, now_ms)
         if now_ms - self.first_ms > RATE_MEMORY_MS:
             self.orders = (self.orders + 1) // 2
             self.first_ms = now_ms - RATE_MEMORY_MS // 2
@@ -79,13 +100,38 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
         return now_ms if self.orders < KNOWN_ORDERS else self.last_ms
 
     def quiet_until_ms(self, now_ms: int) -> int:
-        """Until when its silence is nothing unusual, so that a delivery not heard of is missing.
+        """Until when a delivery not heard of is missing: not later than news usually take.
 
-        Four usual gaps: as many deliveries as are expected in them never make an alarm.
+        And not later than its silence is nothing unusual: four usual gaps, or the time of three
+        orders. So a shop that sends batches, or an emitter that dies, owes no more than three.
         """
+        return min(now_ms - self.lag_ms, self._patient_until_ms(now_ms))
+
+    def speaks(self, now_ms: int) -> bool:
+        """Whether its silence, if any, is nothing unusual."""
+        return not self.is_silent and now_ms <= self._patient_until_ms(now_ms)
+
+    def _patient_until_ms(self, now_ms: int) -> int:
         if not self.gap_ms:
             return now_ms
-        return min(now_ms, self.last_ms + QUIET_GAPS * self.gap_ms)
+        patience_ms = QUIET_GAPS * self.gap_ms
+        if self.order_gap_ms:
+            patience_ms = min(patience_ms, QUIET_ORDERS * self.order_gap_ms)
+        return min(now_ms, self.last_ms + patience_ms)
+
+    def is_unusually_quiet(self, now_ms: int) -> bool:
+        """Whether nothing is known of its orders right now, although it does not count as silent.
+
+        Promises break sooner than silence can be told from a pause. So what is due meanwhile waits
+        for its next word, or until it counts as silent.
+        """
+        return self.orders >= KNOWN_ORDERS and not self.speaks(now_ms)
+
+    def held_until_ms(self, hold_ms: int, now_ms: int) -> int:
+        """Up to when what it told of its orders that are not confirmed now was believed."""
+        if self.is_silent or now_ms < self.returned_ms + hold_ms:
+            return self.silent_from_ms
+        return self.quiet_until_ms(now_ms)
 
     def move(self, moved: SourceMoved) -> None:
         """Fall silent, or come back."""
@@ -95,12 +141,13 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
         else:
             self.returned_ms = moved.at_ms
 
-    def is_quiet_too_long(self, now_ms: int) -> bool:
-        """Whether the silence has outlasted its limit."""
-        if self.heartbeat_ms is None and now_ms - self.last_ms <= SILENCE_FLOOR_MS:
+    def is_quiet_too_long(self, now_ms: int, awake_ms: int = 0) -> bool:
+        """Whether the silence has outlasted its limit, while we were there to hear: since `awake_ms`."""
+        heard_ms = self.last_ms if self.is_silent else max(self.last_ms, awake_ms)
+        if self.heartbeat_ms is None and now_ms - heard_ms <= SILENCE_FLOOR_MS:
             return False  # nearly always: spare the estimate
         limit_ms = self.limit_ms(now_ms)
-        return limit_ms is not None and now_ms - self.last_ms > limit_ms
+        return limit_ms is not None and now_ms - heard_ms > limit_ms
 
     def is_silent_before(self, at_ms: int) -> bool:
         """Whether it might count as silent before a time: a bound that costs nothing."""
@@ -108,13 +155,16 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
         return self.last_ms + least_ms + 1 < at_ms
 
 
-def silences(sources: Mapping[str, Source], now_ms: int) -> list[SourceMoved]:
-    """Sources that fell silent or came back by now, in the order of their names."""
+def silences(sources: Mapping[str, Source], now_ms: int, awake_ms: int = 0) -> list[SourceMoved]:
+    """Sources that fell silent or came back by now, in the order of their names.
+
+    `awake_ms`: since when the monitor runs; that it was not there is not the source's silence.
+    """
     moved = [
         source
         for source in sources.values()
         # Configured and never heard is "waiting for the first event", not silent.
-        if source.last_ms and source.is_quiet_too_long(now_ms) != source.is_silent
+        if source.last_ms and source.is_quiet_too_long(now_ms, awake_ms) != source.is_silent
     ]
     return [
         SourceMoved(one.name, not one.is_silent, now_ms, one.last_ms, one.limit_ms(now_ms) or 0)
@@ -127,13 +177,18 @@ def heard(sources: Sequence[Source | None], hold_ms: int, now_ms: int) -> Heard:
 
     `hold_ms`: how long after its return the orders of a source may still be waiting for their news.
     """
-    believed, quiet, held = [], [], []
+    believed, quiet, held, speaks = [], [], [], []
     for source in sources:
         believed.append(source.believed_until_ms(now_ms) if source else now_ms)
         quiet.append(source.quiet_until_ms(now_ms) if source else now_ms)
-        is_held = source and (source.is_silent or now_ms < source.returned_ms + hold_ms)
-        held.append(source.silent_from_ms if source and is_held else 0)
-    return Heard(np.array(believed, np.int64), np.array(quiet, np.int64), np.array(held, np.int64))
+        held.append(source.held_until_ms(hold_ms, now_ms) if source else 0)
+        speaks.append(source.speaks(now_ms) if source else True)
+    return Heard(
+        np.array(believed, np.int64),
+        np.array(quiet, np.int64),
+        np.array(held, np.int64),
+        np.array(speaks, np.bool_),
+    )
 
 
 def next_silence_ms(

@@ -37,6 +37,7 @@ class TalliesSnapshot(msgspec.Struct, frozen=True):
     budgets: BudgetState = BudgetState()
     paces: list[PaceRow] = []
     stock: dict[str, int] = {}
+    has_canaries: bool = False
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -58,10 +59,13 @@ class Tallies:
         self.budgets.absorb(held.budgets)
         self.paces = Paces(held.paces)
         self.stock: dict[str, int] = dict(held.stock)
+        self.has_canaries = held.has_canaries
 
     def count_first(self, source: str, order_id: str, at_ms: int) -> None:
         """An order was heard of for the first time."""
-        if not order_id.startswith(CANARY_PREFIX):
+        if order_id.startswith(CANARY_PREFIX):
+            self.has_canaries = True
+        else:
             self.arrivals.add(source, at_ms)
 
     def count_payment(self, order: Order, before: Facts) -> None:
@@ -130,6 +134,7 @@ class Tallies:
             self.budgets.state(),
             self.paces.snapshot(),
             self.stock,
+            self.has_canaries,
         )
 
 

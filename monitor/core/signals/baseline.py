@@ -29,6 +29,9 @@ EVERY_MS = DAY_MS
 HALF_LIFE_MS = 28 * DAY_MS
 SHRINK_ORDERS = 20
 METHOD = "hour-of-week medians, 28 d half-life"
+FIRST_LOOK_FROM = 50
+FIRST_LOOK = "first look"
+"""Made from the first orders of a channel while nothing is wrong, and replaced by the first learning."""
 
 
 def learnable_until(now_ms: int) -> int:
@@ -36,18 +39,58 @@ def learnable_until(now_ms: int) -> int:
     return now_ms - now_ms % HOUR_MS - HOUR_MS
 
 
-def is_due(previous: Baseline | None, paces: Paces, channel: str, peak: float, now_ms: int) -> bool:
+def is_preliminary(baseline: Baseline | None) -> bool:
+    """Whether nothing was learned yet, or only looked at."""
+    return baseline is None or baseline.method == FIRST_LOOK
+
+
+def first_look(paces: Paces, channel: str, *, orders_30d: int, now_ms: int) -> Baseline | None:
+    """What the first orders of a channel show; None before there are 50 of them.
+
+    Call it only while nothing is wrong: unlike learning it does not leave the latest hour out.
+    """
+    if paces.count(channel, 0, now_ms + 1) < FIRST_LOOK_FROM:
+        return None
+    hours = paces.hours(channel, 0, now_ms + 1)
+    counts = sum((hour.counts for hour in hours), np.zeros(BUCKETS, np.int64))
+    never = sum(hour.never for hour in hours)
+    return Baseline(
+        channel=channel,
+        n=int(counts.sum()) + never,
+        from_ms=hours[0].hour_ms,
+        to_ms=hours[0].hour_ms,  # all of them are to be learned properly
+        delivered=tuple((int(b), int(counts[b])) for b in np.flatnonzero(counts)),
+        never=never,
+        limit=limit_of(orders_30d, 0.0),
+        orders_30d=orders_30d,
+        method=FIRST_LOOK,
+        learned_ms=now_ms,
+    )
+
+
+def is_due(
+    previous: Baseline | None,
+    paces: Paces,
+    channel: str,
+    peak: float,
+    now_ms: int,
+    *,
+    is_disputed: bool = False,
+) -> bool:
     """Whether to learn now: 20 orders are new, then whenever n doubled, and once a day.
 
-    Also when health was seen to reach higher than the limit allows for: the limit must follow.
+    Also when health was seen to reach higher than the limit allows for: the limit must follow. And
+    `is_disputed`: every hour while an alarm stands in which no promises break.
     """
     until_ms = learnable_until(now_ms)
-    if previous is None:
+    if is_preliminary(previous):
         return paces.count(channel, 0, until_ms) >= FIRST_FROM
+    assert previous is not None
     if until_ms <= previous.to_ms:
         return False
     return (
-        now_ms - previous.learned_ms >= EVERY_MS
+        is_disputed
+        or now_ms - previous.learned_ms >= EVERY_MS
         or PEAK_FACTOR * peak > previous.limit
         or paces.count(channel, previous.to_ms, until_ms) >= previous.n
     )
@@ -72,6 +115,7 @@ def learn(
     learned again. Deterministic; hours may have been counted in any order.
     """
     until_ms = learnable_until(now_ms)
+    previous = None if is_preliminary(previous) else previous
     from_ms = previous.to_ms if previous else 0
     from_ms = min(from_ms, news.since_ms - news.since_ms % HOUR_MS) if news else from_ms
     if until_ms <= from_ms:

@@ -42,7 +42,8 @@ class ChartReading(msgspec.Struct, frozen=True):
     """What one chart says now: "38 deliveries expected, 9 seen".
 
     `ratio` is C / limit, the signal `cusum_ratio`; it does not exceed 1 while the effect guard
-    holds it. `expected` and `observed` count since C last left 0 (`since_ms`), the totals since the
+    holds it. `is_broken`: promises broke in this excursion, so it is an incident and not a new
+    normal. `expected` and `observed` count since C last left 0 (`since_ms`), the totals since the
     beginning. `speed_ratio` is what was seen lately (half-life 180 s) of what was expected.
     """
 
@@ -51,6 +52,7 @@ class ChartReading(msgspec.Struct, frozen=True):
     limit: float
     ratio: float
     is_alarm: bool
+    is_broken: bool
     speed_ratio: float | None
     expected: float
     observed: int
@@ -76,6 +78,8 @@ class Chart(msgspec.Struct):
     peak: int = 0  # of this excursion
     is_alarm: bool = False
     had_alarm: bool = False  # in this excursion
+    is_broken: bool = False  # promises broke in it
+    alarm_limit: int = 0  # the limit of a running alarm: learning moves it only afterwards
     lately_expected: float = 0.0
     lately_observed: float = 0.0
     block_ms: int = 0
@@ -164,12 +168,14 @@ class Charts:
         to_ms: int,
         *,
         resume_ms: int | None = None,
+        heard: Heard | None = None,
     ) -> None:
         """Walk through a past span in steps of 5 s with what is known of it now.
 
         After a restart: the log has no ticks. C goes on from where it stands, so restore the
         snapshot first and pass its instant as `from_ms`; without one, an hour ago will do. Charts go
-        on at `resume_ms` (default `to_ms`); what lies between was not watched and is skipped.
+        on at `resume_ms` (default `to_ms`); what lies between was not watched and is skipped, as far as
+        sources are believed then (`heard`).
         """
         names = rows.names.channel
         hazards = self._stack(names, baselines)
@@ -182,7 +188,8 @@ class Charts:
             now_ms, passed_ms = int(edges[step + 1]), int(edges[step + 1] - edges[step])
             self._walk(rows, baselines, expected[:, step], observed[:, step], now_ms, passed_ms)
         self._ledger = Ledger()
-        self._ledger.step(rows, hazards, self.offsets, to_ms if resume_ms is None else resume_ms)
+        at_ms = to_ms if resume_ms is None else resume_ms
+        self._ledger.step(rows, hazards, self.offsets, at_ms, heard)
 
     def readings(self) -> dict[str, ChartReading]:
         """What every chart says, by channel, sorted."""
@@ -207,7 +214,7 @@ class Charts:
         if chart is None:
             return ()
         hours = dict.fromkeys(chart.incident_hours)
-        if chart.is_alarm:
+        if chart.is_alarm and chart.is_broken:
             hours.update(dict.fromkeys(_hours(chart.since_ms, now_ms)))
         return tuple(sorted(hours))
 
@@ -255,17 +262,31 @@ class Charts:
             value, chart.cusum, chart.gap = moved(
                 chart.cusum, chart.gap, owed[code], seen[code], limit
             )
-            is_guarded = not is_learned(baselines.get(name))
-            is_over = _move(
-                chart, value, owed[code], seen[code], limit, now_ms, is_guarded=is_guarded
-            )
+            is_over = _move(chart, value, owed[code], seen[code], limit, now_ms)
+            if chart.is_alarm or value > limit:
+                chart.is_broken = _is_broken(rows, code - 1, chart)
+                _alarm(chart, limit, baselines.get(name))
             if is_over:
                 # Smaller excursions cannot raise the limit, so nobody asks what happened in them.
                 is_high = chart.had_alarm or chart.peak * 5 > limit * 4
                 _close(chart, now_ms, is_broken=is_high and _is_broken(rows, code - 1, chart))
 
     def _limit(self, chart: Chart) -> int:
+        if chart.is_alarm:
+            return chart.alarm_limit
         return self._limits.get(chart.channel) or round(limit_of(0, 0.0) * UNIT)
+
+    def hold(self, channel: str, ratio: float, since_ms: int) -> None:
+        """An alarm stood when the monitor stopped: its chart stands at least where the log has it."""
+        chart = self._charts.setdefault(channel, Chart(channel))
+        limit = self._limit(chart)
+        cusum = min(round(ratio * limit), limit * 3 // 2)
+        if chart.value < cusum:
+            chart.value = chart.cusum = cusum
+            chart.since_ms = chart.since_ms or since_ms
+            chart.peak = max(chart.peak, cusum)
+        chart.is_alarm = chart.had_alarm = True
+        chart.alarm_limit = limit
 
     def _reading(self, chart: Chart) -> ChartReading:
         limit = self._limit(chart)
@@ -277,6 +298,7 @@ class Charts:
             limit=limit / UNIT,
             ratio=ratio if chart.is_alarm else min(ratio, 1.0),
             is_alarm=chart.is_alarm,
+            is_broken=chart.is_broken,
             speed_ratio=chart.lately_observed / chart.lately_expected if is_named else None,
             expected=chart.expected / UNIT,
             observed=chart.observed,
@@ -306,9 +328,7 @@ def _count(chart: Chart, owed: int, seen: int, now_ms: int, decay: float) -> Non
     chart.block_observed += seen
 
 
-def _move(
-    chart: Chart, value: int, owed: int, seen: int, limit: int, now_ms: int, *, is_guarded: bool
-) -> bool:
+def _move(chart: Chart, value: int, owed: int, seen: int, limit: int, now_ms: int) -> bool:
     """Go on with an excursion, or begin one; whether it ended."""
     if chart.value <= 0:
         if value <= 0:
@@ -318,11 +338,25 @@ def _move(
     chart.expected += owed
     chart.observed += seen
     chart.peak = max(chart.peak, value)
-    if chart.is_alarm:
-        chart.is_alarm = value * 2 >= limit
-    elif value > limit and not (is_guarded and _is_mild(chart)):
-        chart.is_alarm = chart.had_alarm = True
+    chart.is_alarm = chart.is_alarm and value * 2 >= limit
     return value <= 0
+
+
+def _alarm(chart: Chart, limit: int, baseline: Baseline | None) -> None:
+    """Raise the alarm if the chart is over its limit and enough is known to say so.
+
+    Before the first learning nobody knows what is normal: then promises must have broken. Before a
+    week is learned, far fewer deliveries than owed must have been seen.
+    """
+    if chart.value <= limit or chart.is_alarm:
+        return
+    if baseline is None:
+        is_sure = chart.is_broken and not _is_mild(chart)
+    else:
+        is_sure = is_learned(baseline) or not _is_mild(chart)
+    chart.is_alarm = is_sure
+    chart.had_alarm |= is_sure
+    chart.alarm_limit = limit
 
 
 def _is_mild(chart: Chart) -> bool:
@@ -352,7 +386,7 @@ def _close(chart: Chart, now_ms: int, *, is_broken: bool) -> None:
         else:
             chart.peaks = [*chart.peaks, (day, chart.peak)][-PEAK_DAYS:]
     chart.peak = 0
-    chart.is_alarm = chart.had_alarm = False
+    chart.is_alarm = chart.had_alarm = chart.is_broken = False
 
 
 def _hours(from_ms: int, to_ms: int) -> range:

@@ -279,11 +279,12 @@ class _Charges:
 
 def _believed_ms(rows: Observation, index: IntArray, heard: Heard | None, now_ms: int) -> IntArray:
     """Up to when the silence about each order means that it waits; shapes: int64[n]."""
-    is_unknown = rows.is_held[index] | rows.is_unconfirmed[index]
+    is_unheard, is_held = rows.is_unconfirmed[index], rows.is_held[index]
     if heard is None:
-        return np.where(is_unknown, 0, now_ms)
+        return np.where(is_unheard | is_held, 0, now_ms)
     source = rows.source[index]
-    return np.where(is_unknown, heard.held_ms[source], heard.quiet_ms[source])
+    believed = np.where(is_unheard, heard.held_ms[source], heard.quiet_ms[source])
+    return np.where(is_held & ~is_unheard, 0, believed)  # a backlog is not charged while it is held
 
 
 def _sum(channel: IntArray, values: IntArray, n_channels: int) -> IntArray:

@@ -54,9 +54,9 @@ class Observation(msgspec.Struct, frozen=True, eq=False, dict=True):
 
     Shapes: int64[n] UTC ms, 0 where not (yet) so; `kind` int8[n] of `Kind`; `channel`, `source`,
     `provider`, `sku` int16[n] codes of `names`. `taken_ms`: the fallback took the order over from
-    its channel. `is_held` bool[n]: overdue, but the breach is not judged yet (backlog or silent
-    source); `is_unconfirmed` bool[n]: breached and open, but its source is silent, so that nobody
-    knows whether it still waits. `judged_ms` is the first of delivery, closing and breach.
+    its channel. `is_held` bool[n]: not judged yet because nobody knows (backlog or silent source);
+    `is_unconfirmed` bool[n]: open, but its source says nothing, so that nobody knows whether it
+    still waits. `judged_ms` is the first of delivery, closing and breach.
     """
 
     paid_ms: Ints

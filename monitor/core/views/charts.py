@@ -63,6 +63,7 @@ def _blank(channel: str) -> ChartReading:
         limit=round(limit_of(0, 0.0), 6),  # as whole millionths, like every chart
         ratio=0.0,
         is_alarm=False,
+        is_broken=False,
         speed_ratio=None,
         expected=0.0,
         observed=0,

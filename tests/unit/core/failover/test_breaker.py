@@ -9,18 +9,25 @@ from monitor.core.failover.breaker import (
     channel_speeds,
     slow_threshold_ms,
 )
+from monitor.core.signals.heard import Heard
 from monitor.model.settings import Settings
 from tests.unit.core.signals.rows import NOW_MS, Row, rows_of
 
 SECOND = 1_000
 
 
+def heard_of(horizon_ms: list[int]) -> Heard:
+    """Sources that were believed up to these times, and speak if that is now."""
+    believed = np.array(horizon_ms, np.int64)
+    return Heard(believed, believed, believed, believed >= NOW_MS)
+
+
 def speed_of(
     orders: list[Row], threshold_s: int = 60, horizon_ms: list[int] | None = None
 ) -> ChannelSpeed:
-    horizon = None if horizon_ms is None else np.array(horizon_ms, np.int64)
+    heard = None if horizon_ms is None else heard_of(horizon_ms)
     lane = Lane("a", 0, threshold_s * SECOND)
-    return channel_speeds(rows_of(orders), [lane], NOW_MS, horizon)["a"]
+    return channel_speeds(rows_of(orders), [lane], NOW_MS, heard)["a"]
 
 
 def waiting(age_s: int, **fields: object) -> Row:

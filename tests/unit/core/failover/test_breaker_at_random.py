@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from monitor.core.failover.breaker import SHARE_OF, Lane, channel_speeds
+from monitor.core.signals.heard import Heard
 from monitor.core.signals.observation import COLUMNS, Kind, Names, Observation, observation
 
 NAMES = Names(("a", "b", "c"), ("shop", "other"), ("pay",), ("sku",))
@@ -11,6 +12,12 @@ THRESHOLDS_MS = (20_000, 60_000, 45_000)
 NOW_MS = 1_800_000_000_000
 HOUR_MS = 3_600_000
 SHARES = ((0.89, 0.1, 0.01), (0.4, 0.3, 0.3), (0.85, 0.1, 0.05))
+
+
+def heard_of(horizon_ms: list[int]) -> Heard:
+    """Sources that were believed up to these times."""
+    believed = np.array(horizon_ms, np.int64)
+    return Heard(believed, believed, believed, believed >= NOW_MS)
 
 
 def shop(seed: int, orders: int) -> Observation:
@@ -64,7 +71,7 @@ def test_random_shop_is_read_as_order_by_order(seed: int, orders: int) -> None:
     rows = shop(seed, orders)
     horizon = [NOW_MS - 20_000 * seed, 0 if seed % 3 else NOW_MS]
     lanes = [Lane(name, code, THRESHOLDS_MS[code]) for code, name in enumerate(NAMES.channel)]
-    read = channel_speeds(rows, [*lanes, Lane("d", -1, 1)], NOW_MS, np.array(horizon, np.int64))
+    read = channel_speeds(rows, [*lanes, Lane("d", -1, 1)], NOW_MS, heard_of(horizon))
     for code, name in enumerate(NAMES.channel):
         latest = slow_way(rows, code, None)
         believed = slow_way(rows, code, horizon)

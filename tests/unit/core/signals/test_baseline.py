@@ -152,3 +152,13 @@ def test_learning_is_due_when_orders_doubled_or_a_day_passed_or_health_reached_h
     add(paces, 1, [8_000])
     assert is_due(first, paces, "a", 3.0, now + HOUR_MS)
     assert is_due(first, Paces(), "a", 3.0, now + DAY_MS + HOUR_MS)
+
+
+def test_disputed_baseline_is_learned_every_hour() -> None:
+    """An alarm stands and no promise breaks: perhaps this is what is normal now."""
+    paces = Paces()
+    add(paces, 0, [8_000] * 20)
+    first = learned(paces, 2)
+    later = MONDAY + 3 * HOUR_MS + 5
+    assert not is_due(first, paces, "a", 0.0, later)
+    assert is_due(first, paces, "a", 0.0, later, is_disputed=True)

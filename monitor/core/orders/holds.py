@@ -1,0 +1,47 @@
+"""Until when nothing may start for an order, because nobody knows what became of it.
+
+backlog    first seen overdue: an import that also brings the delivery must do nothing
+silence    its source is silent, or unusually quiet just when something is due
+return     its source is back; what was paid before may have been delivered unseen
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from monitor.core.orders.order import Order
+from monitor.core.orders.sources import Source
+
+
+class Holds:
+    """Holds of one shard's orders, and which orders wait for the next word of a source."""
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self._sources = sources
+        self._unheard: dict[str, dict[str, None]] = {}
+
+    def until_ms(self, order: Order, now_ms: int, hold_ms: int) -> int | None:
+        """Until when nothing may start; None until its source speaks again."""
+        unheard_ms = self.unheard_until_ms(order, now_ms, hold_ms)
+        return None if unheard_ms is None else max(order.hold_until_ms, unheard_ms)
+
+    def unheard_until_ms(self, order: Order, now_ms: int, hold_ms: int) -> int | None:
+        """Until when its source may not have told all; None until it speaks again, 0 if it has.
+
+        `hold_ms`: for how long after a return.
+        """
+        source, facts = self._sources.get(order.facts.source), order.facts
+        if source is None or facts.paid_ms is None:
+            return 0
+        is_overdue = facts.deadline_ms is not None and now_ms > facts.deadline_ms
+        if source.is_silent or (is_overdue and source.is_unusually_quiet(now_ms)):
+            self._unheard.setdefault(source.name, {})[order.order_id] = None
+            return None
+        # Whatever was paid before the return may have become slow, late or stuck unseen.
+        if source.returned_ms and facts.paid_ms <= source.returned_ms:
+            return source.returned_ms + hold_ms
+        return 0
+
+    def release(self, source: str) -> list[str]:
+        """Give the orders that waited for a source which has just spoken."""
+        return list(self._unheard.pop(source, ()))
