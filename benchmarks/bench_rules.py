@@ -226,14 +226,15 @@ def _instant(scale: float) -> Iterator[Row]:
     spent: list[tuple[float, ...]] = []
     for turn in range(-1, 9):
         now_ms = NOW_MS + turn * TICK_MS
-        heard = Heard(*(np.array([one]) for one in (now_ms, now_ms, 0)))
+        believed, held = np.array([now_ms]), np.array([0])
+        heard = Heard(believed, believed, held, speaks=np.array([True]))
         for slot in range((turn + 1) * 100, (turn + 2) * 100):
             ended = OrderRow(*written[slot])._replace(kind=Kind.DELIVERED, end_ms=now_ms - slot)
             table.put(slots[slot], ended)
         observing, seen = _timed(partial(table.observe, names))
         charting, _ = _timed(partial(charts.advance, seen, baselines, now_ms, heard))
         judging, _ = _timed(partial(bench.evaluate, seen, now_ms))
-        comparing, _ = _timed(partial(channel_speeds, seen, lanes, now_ms, heard.believed_ms))
+        comparing, _ = _timed(partial(channel_speeds, seen, lanes, now_ms, heard))
         spent.append((observing, charting, judging, comparing))
     del spent[0]  # the first instant begins the charts
     note = f"{n} open + {n} judged orders, 8 channels, {len(bench.rules.rules)} rules, 100 rows changed"
