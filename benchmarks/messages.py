@@ -12,6 +12,7 @@ between two looks: here there are a few more, never fewer.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -92,7 +93,8 @@ class _Sums:
         latest = np.where(place >= 0, misses[np.maximum(place, 0)], -1) if misses.size else -1
         oldest = at_ms - MEMORY_MS
         remembered = behind - np.searchsorted(self.judged_ms, oldest, side="right")
-        return np.minimum(behind - 1 - latest, remembered)
+        streaks: IntArray = np.minimum(behind - 1 - latest, remembered)
+        return streaks
 
 
 def instants(orders: Orders, every_ms: int) -> IntArray:
@@ -145,11 +147,12 @@ def panel_look(rule: Rule, orders: Orders, now_ms: int) -> tuple[Finding, Findin
     domain = panel.domain(rule.by)
     if not len(domain):
         return Finding("no_data", "no_data"), None, 0
-    settings = {"confidence": rule.confidence, "min_count": rule.min_count}
-    found = evaluate(rule.expr, panel, domain, **settings).at(0)
+    judge = partial(evaluate, panel=panel, domain=domain,
+                    confidence=rule.confidence, min_count=rule.min_count)  # fmt: skip
+    found = judge(rule.expr).at(0)
     resolve = None
     if rule.resolve_when is not None:
-        resolve = evaluate(rule.resolve_when, panel, domain, **settings).at(0)
+        resolve = judge(rule.resolve_when).at(0)
     streak = int(panel.good_streaks(domain, [_asked(rule)[0]])[0])
     return found, resolve, streak
 

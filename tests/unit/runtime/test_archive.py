@@ -134,11 +134,11 @@ class Held(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked, self.release = asyncio.Event(), asyncio.Event()
+        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
 
     async def read(self, after: int, max_bytes: int = 8_000_000) -> list[StoredSegment]:
         self.asked.set()
-        await self.release.wait()
+        await self.let_go.wait()
         return await super().read(after, max_bytes)
 
 
@@ -150,6 +150,6 @@ async def test_log_is_read_for_one_at_a_time() -> None:
     await store.asked.wait()
     with pytest.raises(CapacityError):
         await archive.alert_moves("Late", LATER_MS)
-    store.release.set()
+    store.let_go.set()
     assert await first == []
     assert await archive.alert_moves("Late", LATER_MS) == []

@@ -18,7 +18,7 @@ class Shop:
         self.asked: list[str] = []
         self.is_open = True
 
-    async def buy(self, order_id: str, now_ms: int) -> None:  # noqa: ARG002 - the port has it
+    async def buy(self, order_id: str, now_ms: int) -> None:
         self.asked.append(order_id)
         if not self.is_open:
             raise Permanent("the shop is closed", code="refused")

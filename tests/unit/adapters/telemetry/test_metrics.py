@@ -243,7 +243,7 @@ def test_restart_is_no_counter_reset() -> None:
 def test_decisions_and_answers_are_counted() -> None:
     """Alerts, takeovers in doubt, messages, double deliveries, writes."""
     engine = told()
-    engine.control.alerts["Late{}"] = Alert("Late", (), "firing", "warning")
+    engine.control.watch.alerts["Late{}"] = Alert("Late", (), "firing", "warning")
     attempt = Attempt("att_1", "pool", 1, "unknown", T0, T0)
     case = TakeoverCase("tko_1", "C", "unknown", "clm_1", 1, T0, T0, "auto", attempts=(attempt,))
     engine.refold(CaseMoved(case, T0 + 201 * S))

@@ -67,10 +67,10 @@ def test_table_equals_a_dictionary_of_orders(steps: list[Any]) -> None:
                 del orders[key]
         else:
             facts, channel, breach, is_held = row
-            row = row_of(
+            columns = row_of(
                 facts, key=key, codes=(channel, 0, 0, 0), breach_ms=breach, is_held=is_held
             )
-            slots[key] = table.put(slots.get(key), row)
+            slots[key] = table.put(slots.get(key), columns)
             orders[key] = naive_row(key, facts, channel, breach, is_held)
     assert len(table) == len(orders)
     assert rows_of(table.observe(NAMES)) == sorted(orders.values())

@@ -1,6 +1,7 @@
 """More instances than a rule can have: what fires stays among them, and nothing raises."""
 
 import numpy as np
+import numpy.typing as npt
 
 from monitor.core.alerting.watch import Watch
 from monitor.core.engine import Engine
@@ -35,7 +36,7 @@ def pairs(channels: int, skus: int) -> Panel:
         "channel": np.arange(n) // skus,
         "sku": np.arange(n) % skus,
     }
-    columns = {
+    columns: dict[str, npt.NDArray[np.generic]] = {
         name: filled.get(name, np.zeros(n, np.int64)).astype(TYPES.get(name, np.int64))
         for name in COLUMNS
     }

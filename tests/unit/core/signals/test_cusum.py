@@ -71,7 +71,7 @@ def test_step_of_one_chart_equals_the_path_of_many() -> None:
         cusum, gap, limit = (int(one) for one in dice.integers(0, 9 * UNIT, 3))
         expected, observed = int(dice.integers(-UNIT, 6 * UNIT)), int(dice.integers(-2, 4))
         start = Position(int64([cusum]), int64([gap]))
-        values, end = paths(start, int64([[expected]]), int64([[observed]]), int64([limit]))
+        values, end = paths(start, np.array([[expected]]), np.array([[observed]]), int64([limit]))
         stepped = moved(cusum, gap, expected, observed, limit)
         assert stepped == (values[0, 0], end.cusum[0], end.gap[0])
 
