@@ -56,7 +56,7 @@ SHOWN = (
     Shown("survival", "cohort on buckets, *: max |ΔS|", "Kaplan–Meier on buckets against lifelines, largest difference", "分桶 Kaplan–Meier 与 lifelines 的最大差"),
     Shown("histogram", "error of p*", "error of a percentile of the histogram, p50 to p99.9", "直方图百分位误差（p50 至 p99.9）"),
     Shown("rules", "1000 rules × 100 channels, healthy", "1,000 rules × 100 channels, one look", "1,000 条规则 × 100 个渠道评估一次"),
-    Shown("rules", "instant: rows, charts and shipped rules", "all shipped rules over 200,000 orders, one look", "全部自带规则评估 20 万单一次"),
+    Shown("rules", "instant: rows, learned charts, shipped rules, breaker", "all shipped rules over 200,000 orders, one look", "全部自带规则评估 20 万单一次"),
     Shown(
         "shards",
         "things that differ in any bit between * shards and one",

@@ -47,7 +47,11 @@ class Sharded:
         """Hand each event to the shard of its order."""
         for event in events:
             place = 0 if event.type == EventType.HEARTBEAT else hash64(event.order_id)
-            self.shards[place % len(self.shards)].fold(event)
+            mine = self.shards[place % len(self.shards)]
+            mine.fold(event)
+            for other in self.shards:
+                if other is not mine:
+                    other.release(event.source)
         self._changed = True
 
     def look(self, now_ms: int) -> None:
@@ -124,16 +128,17 @@ class Sharded:
 
     def _heard(self, now_ms: int) -> Heard:
         """How far sources are believed, by their codes in the merged rows."""
-        known: dict[str, tuple[int, int, int]] = {}
+        known: dict[str, tuple[int, ...]] = {}
         for shard in self.shards:
             heard = shard.heard(now_ms)
             values = zip(
                 heard.believed_ms.tolist(), heard.quiet_ms.tolist(), heard.held_ms.tolist(),
-                strict=True,
+                heard.speaks.tolist(), strict=True,
             )  # fmt: skip
             known.update(zip(shard.observe().names.source, values, strict=True))
         columns = np.array([known[name] for name in self.rows.names.source], np.int64)
-        return Heard(*columns.reshape(-1, 3).T)
+        believed, quiet, held, speaks = columns.reshape(-1, 4).T
+        return Heard(believed, quiet, held, speaks.astype(np.bool_))
 
     _changed = False
 

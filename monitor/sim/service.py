@@ -111,14 +111,14 @@ def order_event(event: dict[str, Any], received_ms: int) -> OrderEvent:
     extra = event.get("data", {})
     return OrderEvent(
         type=event["type"],
-        order_id=event["order_id"],
+        order_id=event.get("order_id", ""),
         source=event["source"],
         event_id=event["id"],
         time_ms=from_datetime(parse_rfc3339(event["time"])),
         received_ms=received_ms,
         takeover_id=extra.get("takeover_id"),
-        channel=event["channel"],
-        sku=event["sku"],
-        amount_minor=event["amount_minor"],
-        currency=event["currency"],
+        channel=event.get("channel"),
+        sku=event.get("sku"),
+        amount_minor=event.get("amount_minor"),
+        currency=event.get("currency"),
     )

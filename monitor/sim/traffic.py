@@ -20,6 +20,7 @@ Emit = Callable[[list[dict[str, Any]]], Awaitable[None]]
 RARE_EVERY = 17  # one order in so many asks for what only a person can deliver
 OWN_DELAY_MEDIAN_S = 0.35
 OWN_DELAY_SPREAD = 0.35
+BEAT_S = 1.0
 RETRY_OWN_S = 0.5  # a hanging channel is asked again so often
 
 
@@ -37,20 +38,24 @@ class Traffic:
         self._orders_per_s = orders_per_s
         self._deliveries: set[asyncio.Task[None]] = set()
         self._count = 0
+        self._beating: asyncio.Task[None] | None = None
 
     async def sell(self, seconds: float) -> None:
         """Sell until the time is over; deliveries go on in the background."""
         loop = asyncio.get_running_loop()
+        if self._beating is None:
+            self._beating = loop.create_task(self._beat(), name="heartbeat")
         end = loop.time() + seconds
         while loop.time() < end:
             await asyncio.sleep(self._chance.expovariate(self._orders_per_s))
             await self._sell_one()
 
     async def drain(self) -> None:
-        """Stop asking hanging channels; finished deliveries are already told."""
-        for task in self._deliveries:
+        """Stop asking hanging channels and say nothing more; finished deliveries are already told."""
+        tasks = [*self._deliveries, *([self._beating] if self._beating else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._deliveries, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def say_delivered(self, order: ShopOrder, takeover_id: str | None = None) -> None:
         """Tell the monitor that an order was delivered, by us or by the fallback."""
@@ -58,6 +63,12 @@ class Traffic:
         if takeover_id is not None:
             event["data"] = {"takeover_id": takeover_id}
         await self._tell([event])
+
+    async def _beat(self) -> None:
+        """Say that the shop is there, also while nobody buys."""
+        while True:
+            await self._tell([self._heartbeat()])
+            await asyncio.sleep(BEAT_S)
 
     async def _sell_one(self) -> None:
         self._count += 1
@@ -85,6 +96,15 @@ class Traffic:
     async def _tell(self, events: list[dict[str, Any]]) -> None:
         self.events += len(events)
         await self._emit(events)
+
+    def _heartbeat(self) -> dict[str, Any]:
+        now_ms = self._clock.now_ms()
+        return {
+            "type": "source.heartbeat",
+            "id": f"beat/{now_ms}",
+            "source": "shop",
+            "time": format_rfc3339(now_ms),
+        }
 
     def _event(self, kind: str, order: ShopOrder) -> dict[str, Any]:
         return {

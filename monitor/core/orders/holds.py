@@ -7,7 +7,7 @@ return     its source is back; what was paid before may have been delivered unse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from monitor.core.orders.order import Order
 from monitor.core.orders.sources import Source
@@ -16,7 +16,7 @@ from monitor.core.orders.sources import Source
 class Holds:
     """Holds of one shard's orders, and which orders wait for the next word of a source."""
 
-    def __init__(self, sources: Mapping[str, Source]) -> None:
+    def __init__(self, sources: Callable[[], Mapping[str, Source]]) -> None:
         self._sources = sources
         self._unheard: dict[str, dict[str, None]] = {}
 
@@ -30,7 +30,7 @@ class Holds:
 
         `hold_ms`: for how long after a return.
         """
-        source, facts = self._sources.get(order.facts.source), order.facts
+        source, facts = self._sources().get(order.facts.source), order.facts
         if source is None or facts.paid_ms is None:
             return 0
         is_overdue = facts.deadline_ms is not None and now_ms > facts.deadline_ms

@@ -68,7 +68,7 @@ class Shard:
         self._rows = OrderRows()
         self._agenda = Agenda()
         self._evictions = Agenda()
-        self._holds = Holds(self.sources)
+        self._holds = Holds(lambda: self.sources)
         self._not_before: dict[str, int] = {}  # a takeover was looked at: not again before this
         self._dirty: dict[str, None] = {}
         self.dormant: dict[str, Order] = {}  # left memory since the last drain, still waiting
@@ -93,14 +93,18 @@ class Shard:
         """Take in one event; `accepted` or `duplicate`."""
         source = self._source(event)
         source.hear(event.received_ms)
-        for order_id in self._holds.release(source.name):
-            if order_id in self.orders:
-                self._agenda.schedule(order_id, 0)
+        self.release(source.name)
         outcome = "accepted"
         if event.type != _HEARTBEAT:
             outcome = self._fold_order(event, source)
         self.totals.count_event(source.name, event.type, outcome)
         return outcome
+
+    def release(self, source: str) -> None:
+        """A source spoke, of whichever shard's order: what waited for that is looked at again."""
+        for order_id in self._holds.release(source):
+            if order_id in self.orders:
+                self._agenda.schedule(order_id, 0)
 
     def _fold_order(self, event: OrderEvent, source: Source) -> str:
         order = self.orders.get(event.order_id)

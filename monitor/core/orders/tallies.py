@@ -125,6 +125,7 @@ class Tallies:
         self.budgets.join(other.budgets)
         self.paces.merge(other.paces)
         self.stock.update(other.stock)
+        self.has_canaries |= other.has_canaries
 
     def snapshot(self) -> TalliesSnapshot:
         """Everything counted, in a fixed order."""

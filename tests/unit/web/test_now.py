@@ -217,15 +217,17 @@ def test_stalled_channel_says_how_many_deliveries_are_missing(
 
 
 def test_channel_that_stalls_before_any_promise_breaks_does_not_seem_to_deliver() -> None:
-    """Thirty young orders and no delivery: nothing is slow yet, and still nobody gets anything."""
+    """Fifty young orders and no delivery: nothing is slow yet, and still nobody gets anything."""
     engine = quiet_shop()
-    for number in range(30):
-        feed(engine, event("order.paid", f"Y{number}", NOON_MS - 50 * SECOND_MS))
-    for back in range(45, -1, -5):
+    usual = Baseline("auto", 150, 0, NOON_MS, ((300, 150),), limit=9.5)
+    engine.refold(BaselineLearned(usual, NOON_MS - 60 * MINUTE_MS))
+    for back in range(50, 0, -1):
+        feed(engine, event("order.paid", f"Y{back}", NOON_MS - back * SECOND_MS))
         engine.handle(Tick(), NOON_MS - back * SECOND_MS)
+    engine.handle(Tick(), NOON_MS)
     row = look(engine).channels[0]
     assert (row.state.word, row.state.tone, row.stalled) == ("Stalled", "bad", None)
-    assert (row.slow, row.waiting) == ("—", 30)
+    assert (row.slow, row.waiting) == ("—", 50)
     assert row.chart.endswith(" expected, 0 seen")
 
 
