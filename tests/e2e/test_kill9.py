@@ -77,6 +77,8 @@ async def test_kills_under_load_lose_nothing_and_deliver_nothing_twice(tmp_path:
         await victim.wait_until_ready(town.session)
         await town.close_shop()
         await _settle(town)
+        await town.traffic.drain()
+        await town.courier.flushed()
         hashed = await town.get("/v1/state-hash")
         route = await town.get("/v1/route")
         assert await victim.stop() == 0, victim.log()
