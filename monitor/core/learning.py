@@ -128,16 +128,15 @@ class Learning:
         if self._looked == now_ms // LOOK_MS:
             return
         self._looked = now_ms // LOOK_MS
-        for channel in (ALL_ORDERS, *tallies.paces.channels()):
+        names = (ALL_ORDERS, *tallies.paces.channels())
+        unknown = [name for name in names if name not in self.baselines]
+        orders_30d = _orders_30d(tallies, now_ms) if unknown else 0
+        for channel in unknown:
             chart = charts.reading(channel)
-            is_wrong = chart is not None and (chart.is_broken or 2 * chart.cusum > chart.limit)
-            if channel in self.baselines or is_wrong:
+            if chart is not None and (chart.is_broken or 2 * chart.cusum > chart.limit):
                 continue
             seen = baselines_of.first_look(
-                tallies.paces,
-                channel,
-                orders_30d=_orders_30d(tallies, now_ms),
-                now_ms=now_ms,
+                tallies.paces, channel, orders_30d=orders_30d, now_ms=now_ms
             )
             if seen is not None:
                 yield BaselineLearned(seen, now_ms)
