@@ -34,6 +34,7 @@ WINDOW_BUDGET = 0.01
 """Nominal false alarms in 30 days and provider."""
 
 _LEARN_AFTER_MS = 2 * HOUR_MS
+_KEPT_HOURS = MINUTES // 60 + 1
 _PER_HOUR = 0.5 ** (1.0 / 168)
 _INCIDENT_HOURS_MAX = 168
 _READY_ORDERS = 30.0
@@ -128,10 +129,11 @@ class Usual(msgspec.Struct):
 
 
 class CallbacksSnapshot(msgspec.Struct, frozen=True):
-    """`Callbacks` at rest, providers by name."""
+    """`Callbacks` at rest, providers by name; `missed`: hours that were not wholly watched."""
 
     learned_hour: int
     usual: tuple[Usual, ...] = ()
+    missed: tuple[int, ...] = ()
 
 
 class Callbacks:
@@ -142,7 +144,7 @@ class Callbacks:
         self._usual: dict[str, Usual] = {}
         self._readings: tuple[CallbackReading, ...] = ()
         self._read_at = -1
-        self._missed: list[tuple[int, int]] = []
+        self._missed: dict[int, None] = {}
 
     def not_observing(self, from_ms: int, until_ms: int) -> None:
         """Between these instants the monitor did not run: hours touched are not learned.
@@ -150,7 +152,9 @@ class Callbacks:
         The orders are judged all the same: their events come in later with their own times. Call
         `evaluate` only when they have.
         """
-        self._missed = [*self._missed[-7:], (from_ms, until_ms)]
+        until = -(-until_ms // HOUR_MS)
+        first = max(from_ms // HOUR_MS, until - _KEPT_HOURS)  # earlier ones are not learned anyway
+        self._missed |= dict.fromkeys(range(first, until))
 
     def learn(self, counter: CallbackCounter, now_ms: int) -> int:
         """Learn every hour that ended two hours ago and was not learned yet; returns how many."""
@@ -161,6 +165,7 @@ class Callbacks:
             self._learn_hour(counter, self._learned_hour)
             self._learned_hour += 1
             learned += 1
+        self._missed = {hour: None for hour in self._missed if hour >= self._learned_hour}
         return learned
 
     def evaluate(self, counter: CallbackCounter, now_ms: int) -> tuple[CallbackReading, ...]:
@@ -185,13 +190,14 @@ class Callbacks:
     def snapshot(self) -> CallbacksSnapshot:
         """Everything learned."""
         kept = tuple(msgspec.structs.replace(self._usual[name]) for name in sorted(self._usual))
-        return CallbacksSnapshot(self._learned_hour, kept)
+        return CallbacksSnapshot(self._learned_hour, kept, tuple(sorted(self._missed)))
 
     @classmethod
     def restore(cls, snapshot: CallbacksSnapshot) -> Callbacks:
         """Continue from a snapshot; say `not_observing` for the time since it was taken."""
         callbacks = cls(snapshot.learned_hour * HOUR_MS)
         callbacks._usual = {held.provider: msgspec.structs.replace(held) for held in snapshot.usual}
+        callbacks._missed = dict.fromkeys(snapshot.missed)
         return callbacks
 
     def _of(self, provider: str) -> Usual:
@@ -201,11 +207,8 @@ class Callbacks:
         return usual
 
     def _learn_hour(self, counter: CallbackCounter, hour: int) -> None:
-        start, stop = hour * HOUR_MS, (hour + 1) * HOUR_MS
-        if any(since < stop and until > start for since, until in self._missed):
-            return
         names = counter.names
-        if not names:
+        if hour in self._missed or not names:
             return
         created, paid = counter.matrices(names, (hour + 1) * 60 - 1)
         lags = counter.lags(names, hour, hour)

@@ -173,3 +173,20 @@ def test_restored_monitor_says_the_same() -> None:
     twin.learn(till.counter, later_ms)
     till.callbacks.learn(till.counter, later_ms)
     assert twin.evaluate(till.counter, later_ms) == till.callbacks.evaluate(till.counter, later_ms)
+
+
+def test_hours_of_a_downtime_stay_unlearned_over_a_second_restart() -> None:
+    """A payment worker that was down with us teaches nothing, however often we start again."""
+    till = healthy_till()
+    down_ms = till.now_ms
+    till.run(90, {"alipay": 0})
+    till.callbacks.not_observing(down_ms, till.now_ms)
+    till.callbacks.learn(till.counter, till.now_ms)
+    for _ in range(10):  # a crash loop
+        packed = msgspec.json.encode(till.callbacks.snapshot())
+        till.callbacks = Callbacks.restore(msgspec.json.decode(packed, type=CallbacksSnapshot))
+        till.callbacks.not_observing(till.now_ms, till.now_ms + 1)
+    assert len(till.callbacks.snapshot().missed) == 2
+    till.run(4 * 60, {"alipay": 3})
+    assert till.readings()["alipay"].usual == pytest.approx(0.6, abs=0.001)
+    assert till.callbacks.snapshot().missed == ()
