@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from monitor.core.alerting.watch import SOURCE_SILENT
 from monitor.core.engine import Engine
 from monitor.core.rules.findings import Finding
 from monitor.core.views.orders import TakeoverView, takeover_view
@@ -104,7 +105,8 @@ class SourceStatus(msgspec.Struct, frozen=True):
 def alerts(engine: Engine) -> list[AlertView]:
     """Active alerts first, then those resolved not long ago; latest first.
 
-    An active alert shows the evidence of its latest evaluation, a resolved one that of its end.
+    An active alert shows the evidence of its latest evaluation, a resolved one that of its end. One
+    that neither holds nor ends because nobody knows, its source being silent, says `source_silent`.
     """
     found = [
         AlertView(
@@ -112,7 +114,7 @@ def alerts(engine: Engine) -> list[AlertView]:
             labels=dict(alert.labels),
             state="resolved" if alert.state == AlertState.INACTIVE else alert.state,
             severity=alert.severity,
-            reason=alert.reason,
+            reason=_current_reason(engine, alert),
             pending_at=_time(alert.pending_ms),
             firing_at=_time(alert.firing_ms),
             resolved_at=_time(alert.resolved_ms),
@@ -130,6 +132,13 @@ def alerts(engine: Engine) -> list[AlertView]:
     found.sort(key=lambda view: view.firing_at or view.pending_at or "", reverse=True)
     found.sort(key=lambda view: urgency.get(view.state, 2))
     return found
+
+
+def _current_reason(engine: Engine, alert: Alert) -> str:
+    finding = engine.control.watch.finding(alert)
+    if alert.state == AlertState.INACTIVE or finding is None or finding.reason != SOURCE_SILENT:
+        return alert.reason
+    return SOURCE_SILENT
 
 
 def _current_evidence(engine: Engine, alert: Alert) -> Evidence:
