@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from monitor.config.load import load
-from monitor.config.rules_file import load_rules, load_shipped
+from monitor.config.rules_file import shipped_path
+from monitor.config.rules_lint import text_warnings
 from monitor.model.errors import ConfigError, Problem
 
 
@@ -27,10 +28,7 @@ def check_all(
     except ConfigError as error:
         problems += error.problems
     try:
-        if rules_paths:
-            load_rules(rules_paths)
-        else:
-            load_shipped()
+        warnings += text_warnings(rules_paths or [shipped_path()])
     except ConfigError as error:
         problems += error.problems
     return problems, warnings

@@ -13,8 +13,8 @@ import msgspec
 
 from monitor.config.rule_tests_file import load_rule_tests
 from monitor.config.rules_file import load_rules
-from monitor.config.yaml_lines import YamlPath, read_with_positions
-from monitor.core.rules.lint import Lint, Surroundings, lint
+from monitor.config.yaml_lines import Positions, YamlPath, read_with_positions
+from monitor.core.rules.lint import OF_TEXT, Lint, Surroundings, lint
 from monitor.core.rules.noise import Healthy, lint_noise
 from monitor.model.errors import ConfigError, Problem
 from monitor.model.rules import RuleSet
@@ -61,7 +61,7 @@ def lint_files(
             rule = by_name[alert]
             lints = lint(rule, known) + (lint_noise(rule, scopes) if scopes else [])
             for one in _once(lints):
-                place = positions.at((*at, one.field))
+                place = _place(positions, at, one)
                 found.append(Found(str(file), *place, one.code, alert, one.message, one.hint))
     return rules, sorted(found, key=lambda one: (one.path, one.line, one.column))
 
@@ -72,6 +72,33 @@ def rule_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         files += _yaml_in(path) if path.is_dir() else [path]
     return files
+
+
+def text_warnings(paths: Sequence[Path]) -> list[Problem]:
+    """What `check` says of rule files that are right: slips of the pen, at their place.
+
+    Raises: ConfigError when a file is wrong.
+    """
+    by_name = {rule.alert: rule for rule in load_rules(paths).rules}
+    found: list[Problem] = []
+    for file in rule_files(paths):
+        value, positions = read_with_positions(file)
+        for at, alert in _named_rules(value):
+            found += [
+                Problem(str(file), *_place(positions, at, one), one.message, one.hint)
+                for one in lint(by_name[alert], Surroundings())
+                if one.code in OF_TEXT
+            ]
+    return found
+
+
+def _place(positions: Positions, at: YamlPath, one: Lint) -> tuple[int, int]:
+    """Where a finding stands; for what the rule has from its group's defaults, there."""
+    path = (one.field, one.part) if one.part else (one.field,)
+    if not positions.has((*at, *path)) and positions.has((*at[:2], "defaults", *path)):
+        at = (*at[:2], "defaults")
+    where = (*at, *path)
+    return positions.inside(where, one.column) if one.part else positions.at(where)
 
 
 def _once(lints: Sequence[Lint]) -> list[Lint]:

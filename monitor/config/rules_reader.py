@@ -11,7 +11,7 @@ from monitor.core.rules.false_alarms import TESTED, confidence_for
 from monitor.core.rules.parse import Parsed, parse, signals_in
 from monitor.core.rules.tokens import ParseError
 from monitor.model.errors import ConfigError, Problem
-from monitor.model.rules import labels_of
+from monitor.model.rules import ORDER_LABELS, labels_of
 from monitor.model.spelling import did_you_mean
 
 Fields = dict[str, object]
@@ -54,6 +54,7 @@ class FileReader:
     def expressions(self, value: object) -> dict[tuple[int, int], Expressions]:
         """Parse the conditions of every rule, by group and position."""
         found: dict[tuple[int, int], Expressions] = {}
+        in_group: dict[int, list[str]] = {}
         for raw in raw_rules(value):
             expr = self._parsed(raw, "expr")
             resolve = self._parsed(raw, "resolve_when")
@@ -63,11 +64,14 @@ class FileReader:
                 self._check_by(raw, expr)
                 self._check_false_alarms(raw, expr)
             self._check_evidence(raw.rule, raw.at)
-            self._check_templates(raw.rule, raw.at)
+            own = (*_labels(raw.rule), *_labels(raw.defaults))
+            self._check_templates(raw.rule, raw.at, own)
+            in_group.setdefault(raw.place[0], []).extend(own)
             found[raw.place] = Expressions(expr, resolve)
         for at, defaults in raw_defaults(value):
             self._check_evidence(defaults, at)
-            self._check_templates(defaults, at)
+            own = (*in_group.get(int(at[1]), ()), *_labels(defaults))
+            self._check_templates(defaults, at, own)
         return found
 
     def name(self, kind: str, name: str, at: YamlPath, seen: Seen) -> None:
@@ -124,12 +128,17 @@ class FileReader:
             message = "'max_false_alarms' stands instead of 'confidence'; keep one"
             self.report((*at, "max_false_alarms"), message, key=True)
 
-    def _check_templates(self, fields: Fields, at: YamlPath) -> None:
+    def _check_templates(self, fields: Fields, at: YamlPath, own: Sequence[str]) -> None:
+        """Look for words no alert can fill in; `own` are the labels that are written out.
+
+        A label this very rule is not split by is a finding of lint: its message is poorer, not wrong.
+        """
         annotations = fields.get("annotations")
         if not isinstance(annotations, dict):
             return
         for name, text in annotations.items():
-            for column, message in mistakes(text) if isinstance(text, str) else ():
+            wrong = mistakes(text, (*ORDER_LABELS, *own)) if isinstance(text, str) else ()
+            for column, message in wrong:
                 place = self._positions.inside((*at, "annotations", name), column)
                 self.problems.append(Problem(self._path, *place, message))
 
@@ -143,6 +152,11 @@ def raw_rules(value: object) -> Iterator[Raw]:
             if isinstance(rule, dict):
                 at = ("groups", g, "rules", r)
                 yield Raw((g, r), at, rule, defaults if isinstance(defaults, dict) else {})
+
+
+def _labels(fields: Fields) -> tuple[str, ...]:
+    labels = fields.get("labels")
+    return tuple(labels) if isinstance(labels, dict) else ()
 
 
 def raw_defaults(value: object) -> Iterator[tuple[YamlPath, Fields]]:

@@ -63,6 +63,10 @@ class Positions(msgspec.Struct, frozen=True):
         place = self.keys.get(path)
         return (place.line, place.column) if place else self.at(path)
 
+    def has(self, path: YamlPath) -> bool:
+        """Whether a value stands at this very path."""
+        return path in self.values
+
     def has_text(self, path: YamlPath) -> bool:
         """Whether the value is one-line text without escapes, so that inner columns are exact."""
         place = self.values.get(path)

@@ -1,14 +1,15 @@
 """Logic-less templates of annotations: `{{ name }}` and `{{ name | filter }}`, nothing else.
 
 A message about an outage must never fail: what is unknown shows as `<no name>`. What can be known
-to be wrong when the file is read is found by `mistakes`.
+to be wrong when the file is read is found by `mistakes`, and a name that one rule never fills by
+`names_in`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from monitor.core.alerting.messages import label_text
 from monitor.model.alerts import Alert
@@ -21,6 +22,8 @@ Value = str | float | int
 VALUE_MAX = 200  # characters of one inserted value; labels come from outside
 TEMPLATE_MAX = 2_000
 MISSING = "–"
+VALUES = ("value", "limit", "count", "total", "age", "rule", "severity", "state", "reason")
+"""What a template may name beside the labels of its alert; see `alert_values`."""
 
 _FIELD = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|\s*([A-Za-z_]+)\s*)?\}\}")
 _OPEN = re.compile(r"\{\{")
@@ -45,20 +48,37 @@ def render(template: str, values: Mapping[str, Value]) -> str:
     return _FIELD.sub(fill, template)
 
 
-def mistakes(template: str) -> list[tuple[int, str]]:
-    """List (1-based column, message) of braces that are no field and of unknown filters."""
+def mistakes(template: str, labels: Collection[str]) -> list[tuple[int, str]]:
+    """List (1-based column, message) of braces that are no field, unknown names and filters.
+
+    `labels` are those an alert may have.
+    """
     if len(template) > TEMPLATE_MAX:
         return [(TEMPLATE_MAX + 1, f"the template is longer than {TEMPLATE_MAX} characters")]
+    known = tuple(dict.fromkeys((*VALUES, *labels)))
     found: list[tuple[int, str]] = []
     for opening in _OPEN.finditer(template):
         field = _FIELD.match(template, opening.start())
         if field is None:
             message = "write {{ name }} or {{ name | filter }}; templates have no other form"
             found.append((opening.start() + 1, message))
-        elif field[2] is not None and field[2] not in FILTERS:
-            hint = did_you_mean(field[2], FILTERS) or f"known are {', '.join(FILTERS)}"
-            found.append((field.start(2) + 1, f"unknown filter '{field[2]}'; {hint}"))
+            continue
+        if field[1] not in known:
+            found.append((field.start(1) + 1, _unknown("name", field[1], known)))
+        if field[2] is not None and field[2] not in FILTERS:
+            found.append((field.start(2) + 1, _unknown("filter", field[2], FILTERS)))
     return found
+
+
+def names_in(template: str) -> Iterator[tuple[int, str]]:
+    """Yield (1-based column, name) of every field."""
+    for field in _FIELD.finditer(template):
+        yield field.start(1) + 1, field[1]
+
+
+def _unknown(what: str, word: str, known: Collection[str]) -> str:
+    hint = did_you_mean(word, known) or f"known are {', '.join(known)}"
+    return f"unknown {what} '{word}'; {hint}"
 
 
 def alert_values(alert: Alert, language: str = "en") -> dict[str, Value]:

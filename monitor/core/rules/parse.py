@@ -24,6 +24,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from monitor.core.rules.matching import as_globs, regex_in
 from monitor.core.rules.signals import (
     ARGUMENTS,
     WINDOWLESS,
@@ -101,6 +102,18 @@ def signals_in(node: Node) -> tuple[Signal, ...]:
             return signals_in(operand)
         case Arithmetic() | Comparison() | Logical():
             return signals_in(node.left) + signals_in(node.right)
+
+
+def _matcher(label: str, op: str, value: Token) -> Matcher:
+    """Make a matcher. Raises: ParseError for `=~ "^auto"`, which would match nothing for ever."""
+    text = unquote(value)
+    part = regex_in(text) if op in ("=~", "!~") else None
+    if part is not None:
+        globs = as_globs(text)
+        shown = f"; write '{globs}'" if globs else ""
+        message = f"'{op}' takes a list of globs such as a|b*, and '{part}' is a regular expression"
+        raise ParseError(message + shown, value.column)
+    return Matcher(label, op, text)
 
 
 class _Parser:
@@ -262,7 +275,7 @@ class _Parser:
             value = self._next()
             if value.kind != "string":
                 raise ParseError('expected a quoted text such as "auto"', value.column)
-            matchers.append(Matcher(label, op.text, unquote(value)))
+            matchers.append(_matcher(label, op.text, value))
             if len(matchers) > MATCHERS_MAX:
                 raise ParseError(f"more than {MATCHERS_MAX} matchers", op.column)
             if not self._take(","):

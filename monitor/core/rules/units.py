@@ -7,6 +7,9 @@ a ratio never a number above one (`delayed_ratio > 2` was meant to be 2 %).
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+
 import msgspec
 
 from monitor.core.rules.tokens import ParseError
@@ -18,6 +21,12 @@ RATIO = "ratio"
 DURATION = "duration"
 
 _SCALES = (NUMBER, RATIO)
+_APPLY: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
 _FORM = {
     RATIO: "a ratio; compare it with a percentage such as 2%",
     DURATION: "a duration; compare it with one such as 3m",
@@ -43,13 +52,15 @@ def condition(part: Typed, word: str) -> Typed:
 
 
 def arithmetic(op: str, left: Typed, right: Typed, column: int) -> Typed:
-    """Join two values by + - * /. Raises: ParseError when their units do not fit."""
+    """Join two values by + - * /. Raises: ParseError when their units do not fit, or at / 0."""
     for part in (left, right):
         if part.unit == CONDITION:
             raise ParseError(f"'{op}' needs values, not a condition", part.column)
     unit = _scaled(op, left.unit, right.unit) if op in "*/" else _summed(left.unit, right.unit)
     if not unit:
         raise ParseError(f"cannot calculate {left.unit} {op} {right.unit}", column)
+    if op == "/" and _constant(right.node) == 0:
+        raise ParseError("division by zero: the quotient never has a value", right.column)
     return Typed(Arithmetic(op, left.node, right.node), unit, left.column)
 
 
@@ -82,6 +93,21 @@ def _check_reachable(op: str, left: Typed, right: Typed) -> None:
         return
     if isinstance(limit.node, Number) and limit.node.value >= 1:
         raise ParseError("a ratio can never be shown to exceed 100%", limit.column)
+
+
+def _constant(node: Node) -> float | None:
+    """Work out a value without signals; None where there is one."""
+    match node:
+        case Number(value):
+            return value
+        case Arithmetic(op, left, right):
+            first, second = _constant(left), _constant(right)
+            if first is None or second is None:
+                return None
+            # A divisor that is zero was refused where it stands.
+            return _APPLY[op](first, second)
+        case _:
+            return None
 
 
 def _scaled(op: str, left: str, right: str) -> str:

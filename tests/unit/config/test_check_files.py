@@ -30,3 +30,24 @@ def test_problems_of_both_kinds_of_files_are_listed_with_the_warnings_apart(
     assert [warning.message for warning in warnings] == [
         "playbooks is not available in this version and is ignored"
     ]
+
+
+def test_slips_of_the_pen_in_right_rules_are_warnings(tmp_path: Path) -> None:
+    """A text that names a label the alert has not, at its column, also where a group gives it."""
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        """groups:
+  - name: g
+    defaults: {annotations: {summary: "on {{ channel }}"}}
+    rules:
+      - {alert: A, expr: "delayed_ratio > 2%", by: [channel]}
+      - {alert: B, expr: 'delayed_ratio{sku=~"card.*"} > 2%'}
+""",
+        encoding="utf-8",
+    )
+    problems, warnings = check_all(None, [rules], environ={})
+    assert problems == []
+    assert [(one.line, one.column, one.message) for one in warnings] == [
+        (6, 26, "'card.*' looks like a regular expression; only * is special"),
+        (3, 46, "'channel' has no value: alerts of 'B' have no such label"),
+    ]

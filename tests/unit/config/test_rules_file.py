@@ -214,6 +214,49 @@ def test_folded_expression_names_the_column_in_words(tmp_path: Path) -> None:
     ]
 
 
+def test_names_no_alert_fills_in_are_refused_where_they_stand(tmp_path: Path) -> None:
+    """Labels written in the rule or in its group are names too, in the group's texts as well."""
+    text = """\
+groups:
+  - name: g
+    defaults:
+      labels: {team: ops}
+      annotations: {help: "{{ team }} {{ area }} {{ tema }}"}
+    rules:
+      - alert: A
+        expr: delayed_ratio > 2%
+        labels: {area: eu}
+        annotations: {summary: "{{ cuont }} in {{ area }} of {{ team }} on {{ channel }}"}
+  - name: h
+    rules:
+      - alert: B
+        expr: delayed_ratio > 2%
+        annotations: {summary: "{{ area }}"}
+"""
+    refused = problems(tmp_path, text)
+    assert refused[:2] == [
+        "1.yaml:5:53 unknown name 'tema'; did you mean 'team'?",
+        "1.yaml:10:36 unknown name 'cuont'; did you mean 'count'?",
+    ]
+    assert refused[2].startswith("1.yaml:15:36 unknown name 'area'; ")
+    assert len(refused) == 3
+
+
+def test_regular_expressions_and_divisions_by_zero_are_refused(tmp_path: Path) -> None:
+    """Both would be rules that are quiet for ever."""
+    assert problems(
+        tmp_path,
+        rule_text("""expr: 'delayed_ratio{channel=~"^pool.*$"} > 2%'"""),
+        rule_text("expr: orders / (3 - 3) > 1").replace("A", "B"),
+    ) == [
+        (
+            "1.yaml:5:39 '=~' takes a list of globs such as a|b*, and '^pool.*$' is a regular "
+            "expression; write 'pool*'"
+        ),
+        "2.yaml:5:24 division by zero: the quotient never has a value",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerting.template import alert_values, format_value, mistakes, render
+from monitor.core.alerting.template import VALUES, alert_values, format_value, mistakes, render
 from monitor.model.alerts import Alert, Evidence
 
 
@@ -95,12 +95,33 @@ def test_value_is_written_in_its_unit(value: float | None, unit: str, expected: 
 
 def test_mistakes_are_found_with_columns() -> None:
     """Braces that are no field and unknown filters are named before the first alert."""
-    assert mistakes("{{ value }} {{ value | percent }}") == []
-    assert mistakes("a {{ value | percnt }}") == [
+    assert mistakes("{{ value }} {{ value | percent }}", ()) == []
+    assert mistakes("a {{ value | percnt }}", ()) == [
         (14, "unknown filter 'percnt'; did you mean 'percent'?")
     ]
-    assert [column for column, _ in mistakes("{{ $value }} {{ a.b }}")] == [1, 14]
-    assert mistakes("x" * 2001)[0][0] == 2001
+    assert [column for column, _ in mistakes("{{ $value }} {{ a.b }}", ())] == [1, 14]
+    assert mistakes("x" * 2001, ())[0][0] == 2001
+
+
+def test_names_nothing_fills_in_are_found_with_columns() -> None:
+    """Values and labels are known, everything else gets the nearest of them or the list."""
+    assert mistakes("{{ channel }} {{ team }} {{ age }}", ("channel", "team")) == []
+    assert mistakes("{{ count }} of {{cuont}}", ()) == [
+        (18, "unknown name 'cuont'; did you mean 'count'?")
+    ]
+    assert mistakes("{{ chanel | percnt }}", ("channel",)) == [
+        (4, "unknown name 'chanel'; did you mean 'channel'?"),
+        (13, "unknown filter 'percnt'; did you mean 'percent'?"),
+    ]
+    ((_, message),) = mistakes("{{ zzz }}", ("channel",))
+    assert message.startswith("unknown name 'zzz'; known are value, limit, count, total, age, ")
+    assert message.endswith(", channel")
+
+
+def test_every_value_of_an_alert_may_be_named() -> None:
+    """What is filled in and what may be written are one list."""
+    evidence = Evidence(5400.0, 1800.0, 3, 10, signal="oldest_age")
+    assert set(alert_values(Alert("Old", (), "firing", "info", evidence=evidence))) == set(VALUES)
 
 
 @given(

@@ -209,4 +209,27 @@ def test_condition_of_very_many_alternatives_claims_nothing() -> None:
 def test_every_code_is_described() -> None:
     """`--codes` and the documentation read from this table."""
     assert all(text for text in CODES.values())
-    assert len(CODES) == 10
+    assert len(CODES) == 12
+
+
+def test_glob_that_looks_like_a_regular_expression_is_asked_about() -> None:
+    """In either condition; a glob is left alone, and so is an exact name."""
+    found = only(rule('delayed_ratio{channel=~"eu.*"} > 2%'))
+    assert (found.code, found.field) == ("like-a-regular-expression", "expr")
+    assert found.hint == "write 'eu*' unless the sign belongs to the name"
+    resolve = only(rule("delayed_ratio > 2%", 'delayed_ratio{sku!~"5$"} < 1%'))
+    assert (resolve.code, resolve.field) == ("like-a-regular-expression", "resolve_when")
+    assert codes(rule('delayed_ratio{channel=~"eu*"} > 2%')) == []
+    assert codes(rule('delayed_ratio{channel="eu.*"} > 2%')) == []
+
+
+def test_text_naming_a_label_the_alert_does_not_have_is_found() -> None:
+    """`by` or labels of its own fill it in; the finding says where in which text it stands."""
+    text = (("help", "look"), ("summary", "{{ value }} on {{ channel }}"))
+    found = only(rule("delayed_ratio > 2%", annotations=text))
+    assert (found.code, found.field, found.part) == ("name-without-value", "annotations", "summary")
+    assert found.column == 19
+    assert found.hint == "split the rule by it, by: [channel]"
+    assert codes(rule("delayed_ratio > 2%", annotations=text, by=("channel",))) == []
+    assert codes(rule("delayed_ratio > 2%", annotations=text, labels=(("channel", "x"),))) == []
+    assert only(rule("stock(a) < 2", annotations=text)).hint == ""  # it cannot be split

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.rules.matching import matches, matches_globs
+from monitor.core.rules.matching import as_globs, matches, matches_globs, regex_in, regex_like
 from monitor.model.rules import Matcher
 
 
@@ -56,3 +56,40 @@ def test_many_stars_take_linear_time() -> None:
     start = perf_counter()
     assert not matches_globs("a*" * 500 + "b", "a" * 2_000)
     assert perf_counter() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("globs", "part", "meant"),
+    [
+        ("auto|^pool", "^pool", "auto|pool"),
+        ("^(auto|pool.*)$", "^(auto", "auto|pool*"),
+        ("auto.+", "auto.+", "auto*"),
+        ("pool[0-9]", "pool[0-9]", ""),
+        (r"pool\d", r"pool\d", ""),
+        ("(?i)auto", "(?i)auto", ""),
+    ],
+)
+def test_regular_expression_is_told_from_a_list_of_globs(globs: str, part: str, meant: str) -> None:
+    """The part that no name looks like, and what to write where that can be said."""
+    assert regex_in(globs) == part
+    assert as_globs(globs) == meant
+
+
+@pytest.mark.parametrize("globs", ["auto|pool*", "a.b|c*", "*", "", "卡密(自动)", "Steam [EU-US]"])
+def test_names_and_globs_are_no_regular_expressions(globs: str) -> None:
+    """Dots, brackets and dashes belong to names."""
+    assert regex_in(globs) is None
+    assert regex_like(globs) is None
+
+
+@pytest.mark.parametrize(
+    ("globs", "part", "meant"),
+    [("a|eu.*", "eu.*", "a|eu*"), ("card-5$", "card-5$", "card-5"), ("pool?", "pool?", "")],
+)
+def test_what_may_be_a_name_or_a_regular_expression_is_told_apart(
+    globs: str, part: str, meant: str
+) -> None:
+    """Not refused, for a name may have such a sign; lint asks."""
+    assert regex_in(globs) is None
+    assert regex_like(globs) == part
+    assert as_globs(globs) == meant
