@@ -7,7 +7,7 @@ computes does not depend on slots, shards or arrival.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,8 +25,10 @@ from monitor.core.signals.observation import (
 )
 
 Codes = tuple[int, int, int, int]
+Columns = dict[str, npt.NDArray[Any]]  # by name, each with a type of its own
 
 _NEW_ROWS = 256
+_MANY = 8  # more changes than one row in so many are not worth a merge
 # Plain numbers: numpy takes an enum's members one by one.
 _OPEN, _DELIVERED = Kind.OPEN.value, Kind.DELIVERED.value
 _FAILED, _REFUNDED, _CANCELLED = Kind.FAILED.value, Kind.REFUNDED.value, Kind.CANCELLED.value
@@ -63,14 +65,13 @@ class OrderTable:
     """Columns over slots; a free list reuses slots of orders that left."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, npt.NDArray[np.generic]] = {
-            name: np.zeros(0, _TYPES.get(name, np.int64)) for name in COLUMNS
-        }
+        self._columns: Columns = {name: np.zeros(0, _TYPES.get(name, np.int64)) for name in COLUMNS}
         self._used = np.zeros(0, np.bool_)
         self._free: list[int] = []
         self._written: dict[int, Row] = {}  # not in the columns yet
         self._changed: dict[int, None] = {}
         self._order: Ints = np.zeros(0, np.int64)
+        self._sorted = _columns_of(self._columns, self._order)  # what was handed out last
         self._observation: Observation | None = None
 
     def __len__(self) -> int:
@@ -101,10 +102,8 @@ class OrderTable:
         """All rows as sorted copies; the same object until a row changes."""
         if self._observation is None:
             self._write()
-            slots = self._slots_in_order()
-            columns = {name: column.take(slots) for name, column in self._columns.items()}
-            judged = judged_at(np.asarray(columns["breach_ms"]), np.asarray(columns["end_ms"]))
-            self._observation = Observation(**columns, judged_ms=judged, names=names)  # type: ignore[arg-type]  # a column has its own type
+            self._sort()
+            self._observation = Observation(**self._sorted, names=names)
         if self._observation.names is not names:
             self._observation = msgspec.structs.replace(self._observation, names=names)
         return self._observation
@@ -121,21 +120,38 @@ class OrderTable:
         self._changed.update(dict.fromkeys(self._written))
         self._written.clear()
 
-    def _slots_in_order(self) -> Ints:
-        """Used slots by (judged, key): the last order without what changed, then what changed."""
-        if self._changed:
-            changed = np.fromiter(self._changed, np.int64, len(self._changed))
-            is_changed = np.zeros(len(self._used), np.bool_)
-            is_changed[changed] = True
-            kept = self._order[~is_changed[self._order]]
-            slots = np.concatenate([kept, changed[self._used[changed]]])
-            breach, end, key = (
-                np.asarray(self._columns[name]).take(slots)
-                for name in ("breach_ms", "end_ms", "key")
-            )
-            self._order = slots[canonical_order(judged_at(breach, end), key)]
-            self._changed.clear()
-        return self._order
+    def _sort(self) -> None:
+        """Bring the copies into the order (judged, key), with what changed since the last time."""
+        if not self._changed:
+            return
+        changed = np.fromiter(self._changed, np.int64, len(self._changed))
+        self._changed.clear()
+        is_changed = np.zeros(len(self._used), np.bool_)
+        is_changed[changed] = True
+        kept = (~is_changed[self._order]).nonzero()[0]
+        changed = changed[self._used[changed]]
+        if len(changed) * _MANY > len(kept):
+            self._order = np.concatenate([self._order[kept], changed])
+            self._order = self._order[_canonical(self._columns, self._order)]
+            self._sorted = _columns_of(self._columns, self._order)
+        else:
+            self._merge(kept, changed[_canonical(self._columns, changed)])
+
+    def _merge(self, kept: Ints, slots: Ints) -> None:
+        """Put changed rows among those that stay in order: sorting all of them costs far more.
+
+        Shapes: places in the last order and slots of changed rows, both in canonical order.
+        """
+        known, news = self._sorted, _columns_of(self._columns, slots)
+        place = _places(known, kept, news)
+        # Neighbours stay neighbours, so this reads memory from end to end; by slots it would jump.
+        source = np.insert(kept, place, 0)
+        place += np.arange(len(place))
+        self._order = self._order.take(source)
+        self._order[place] = slots
+        self._sorted = {name: column.take(source) for name, column in known.items()}
+        for name, column in self._sorted.items():
+            column[place] = news[name]
 
     def _take_slot(self) -> int:
         if not self._free:
@@ -148,6 +164,32 @@ class OrderTable:
         slot = self._free.pop()
         self._used[slot] = True
         return slot
+
+
+def _columns_of(columns: Columns, slots: Ints) -> Columns:
+    """Copies of the rows in some slots, with the time of their judgement."""
+    taken = {name: column.take(slots) for name, column in columns.items()}
+    return taken | {"judged_ms": judged_at(taken["breach_ms"], taken["end_ms"])}
+
+
+def _canonical(columns: Columns, slots: Ints) -> Ints:
+    breach, end, key = (columns[name].take(slots) for name in ("breach_ms", "end_ms", "key"))
+    return canonical_order(judged_at(breach, end), key)
+
+
+def _places(known: Columns, kept: Ints, news: Columns) -> Ints:
+    """How many of the known rows that are kept come before each new one, by halving."""
+    judged, key = known["judged_ms"], known["key"]
+    low = np.zeros(len(news["key"]), np.int64)
+    high = np.full(len(low), len(kept))
+    for _ in range(len(kept).bit_length()):
+        middle = (low + high) >> 1
+        at = kept[np.minimum(middle, len(kept) - 1)]
+        is_tied = judged[at] == news["judged_ms"]
+        is_before = (judged[at] < news["judged_ms"]) | (is_tied & (key[at] < news["key"]))
+        low = np.minimum(np.where(is_before, middle + 1, low), high)
+        high = np.where(is_before, high, middle)
+    return low
 
 
 def row_of(

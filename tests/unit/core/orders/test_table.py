@@ -76,6 +76,36 @@ def test_table_equals_a_dictionary_of_orders(steps: list[Any]) -> None:
     assert rows_of(table.observe(NAMES)) == sorted(orders.values())
 
 
+@given(
+    st.lists(ROW, min_size=40, max_size=60),
+    st.lists(st.lists(st.tuples(st.integers(0, 69), st.none() | ROW), max_size=5), max_size=6),
+)
+def test_few_changes_between_looks_leave_the_rows_of_all_orders(
+    rows: list[Any], looks: list[list[Any]]
+) -> None:
+    """Each look over a large table that changed little is that over a new table of its orders."""
+    table, slots, held = OrderTable(), dict[int, int](), dict[int, Any]()
+    for changes in (list(enumerate(rows)), *looks):
+        for key, row in changes:
+            if row is None:
+                if key in slots:
+                    table.remove(slots.pop(key))
+                    del held[key]
+                continue
+            facts, channel, breach, is_held = row
+            held[key] = row_of(
+                facts, key=key, codes=(channel, 0, 0, 0), breach_ms=breach, is_held=is_held
+            )
+            slots[key] = table.put(slots.get(key), held[key])
+        anew = OrderTable()
+        for one in held.values():
+            anew.put(None, one)
+        seen, wanted = table.observe(NAMES), anew.observe(NAMES)
+        for name in ROWS:
+            assert getattr(seen, name).dtype == getattr(wanted, name).dtype
+            assert getattr(seen, name).tolist() == getattr(wanted, name).tolist()
+
+
 @given(st.lists(ROW, max_size=30), st.integers(1, 4))
 def test_merged_shards_are_bit_identical_to_one(rows: list[Any], shards: int) -> None:
     """The rows of N tables merged are those of one table, byte by byte."""
