@@ -141,12 +141,12 @@ class Control:
         is_step = self._next_step_ms <= view.now_ms
         self.charts.advance(view.rows, self.baselines, view.now_ms, view.heard)
         if is_step:
+            yield from self.learning.learn(view.tallies, self.charts, view.now_ms)
             # While nobody waits, nothing is owed: charts and channels stand still until something
             # changes, only learning goes on.
-            is_idle = not view.rows.is_open.any()
+            is_idle = not view.rows.is_open.any() and not self.learning.is_behind
             every_ms = max(HOUR_MS, self._step_ms) if is_idle else self._step_ms
             self._next_step_ms = next_multiple(view.now_ms, every_ms)
-            yield from self.learning.learn(view.tallies, self.charts, view.now_ms)
         due = self._schedule.take_due(view.now_ms, self.watch.charted if is_step else ())
         if due:
             yield from self._alert(due, view)

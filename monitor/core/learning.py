@@ -2,12 +2,12 @@
 
 Baselines change the limits of charts, so each is a decision in the log with what it rests on. What
 is learned of arrivals and payments only says what an hour usually brings; it is a measurement, kept
-in the snapshot.
+in the snapshot. A few channels are looked at in one look, so that none takes long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from monitor.core.orders.tallies import Tallies
 from monitor.core.signals import baseline as baselines_of
@@ -25,7 +25,8 @@ from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
 LOOK_MS = 5 * MINUTE_MS
 VOLUME_MS = 3 * DAY_MS
 """Span whose orders say how many come in thirty days; paces are kept at least that long."""
-
+PER_LOOK = 8
+"""Channels that one look learns: a day of a busy one takes some milliseconds."""
 
 CANARY_CAUTION = 3
 """A shop whose traffic is mostly our own orders allows a third as many false alarms per order."""
@@ -40,7 +41,13 @@ class Learning:
         self._arrivals: Arrivals | None = None
         self._callbacks: Callbacks | None = None
         self._hour: int | None = None
-        self._looked: int | None = None
+        self._new = _Turns(LOOK_MS)
+        self._due = _Turns(HOUR_MS)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether some channels wait for the next look."""
+        return bool(self._new.waiting or self._due.waiting)
 
     def configure(self, offsets: Offsets) -> None:
         """Take over the shop's time zone; a week that was learned in another one starts anew."""
@@ -55,18 +62,18 @@ class Learning:
         What a new channel shows at first is looked at sooner.
         """
         self._begin(now_ms)
-        yield from self._look(tallies, charts, now_ms)
-        hour = now_ms // HOUR_MS
-        if self._hour == hour:
-            return
-        self._hour = hour
-        assert self._arrivals is not None
-        assert self._callbacks is not None
-        self._arrivals.learn(tallies.arrivals, now_ms)
-        self._callbacks.learn(tallies.callbacks, now_ms)
-        orders_30d = _orders_30d(tallies, now_ms)
-        for channel in (ALL_ORDERS, *tallies.paces.channels()):
-            learned = self._learned(channel, tallies.paces, charts, orders_30d, now_ms)
+        paces = tallies.paces
+        names = (ALL_ORDERS, *paces.channels())
+        new = self._new.take([name for name in names if name not in self.baselines], now_ms)
+        due = self._due.take(names, now_ms)
+        orders_30d = _orders_30d(tallies, now_ms) if new or due else 0
+        for channel in new:
+            seen = self._first_look(channel, paces, charts, orders_30d, now_ms)
+            if seen is not None:
+                yield BaselineLearned(seen, now_ms)
+        self._learn_week(tallies, now_ms)
+        for channel in due:
+            learned = self._learned(channel, paces, charts, orders_30d, now_ms)
             if learned is not None:
                 yield BaselineLearned(learned, now_ms)
 
@@ -123,23 +130,26 @@ class Learning:
         if self._callbacks is None:
             self._callbacks = Callbacks(now_ms)
 
-    def _look(self, tallies: Tallies, charts: Charts, now_ms: int) -> Iterator[BaselineLearned]:
-        """Give channels without any baseline their first one, while nothing is wrong with them."""
-        if self._looked == now_ms // LOOK_MS:
+    def _learn_week(self, tallies: Tallies, now_ms: int) -> None:
+        """Once an hour take in the hours of arrivals and payments that are old enough."""
+        hour = now_ms // HOUR_MS
+        if self._hour == hour:
             return
-        self._looked = now_ms // LOOK_MS
-        names = (ALL_ORDERS, *tallies.paces.channels())
-        unknown = [name for name in names if name not in self.baselines]
-        orders_30d = _orders_30d(tallies, now_ms) if unknown else 0
-        for channel in unknown:
-            chart = charts.reading(channel)
-            if chart is not None and (chart.is_broken or 2 * chart.cusum > chart.limit):
-                continue
-            seen = baselines_of.first_look(
-                tallies.paces, channel, orders_30d=orders_30d, now_ms=now_ms
-            )
-            if seen is not None:
-                yield BaselineLearned(seen, now_ms)
+        self._hour = hour
+        assert self._arrivals is not None
+        assert self._callbacks is not None
+        self._arrivals.learn(tallies.arrivals, now_ms)
+        self._callbacks.learn(tallies.callbacks, now_ms)
+
+    def _first_look(
+        self, channel: str, paces: Paces, charts: Charts, orders_30d: int, now_ms: int
+    ) -> Baseline | None:
+        """The first baseline of a channel without any, while nothing is wrong with it."""
+        chart = charts.reading(channel)
+        is_wrong = chart is not None and (chart.is_broken or 2 * chart.cusum > chart.limit)
+        if is_wrong or channel in self.baselines:  # learned since it began to wait
+            return None
+        return baselines_of.first_look(paces, channel, orders_30d=orders_30d, now_ms=now_ms)
 
     def _learned(
         self, channel: str, paces: Paces, charts: Charts, orders_30d: int, now_ms: int
@@ -170,6 +180,26 @@ class Learning:
         if previous is None or baselines_of.is_preliminary(previous):
             return None
         return settled(previous, paces, self.offsets, until_ms)
+
+
+class _Turns:
+    """Channels of which each is looked at once in a period, `PER_LOOK` of them at a time."""
+
+    def __init__(self, every_ms: int) -> None:
+        self.waiting: dict[str, None] = {}
+        self._every_ms = every_ms
+        self._period: int | None = None
+
+    def take(self, channels: Sequence[str], now_ms: int) -> list[str]:
+        """Whose turn it is; who has waited since the last period comes before all others."""
+        period = now_ms // self._every_ms
+        if self._period != period:
+            self._period = period
+            self.waiting |= dict.fromkeys(channels)
+        taken = list(self.waiting)[:PER_LOOK]
+        for name in taken:
+            del self.waiting[name]
+        return taken
 
 
 def _orders_30d(tallies: Tallies, now_ms: int) -> int:

@@ -72,8 +72,16 @@ def median_bucket(counts: IntArray) -> int:
 
 def shifted(counts: IntArray, by: int) -> IntArray:
     """Counts of delays all longer by so many buckets; what leaves the range stays at its end."""
+    by = min(max(by, 1 - BUCKETS), BUCKETS - 1)
+    if by == 0:
+        return counts.copy()
     moved = np.zeros_like(counts)
-    np.add.at(moved, np.clip(np.arange(BUCKETS) + by, 0, BUCKETS - 1), counts)
+    if by > 0:
+        moved[by:] = counts[:-by]
+        moved[-1] += counts[-by:].sum()
+    else:
+        moved[:by] = counts[-by:]
+        moved[0] += counts[:-by].sum()
     return moved
 
 

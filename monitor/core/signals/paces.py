@@ -6,7 +6,7 @@ was learned, for the case that the baseline has to be learned anew from a change
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -32,8 +32,33 @@ class PaceRow(msgspec.Struct, frozen=True):
 
 
 class _Pace(msgspec.Struct, gc=False):
+    """Delivered by bucket, never delivered, and how many that are."""
+
     delivered: dict[int, int]
     never: int = 0
+    n: int = 0
+
+    def add(self, bucket: int, count: int) -> None:
+        self.n += count
+        count += self.delivered.get(bucket, 0)
+        if count:
+            self.delivered[bucket] = count
+        else:
+            del self.delivered[bucket]
+
+    def add_never(self, count: int) -> None:
+        self.never += count
+        self.n += count
+
+    def add_all(self, delivered: Iterable[tuple[int, int]], never: int, sign: int) -> None:
+        for bucket, count in delivered:
+            self.add(bucket, sign * count)
+        self.add_never(sign * never)
+
+    def counts(self) -> IntArray:
+        counts = np.zeros(BUCKETS, np.int64)
+        counts[list(self.delivered)] = list(self.delivered.values())
+        return counts
 
 
 class Hour(msgspec.Struct, frozen=True, eq=False):
@@ -45,28 +70,31 @@ class Hour(msgspec.Struct, frozen=True, eq=False):
 
 
 class Paces:
-    """Counts by (hour, channel); the caller adds prompt orders only (`ledger.is_prompt`)."""
+    """Counts by channel and hour; the caller adds prompt orders only (`ledger.is_prompt`).
+
+    Kept by channel, and for all of them together, so that nobody has to walk through the hours of
+    other channels.
+    """
 
     def __init__(self, rows: Sequence[PaceRow] = ()) -> None:
-        self._paces: dict[tuple[int, str], _Pace] = {}
+        self._paces: dict[str, dict[int, _Pace]] = {}
+        self._all: dict[int, _Pace] = {}
+        self._first_ms: dict[str, int] = {}
         for row in rows:
             self.add_row(row)
 
     def add(self, channel: str, done_ms: int, delay_ms: int | None) -> None:
         """Count one order done at `done_ms`; None means it was closed without delivery."""
-        pace = self._pace(done_ms - done_ms % HOUR_MS, channel)
-        if delay_ms is None:
-            pace.never += 1
-        else:
-            bucket = bucket_index(max(delay_ms, 0))
-            pace.delivered[bucket] = pace.delivered.get(bucket, 0) + 1
+        for pace in self._pace(done_ms - done_ms % HOUR_MS, channel):
+            if delay_ms is None:
+                pace.add_never(1)
+            else:
+                pace.add(bucket_index(max(delay_ms, 0)), 1)
 
     def add_row(self, row: PaceRow) -> None:
         """Count the orders of a row."""
-        pace = self._pace(row.hour_ms, row.channel)
-        pace.never += row.never
-        for bucket, count in row.delivered:
-            pace.delivered[bucket] = pace.delivered.get(bucket, 0) + count
+        for pace in self._pace(row.hour_ms, row.channel):
+            pace.add_all(row.delivered, row.never, 1)
 
     def merge(self, other: Paces) -> None:
         """Add another shard's counts; exact, in any order."""
@@ -75,50 +103,64 @@ class Paces:
 
     def snapshot(self) -> list[PaceRow]:
         """All rows in a fixed order."""
+        keys = [(hour_ms, name) for name, hours in self._paces.items() for hour_ms in hours]
         return [
-            PaceRow(*key, tuple(sorted(self._paces[key].delivered.items())), self._paces[key].never)
-            for key in sorted(self._paces)
+            PaceRow(hour_ms, name, tuple(sorted(pace.delivered.items())), pace.never)
+            for hour_ms, name in sorted(keys)
+            for pace in [self._paces[name][hour_ms]]
         ]
 
     def channels(self) -> tuple[str, ...]:
         """Channels with any hour, sorted."""
-        return tuple(sorted({channel for _, channel in self._paces}))
+        return tuple(sorted(self._paces))
 
     def first_ms(self) -> int | None:
         """Where the earliest hour begins; None without any."""
-        return min((hour_ms for hour_ms, _ in self._paces), default=None)
+        return min(self._first_ms.values(), default=None)
 
     def count(self, channel: str, from_ms: int, until_ms: int) -> int:
         """Orders of a channel (`ALL_ORDERS`: of all) done in the hours that begin in the span."""
-        return sum(
-            pace.never + sum(pace.delivered.values())
-            for (hour_ms, name), pace in self._paces.items()
-            if from_ms <= hour_ms < until_ms and channel in (name, ALL_ORDERS)
-        )
+        hours = self._of(channel)
+        return sum(pace.n for hour_ms, pace in hours.items() if from_ms <= hour_ms < until_ms)
 
     def hours(self, channel: str, from_ms: int, until_ms: int) -> list[Hour]:
         """Hours of a channel (`ALL_ORDERS`: of all together) that begin in the span, ascending."""
-        found: dict[int, tuple[IntArray, list[int]]] = {}
-        for (hour_ms, name), pace in self._paces.items():
-            if not from_ms <= hour_ms < until_ms or channel not in (name, ALL_ORDERS):
-                continue
-            counts, never = found.setdefault(hour_ms, (np.zeros(BUCKETS, np.int64), [0]))
-            for bucket, count in pace.delivered.items():
-                counts[bucket] += count
-            never[0] += pace.never
-        return [
-            Hour(hour_ms, counts, never[0]) for hour_ms, (counts, never) in sorted(found.items())
-        ]
+        hours = self._of(channel)
+        chosen = sorted(hour_ms for hour_ms in hours if from_ms <= hour_ms < until_ms)
+        return [Hour(hour_ms, hours[hour_ms].counts(), hours[hour_ms].never) for hour_ms in chosen]
 
     def forget(self, learned_to_ms: Mapping[str, int], now_ms: int) -> None:
         """Drop hours learned three days ago, and those that were never enough to be learned.
 
-        `learned_to_ms` is `to_ms` of each channel's baseline.
+        `learned_to_ms` is `to_ms` of each channel's baseline. Channels without such hours cost one
+        comparison each: this is said after everything that is learned.
         """
         oldest = now_ms - UNLEARNED_MS
-        for hour_ms, channel in list(self._paces):
-            if hour_ms < max(oldest, learned_to_ms.get(channel, 0) - KEPT_MS):
-                del self._paces[hour_ms, channel]
+        for channel, first_ms in list(self._first_ms.items()):
+            kept_ms = max(oldest, learned_to_ms.get(channel, 0) - KEPT_MS)
+            if first_ms < kept_ms:
+                self._drop(channel, kept_ms)
 
-    def _pace(self, hour_ms: int, channel: str) -> _Pace:
-        return self._paces.setdefault((hour_ms, channel), _Pace({}))
+    def _drop(self, channel: str, before_ms: int) -> None:
+        hours = self._paces[channel]
+        for hour_ms in [hour_ms for hour_ms in hours if hour_ms < before_ms]:
+            pace, together = hours.pop(hour_ms), self._all[hour_ms]
+            together.add_all(pace.delivered.items(), pace.never, -1)
+            if not together.n:
+                del self._all[hour_ms]
+        if hours:
+            self._first_ms[channel] = min(hours)
+        else:
+            del self._paces[channel], self._first_ms[channel]
+
+    def _of(self, channel: str) -> Mapping[int, _Pace]:
+        return self._all if channel == ALL_ORDERS else self._paces.get(channel, {})
+
+    def _pace(self, hour_ms: int, channel: str) -> tuple[_Pace, _Pace]:
+        """An hour of a channel, and of all."""
+        hours = self._paces.setdefault(channel, {})
+        pace = hours.get(hour_ms)
+        if pace is None:
+            pace = hours[hour_ms] = _Pace({})
+            self._first_ms[channel] = min(hour_ms, self._first_ms.get(channel, hour_ms))
+        return pace, self._all.setdefault(hour_ms, _Pace({}))
