@@ -1,38 +1,18 @@
-"""Signatures on what we send, and the check of Standard Webhooks signatures on what we get.
-
-Verifying never raises: whatever a stranger sends, the answer is a `Verdict`. The reference library
-raises four different errors on malformed input instead.
-"""
+"""Signatures on what we send. Those on what we get are checked by `monitor/model/webhooks.py`."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
-from enum import Enum
+from collections.abc import Mapping
 
 from monitor.model.ids import derived_id
 from monitor.model.secret import Secret
+from monitor.model.webhooks import signed_text, webhook_key, webhook_mac
 
-TOLERANCE_S = 300
-SIGNATURES_MAX = 8  # a rotation needs two; more is somebody trying
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_:/#@-]{1,200}")
-_SECRET_PREFIX = "whsec_"  # noqa: S105 - a public prefix of Standard Webhooks, no secret
-_SECRET_BYTES_MIN = 16
-_TIMESTAMP_DIGITS_MAX = 12
-
-
-class Verdict(Enum):
-    """What a signature check found."""
-
-    VALID = "valid"
-    MISSING = "missing"  # a header is absent or not readable
-    TOO_OLD = "too_old"
-    TOO_NEW = "too_new"
-    WRONG = "wrong"
 
 
 def webhook_headers(secret: Secret, message_id: str, at_ms: int, body: bytes) -> dict[str, str]:
@@ -43,59 +23,12 @@ def webhook_headers(secret: Secret, message_id: str, at_ms: int, body: bytes) ->
     """
     sent_id = message_id if _PLAIN_ID.fullmatch(message_id) else derived_id("msg", message_id)
     timestamp = str(at_ms // 1000)
+    mac = webhook_mac(webhook_key(secret), signed_text(sent_id, timestamp, body))
     return {
         "webhook-id": sent_id,
         "webhook-timestamp": timestamp,
-        "webhook-signature": "v1," + _webhook_mac(webhook_key(secret), sent_id, timestamp, body),
+        "webhook-signature": f"v1,{mac.decode()}",
     }
-
-
-def webhook_key(secret: Secret) -> bytes:
-    """Read a secret: `whsec_` + base64 gives the bytes, any other text stands for itself."""
-    text = secret.reveal()
-    if text.startswith(_SECRET_PREFIX):
-        try:
-            key = base64.b64decode(text.removeprefix(_SECRET_PREFIX), validate=True)
-        except (binascii.Error, ValueError):
-            return text.encode()
-        if len(key) >= _SECRET_BYTES_MIN:
-            return key
-    return text.encode()
-
-
-def verify_webhook(
-    secrets: Sequence[Secret],
-    headers: Mapping[str, str],
-    body: bytes,
-    now_ms: int,
-    tolerance_s: int = TOLERANCE_S,
-) -> Verdict:
-    """Check a Standard Webhooks signature against every secret in force; never raises.
-
-    Shapes: header names in lower case. Several secrets and several signatures serve rotation.
-    """
-    message_id = headers.get("webhook-id", "")
-    timestamp = headers.get("webhook-timestamp", "")
-    offered = headers.get("webhook-signature", "")
-    if not message_id or not offered or not _is_timestamp(timestamp):
-        return Verdict.MISSING
-    age_s = now_ms // 1000 - int(timestamp)
-    if age_s > tolerance_s:
-        return Verdict.TOO_OLD
-    if age_s < -tolerance_s:
-        return Verdict.TOO_NEW
-    candidates = [
-        _bytes(part.removeprefix("v1,"))
-        for part in offered.split(" ")[:SIGNATURES_MAX]
-        if part.startswith("v1,")
-    ]
-    is_valid = False
-    # Every pair is compared, so the time taken does not tell which one matched.
-    for secret in secrets:
-        expected = _webhook_mac(webhook_key(secret), message_id, timestamp, body).encode()
-        for candidate in candidates:
-            is_valid |= hmac.compare_digest(expected, candidate)
-    return Verdict.VALID if is_valid else Verdict.WRONG
 
 
 def dingtalk_sign(secret: Secret, at_ms: int) -> str:
@@ -131,20 +64,6 @@ def md5_sorted(
 def bearer(secret: Secret) -> str:
     """Value of an Authorization header that carries the secret as a token."""
     return f"Bearer {secret.reveal()}"
-
-
-def _webhook_mac(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
-    signed = b".".join((_bytes(message_id), timestamp.encode(), body))
-    return base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-
-
-def _bytes(text: str) -> bytes:
-    """Header text to bytes; undecodable header bytes arrive as surrogates and stay bytes."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _is_timestamp(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _TIMESTAMP_DIGITS_MAX
 
 
 def _plain(value: object) -> str:

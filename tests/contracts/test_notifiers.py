@@ -15,11 +15,11 @@ import pytest
 from monitor.adapters.http_client import HttpClient
 from monitor.adapters.notifiers import NOTIFIERS
 from monitor.adapters.notifiers.base import Notifier
-from monitor.adapters.signing import Verdict, verify_webhook
 from monitor.model.effects import Notify
 from monitor.model.endpoints import Endpoint
 from monitor.model.errors import EffectError, Permanent, Transient, UnknownOutcome
 from monitor.model.secret import Secret
+from monitor.model.webhooks import Verdict, verify_webhook
 from tests.loopback import DROP, HANG, Answer, Loopback, Seen, loopback
 
 NOW_MS = 1_700_000_000_000

@@ -5,10 +5,10 @@ import pytest
 
 from monitor.adapters.canary import CanaryShop
 from monitor.adapters.http_client import HttpClient
-from monitor.adapters.signing import Verdict, verify_webhook
 from monitor.model.endpoints import CanaryEndpoint
 from monitor.model.errors import EffectError
 from monitor.model.secret import Secret
+from monitor.model.webhooks import Verdict, verify_webhook
 from tests.loopback import Answer, loopback
 
 NOW_MS = 1_700_000_000_000

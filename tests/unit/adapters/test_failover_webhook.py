@@ -7,11 +7,11 @@ import pytest
 
 from monitor.adapters.failover_webhook import FailoverWebhook
 from monitor.adapters.http_client import HttpClient
-from monitor.adapters.signing import Verdict, verify_webhook
 from monitor.model.effects import SwitchChannel
 from monitor.model.endpoints import Endpoint
 from monitor.model.errors import EffectError, Permanent, Transient, UnknownOutcome
 from monitor.model.secret import Secret
+from monitor.model.webhooks import Verdict, verify_webhook
 from tests.loopback import DROP, Answer, Loopback, loopback
 
 NOW_MS = 1_700_000_000_000

@@ -8,11 +8,11 @@ import pytest
 
 from monitor.adapters.http_client import HttpClient
 from monitor.adapters.shop import Shop
-from monitor.adapters.signing import Verdict, verify_webhook
 from monitor.model.effects import Claim, HandOver, Release
 from monitor.model.endpoints import ShopEndpoints
 from monitor.model.errors import EffectError, Permanent, Transient, UnknownOutcome
 from monitor.model.secret import Secret
+from monitor.model.webhooks import Verdict, verify_webhook
 from tests.loopback import DROP, HANG, Answer, Loopback, loopback
 
 NOW_MS = 1_700_000_000_000

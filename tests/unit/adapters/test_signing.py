@@ -11,15 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.adapters.signing import (
-    Verdict,
     bearer,
     dingtalk_sign,
     hmac_sha256_hex,
     md5_sorted,
-    verify_webhook,
     webhook_headers,
 )
 from monitor.model.secret import Secret
+from monitor.model.webhooks import Verdict, verify_webhook
 
 KEY = b"0" * 24
 SECRET = Secret("whsec_" + base64.b64encode(KEY).decode())
