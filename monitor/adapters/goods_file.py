@@ -160,7 +160,9 @@ def _connect(path: Path) -> apsw.Connection:
     os.close(handle)
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(BUSY_MS)
-    connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+    # EXTRA while a new file becomes a WAL one: see `connect_writer` of the monitor's own database.
+    connection.execute("PRAGMA synchronous = EXTRA; PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
     return connection
 
 

@@ -40,8 +40,20 @@ def make_private(data_dir: Path) -> None:
         data_dir.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         # SQLite gives the -wal and -shm files the mode of the database file.
         os.close(os.open(data_dir / DATABASE_NAME, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
+        # Their names have to survive a power cut as much as what is in them.
+        sync_directory(data_dir)
+        sync_directory(data_dir.parent)
     except OSError as error:
         raise _unusable(data_dir, error) from error
+
+
+def sync_directory(folder: Path) -> None:
+    """Make the names in a folder durable; raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _locked(data_dir: Path) -> int:

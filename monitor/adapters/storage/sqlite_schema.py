@@ -115,6 +115,9 @@ def connect_writer(path: Path) -> apsw.Connection:
     """
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     connection.set_busy_timeout(BUSY_MS)
+    # A new file becomes a WAL one by a journal that is deleted at the end. EXTRA syncs the folder
+    # then: a journal that is back after a power cut would roll the whole file back to nothing.
+    connection.pragma("synchronous", "extra")
     mode = connection.pragma("journal_mode", "wal")
     if mode != "wal":
         raise StorageError(
