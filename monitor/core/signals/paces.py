@@ -85,11 +85,15 @@ class Paces:
 
     def add(self, channel: str, done_ms: int, delay_ms: int | None) -> None:
         """Count one order done at `done_ms`; None means it was closed without delivery."""
-        for pace in self._pace(done_ms - done_ms % HOUR_MS, channel):
-            if delay_ms is None:
+        both = self._pace(done_ms - done_ms % HOUR_MS, channel)
+        if delay_ms is None:
+            for pace in both:
                 pace.add_never(1)
-            else:
-                pace.add(bucket_index(max(delay_ms, 0)), 1)
+            return
+        bucket = bucket_index(delay_ms) if delay_ms > 0 else 0
+        for pace in both:
+            pace.n += 1
+            pace.delivered[bucket] = pace.delivered.get(bucket, 0) + 1
 
     def add_row(self, row: PaceRow) -> None:
         """Count the orders of a row."""
@@ -158,9 +162,9 @@ class Paces:
 
     def _pace(self, hour_ms: int, channel: str) -> tuple[_Pace, _Pace]:
         """An hour of a channel, and of all."""
-        hours = self._paces.setdefault(channel, {})
-        pace = hours.get(hour_ms)
-        if pace is None:
-            pace = hours[hour_ms] = _Pace({})
+        try:
+            return self._paces[channel][hour_ms], self._all[hour_ms]
+        except KeyError:
+            pace = self._paces.setdefault(channel, {}).setdefault(hour_ms, _Pace({}))
             self._first_ms[channel] = min(hour_ms, self._first_ms.get(channel, hour_ms))
-        return pace, self._all.setdefault(hour_ms, _Pace({}))
+            return pace, self._all.setdefault(hour_ms, _Pace({}))

@@ -1,6 +1,7 @@
 """What was counted for learning, hour by hour."""
 
 import msgspec
+import numpy as np
 
 from monitor.core.signals.histogram import bucket_index
 from monitor.core.signals.paces import KEPT_MS, UNLEARNED_MS, PaceRow, Paces
@@ -52,6 +53,22 @@ def test_hours_are_forgotten_three_days_after_they_were_learned() -> None:
     assert paces.channels() == ("a", "b")
     paces.forget({}, HOUR + UNLEARNED_MS + 1)
     assert paces.channels() == ("a",)
+
+
+def test_all_channels_together_lose_what_one_of_them_forgets() -> None:
+    """Its buckets, its orders without delivery, and where the first hour begins."""
+    paces = filled()
+    paces.add("b", HOUR + HOUR_MS, 5_000)
+    assert paces.first_ms() == HOUR
+    paces.forget({"a": HOUR + KEPT_MS + HOUR_MS, "b": HOUR}, HOUR + KEPT_MS)
+    together, later = paces.hours(ALL_ORDERS, 0, HOUR + 2 * HOUR_MS)
+    assert (np.flatnonzero(together.counts).tolist(), together.never) == ([bucket_index(90_000)], 0)
+    assert (int(later.counts.sum()), later.never) == (1, 1)
+    assert paces.count(ALL_ORDERS, 0, HOUR + 2 * HOUR_MS) == 3
+    paces.forget({"b": HOUR + KEPT_MS + HOUR_MS}, HOUR + KEPT_MS)
+    assert paces.first_ms() == HOUR + HOUR_MS
+    assert [hour.hour_ms for hour in paces.hours(ALL_ORDERS, 0, HOUR + HOUR_MS)] == []
+    assert Paces(paces.snapshot()).snapshot() == paces.snapshot()
 
 
 def test_negative_delay_counts_as_none() -> None:
