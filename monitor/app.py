@@ -33,7 +33,7 @@ from monitor.adapters.telemetry.metrics_export import OtlpMetricSink
 from monitor.adapters.telemetry.reading import read
 from monitor.adapters.telemetry.traces import OtlpTraceSink
 from monitor.adapters.vault import SealedVault
-from monitor.api.auth import READ, Gate, ensure_admin_token, read_token_sha256
+from monitor.api.auth import READ, ensure_admin_token, gate_of
 from monitor.api.broadcast import Broadcast
 from monitor.api.edge import Edge
 from monitor.api.left_out import LeftOut
@@ -111,7 +111,7 @@ class Monitor:
         """Open the socket and begin to rebuild the state; `wait_until_ready` for the rest."""
         self.token_path = ensure_admin_token(self._data_dir, RandomIds().new_token)
         listen = self.loaded.endpoints.listen
-        self._edge = Edge(self, self.clock, self._gate())
+        self._edge = Edge(self, self.clock, gate_of(self.loaded.endpoints, self.token_path))
         app = make_app(self._edge, (*ROUTES, *self._page_routes()))
         self._runner = make_runner(app)
         await self._runner.setup()
@@ -302,7 +302,7 @@ class Monitor:
         if self._assembly is not None:
             self._assembly.worker.performer = self._performer()
             self._assembly.keeper.settings = self.engine.settings
-        self._edge.gate = self._gate()
+        self._edge.gate = gate_of(self.loaded.endpoints, self.token_path)
         if self._traces is not None:
             self._traces.client = self._client
         await old_client.retire()  # what is under way with it may have been done already
@@ -348,15 +348,6 @@ class Monitor:
                 hint="try again in a moment; /readyz?verbose tells more",
             )
         return self._assembly
-
-    def _gate(self) -> Gate:
-        endpoints = self.loaded.endpoints
-        return Gate(
-            endpoints.listen,
-            endpoints.keys,
-            read_token_sha256(self.token_path),
-            endpoints.allowed_hosts,
-        )
 
     def _performer(self) -> OutsidePerformer:
         endpoints = self.loaded.endpoints

@@ -15,38 +15,29 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
-from monitor.model.endpoints import IngestKey, Listen
+from monitor.api.caller import (
+    ADMIN,
+    ANONYMOUS,
+    INGEST,
+    LOCAL,
+    OPEN_SCOPES,
+    OPERATE,
+    READ,
+    SCOPES,
+    Caller,
+)
+from monitor.api.signed import Signatures, is_signed
+from monitor.model.endpoints import Endpoints, IngestKey, Listen
 from monitor.model.errors import AuthError, ConfigError, Problem
 
-INGEST, READ, OPERATE, ADMIN = SCOPES = ("ingest", "read", "operate", "admin")
-OPEN_SCOPES = (INGEST, READ)
+__all__ = ["ADMIN", "ANONYMOUS", "INGEST", "LOCAL", "OPEN_SCOPES", "OPERATE", "READ", "SCOPES",
+           "Caller", "Gate", "is_signed"]  # fmt: skip
+
 TOKEN_PREFIX = "dm_"  # noqa: S105 - what every token starts with, so that leaks can be found
 TOKEN_FILE = "admin.token"  # noqa: S105 - a file name
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 _PROXY_HEADERS = ("forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip")
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Who sent a request. `source` is the shop a key belongs to; None for the operator's tokens."""
-
-    name: str
-    scopes: tuple[str, ...]
-    source: str | None = None
-
-    def may(self, scope: str) -> bool:
-        """Whether the caller has the scope; `admin` includes all, `operate` includes `read`."""
-        return (
-            scope in self.scopes
-            or ADMIN in self.scopes
-            or (scope == READ and OPERATE in self.scopes)
-        )
-
-
-ANONYMOUS = Caller("anonymous", ())
-LOCAL = Caller("local", OPEN_SCOPES)
 
 
 class Gate:
@@ -58,8 +49,10 @@ class Gate:
         keys: Sequence[IngestKey] = (),
         admin_sha256: str | None = None,
         allowed_hosts: Iterable[str] = (),
+        signatures: Signatures | None = None,
     ) -> None:
-        self._is_open = is_loopback(listen.host) and not keys
+        self.signatures = signatures or Signatures()
+        self._is_open = is_loopback(listen.host) and not keys and not self.signatures
         self._is_wildcard = _is_wildcard(listen.host)
         self._hosts = {listen.host.lower(), *(host_name(host) for host in allowed_hosts)}
         self._callers = [
@@ -139,6 +132,17 @@ class Gate:
             # them one may look, never change anything.
             return Caller(found.name, (READ,) if found.may(READ) else (), found.source)
         return found
+
+
+def gate_of(endpoints: Endpoints, token_path: Path) -> Gate:
+    """Build the gate of a configuration; raises OSError, AuthError for an unusable token file."""
+    return Gate(
+        endpoints.listen,
+        endpoints.keys,
+        read_token_sha256(token_path),
+        endpoints.allowed_hosts,
+        Signatures(endpoints.source_secrets, endpoints.replay_window_ms // 1000),
+    )
 
 
 def _password(credentials: str) -> str:

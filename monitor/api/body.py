@@ -21,11 +21,20 @@ async def read_body(request: web.Request, limits: Limits) -> bytes:
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip"):
         raise InputError("send the body plain or as gzip", code="unsupported_encoding")
+    body = await read_raw(request, limits)
+    return _inflate(body, limits) if encoding == "gzip" else body
+
+
+async def read_raw(request: web.Request, limits: Limits) -> bytes:
+    """Return the body as it was sent, which is what a signature covers; asking again is free.
+
+    Raises: InputError `too_large`, `timeout`, `bad_body`.
+    """
     if (request.content_length or 0) > limits.body_bytes_max:
         raise _too_large(limits)
     try:
         async with asyncio.timeout(limits.body_deadline_s):
-            body = await request.read()
+            return await request.read()
     except TimeoutError:
         detail = f"the body did not arrive within {limits.body_deadline_s:g} s"
         raise InputError(detail, code="timeout") from None
@@ -33,7 +42,6 @@ async def read_body(request: web.Request, limits: Limits) -> bytes:
         raise _too_large(limits) from None
     except web.RequestPayloadError:
         raise InputError("the body broke off", code="bad_body") from None
-    return _inflate(body, limits) if encoding == "gzip" else body
 
 
 def _inflate(body: bytes, limits: Limits) -> bytes:

@@ -17,7 +17,8 @@ class Route(NamedTuple):
     """One line of the table; `scope` None is open to everybody who passes the Host check.
 
     `is_early`: answers also before the state is rebuilt; all others are 503 until then. Ids and
-    names match `[^/]+`, because aiohttp's own pattern leaves out braces.
+    names match `[^/]+`, because aiohttp's own pattern leaves out braces. `takes_signed`: a signature
+    over the body stands for a token; it does not cover the path, so one route only takes it.
     """
 
     method: str
@@ -25,6 +26,7 @@ class Route(NamedTuple):
     scope: str | None
     handler: Handler
     is_early: bool = False
+    takes_signed: bool = False
 
 
 ROUTES = (
@@ -34,6 +36,7 @@ ROUTES = (
         INGEST,
         once(post_events, lambda edge: edge.event_answers),
         is_early=True,
+        takes_signed=True,
     ),
     Route("GET", "/v1/orders", READ, orders.get_orders),
     Route("GET", "/v1/orders/{id:[^/]+}", READ, orders.get_order),

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
-from monitor.api.auth import ANONYMOUS
+from monitor.api.admission import admitted
 from monitor.api.edge import CALLER, EDGE, Edge
 from monitor.api.problems import Handler, problems
 from monitor.api.routes import ROUTES, Route
@@ -75,9 +75,7 @@ def guarded(route: Route) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         edge = request.app[EDGE]
-        request[CALLER] = (
-            ANONYMOUS if route.scope is None else edge.gate.admit(request.headers, route.scope)
-        )
+        request[CALLER] = await admitted(request, edge, route)
         if not route.is_early:
             edge.service.rebuilt()  # raises until there is something to tell
         return await route.handler(request)

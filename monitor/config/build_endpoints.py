@@ -28,6 +28,7 @@ from monitor.model.endpoints import (
     Listen,
     ShopEndpoints,
     Signing,
+    SourceSecrets,
     Telemetry,
 )
 from monitor.model.secret import Secret
@@ -58,6 +59,8 @@ def build_endpoints(
         canary=builder.canary(),
         http_channels=builder.http_channels(),
         keys=builder.keys(),
+        source_secrets=builder.source_secrets(),
+        replay_window_ms=document.replay_window,
         egress_allow=tuple(document.egress.allow),
         allowed_hosts=_allowed_hosts(document),
         telemetry=Telemetry(otlp.endpoint, traces=otlp.traces, metrics=otlp.metrics)
@@ -172,21 +175,35 @@ class _Builder:
         owners: dict[str, str] = {}
         for index, source in enumerate(self._document.sources):
             at: YamlPath = ("sources", index)
-            key = self._secrets.read(at, "api_key", source.api_key, source.api_key_file)
-            if key is None:
-                continue
             where: YamlPath = (*at, "api_key_file" if source.api_key is None else "api_key")
-            digest = hashlib.sha256(key.reveal().encode()).hexdigest()
-            if digest in owners:
-                message = (
-                    f"{self._report.name(where)}: the key is that of source '{owners[digest]}'"
-                )
-                self._report.error(where, message, "give every source a key of its own")
-            elif len(key.reveal()) < KEY_LENGTH_MIN:
-                message = f"{self._report.name(where)}: the key is shorter than {KEY_LENGTH_MIN} characters"
-                self._report.warn(where, message, "make one with delivery-monitor init")
-            owners.setdefault(digest, source.name)
+            found = self._secrets.read_all(at, "api_key", source.api_key, source.api_key_file)
+            for key in found:
+                digest = hashlib.sha256(key.reveal().encode()).hexdigest()
+                owner = owners.setdefault(digest, source.name)
+                if owner != source.name:
+                    message = f"{self._report.name(where)}: the key is that of source '{owner}'"
+                    self._report.error(where, message, "give every source a key of its own")
+                elif len(key.reveal()) < KEY_LENGTH_MIN:
+                    message = f"{self._report.name(where)}: the key is shorter than {KEY_LENGTH_MIN} characters"
+                    self._report.warn(where, message, "make one with delivery-monitor init")
         return tuple(IngestKey(source=name, sha256=digest) for digest, name in owners.items())
+
+    def source_secrets(self) -> tuple[SourceSecrets, ...]:
+        owners: dict[Secret, str] = {}
+        found: list[SourceSecrets] = []
+        for index, source in enumerate(self._document.sources):
+            at: YamlPath = ("sources", index)
+            where: YamlPath = (*at, "secret_file" if source.secret is None else "secret")
+            secrets = self._secrets.read_all(at, "secret", source.secret, source.secret_file)
+            for secret in secrets:
+                owner = owners.setdefault(secret, source.name)
+                if owner != source.name:
+                    message = f"{self._report.name(where)}: the secret is that of source '{owner}'"
+                    self._report.error(where, message, "give every source a secret of its own")
+                self._check_webhook_secret(secret, where)
+            if secrets:
+                found.append(SourceSecrets(source.name, secrets))
+        return tuple(found)
 
     def _http_channel(self, channel: Channel, submit: Request, at: YamlPath) -> HttpChannel:
         self.urls += [submit.url, *([channel.query.url] if channel.query else [])]
@@ -222,14 +239,17 @@ class _Builder:
         self, inline: str | None, file: str | None, at: YamlPath, *, is_webhook: bool = True
     ) -> Secret | None:
         secret = self._secrets.read(at, "secret", inline, file)
-        if secret is not None and is_webhook and _is_broken(secret.reveal()):
-            where: YamlPath = (*at, "secret" if file is None else "secret_file")
+        if secret is not None and is_webhook:
+            self._check_webhook_secret(secret, (*at, "secret" if file is None else "secret_file"))
+        return secret
+
+    def _check_webhook_secret(self, secret: Secret, where: YamlPath) -> None:
+        if _is_broken(secret.reveal()):
             message = (
                 f"{self._report.name(where)} starts with whsec_ but what follows is not base64"
             )
             bytes_min = f"of at least {WEBHOOK_SECRET_BYTES_MIN} bytes"
             self._report.warn(where, f"{message} {bytes_min}", "it is used as plain text")
-        return secret
 
     def _is_good_url(self, url: Secret, at: YamlPath, is_from_file: bool) -> bool:  # noqa: FBT001 - private
         try:

@@ -32,6 +32,9 @@ EVENT_TYPES = (
 )
 
 
+_SOURCE_KEYS = ("api_key", "api_key_file", "secret", "secret_file")
+
+
 class Mentioned(msgspec.Struct, frozen=True):
     """Names the file mentions, read before broken parts were left out of it.
 
@@ -58,7 +61,7 @@ def mentioned(document: object) -> Mentioned:
         receivers=tuple(_names(notify.get("receivers"))),
         keys=tuple(key for key, value in root.items() if value is not None),
         has_api_key=any(
-            isinstance(source, dict) and (source.get("api_key") or source.get("api_key_file"))
+            isinstance(source, dict) and any(source.get(key) for key in _SOURCE_KEYS)
             for source in _items(root.get("sources"))
         ),
         has_failover_webhook=failover.get("webhook") is not None,

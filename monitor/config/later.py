@@ -35,8 +35,6 @@ LATER_KEYS: tuple[YamlPath, ...] = (
     ("shop", "compensate_url"),
     ("shop", "refund_url"),
     ("sources", ANY, "allow_get"),
-    ("sources", ANY, "secret"),
-    ("sources", ANY, "secret_file"),
     ("fallback", "manual_deadline"),  # a case for people is handed to them for good
     ("notify", "route", "group_by"),
     ("notify", "route", "group_wait"),

@@ -18,6 +18,7 @@ from monitor.config.values import (
     ConfigModel,
     Count,
     Currency,
+    Files,
     Flag,
     HostName,
     Listen,
@@ -38,12 +39,20 @@ LANGUAGES = ("zh-CN", "en")
 SPEEDS = ("express", "normal", "economy")
 FULFILMENTS = ("auto", "manual")
 CANARY_EVERY_MS_MIN = 10 * SECOND_MS
+REPLAY_WINDOW_MS_MIN = 30 * SECOND_MS
+REPLAY_WINDOW_MS_MAX = 15 * MINUTE_MS
 
 
 def _canary_span(every_ms: int) -> int:
     if every_ms < CANARY_EVERY_MS_MIN:
         raise ValueError("is too often; place a synthetic order every 10s or less often")
     return every_ms
+
+
+def _replay_window(window_ms: int) -> int:
+    if not REPLAY_WINDOW_MS_MIN <= window_ms <= REPLAY_WINDOW_MS_MAX:
+        raise ValueError("must be between 30s and 15m")
+    return window_ms
 
 
 def _promise_word(value: object) -> object:
@@ -79,7 +88,9 @@ class Source(ConfigModel):
 
     name: Name
     api_key: Text | None = None
-    api_key_file: Text | None = None
+    api_key_file: Files | None = None
+    secret: Text | None = None
+    secret_file: Files | None = None
     heartbeat: Span | None = None
     timezone: Text | None = None
     created_means_paid: Flag = False
@@ -142,6 +153,7 @@ class Document(ConfigModel):
     promise: Promise = Promise()
     tiers: Tiers = Tiers()
     sources: Annotated[list[Source], FEW] = []
+    replay_window: Annotated[Span, AfterValidator(_replay_window)] = 5 * MINUTE_MS
     channels: Annotated[list[Channel], FEW] = []
     failover: Failover = Failover()
     fallback: Fallback = Fallback()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from monitor.config.report import Report
@@ -23,13 +24,22 @@ class SecretReader:
         self, at: YamlPath, key: str, from_environment: str | None, file: str | None
     ) -> Secret | None:
         """Return the secret of a mapping at `at`, None if there is none or it was reported."""
-        if from_environment is not None and file is not None:
+        found = self.read_all(at, key, from_environment, None if file is None else [file])
+        return found[0] if found else None
+
+    def read_all(
+        self, at: YamlPath, key: str, from_environment: str | None, files: Sequence[str] | None
+    ) -> tuple[Secret, ...]:
+        """Return every secret of a key that may name several files; what was reported is left out."""
+        if from_environment is not None and files is not None:
             message = f"{self._report.name((*at, key))} and {key}_file are both given"
             self._report.error((*at, key), message, "keep one of them")
-            return None
+            return ()
         if from_environment is not None:
-            return Secret(from_environment)
-        return None if file is None else self._from_file((*at, f"{key}_file"), file)
+            return (Secret(from_environment),)
+        where: YamlPath = (*at, f"{key}_file")
+        secrets = (self._from_file(where, file) for file in files or ())
+        return tuple(secret for secret in secrets if secret is not None)
 
     def _from_file(self, at: YamlPath, file: str) -> Secret | None:
         path = self._folder / file

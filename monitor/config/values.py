@@ -20,6 +20,7 @@ DURATION_MAX_MS = 3650 * DAY_MS
 MONEY_MAX_MINOR = 10**15
 TEXT_MAX = 4_096
 NAME_MAX = 64
+FILES_MAX = 10  # secrets in force at once; a rotation needs two
 ITEMS_MAX = 200  # of any list or table in the file; contract §2 keeps at most 200 channels apart
 
 _NAME = re.compile(r"[^\s/\\{}\"',;:#?%*\[\]]+")
@@ -120,6 +121,16 @@ def _span(value: int) -> int:
 def _from_digits(value: object) -> object:
     """Read `${env:…}`, which is always text, as the number it holds."""
     return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value) else value
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _files(value: list[str]) -> list[str]:
+    if not 1 <= len(value) <= FILES_MAX:
+        raise ValueError(f"must name 1 to {FILES_MAX} files")
+    return value
 
 
 def _from_words(value: object) -> object:
@@ -254,6 +265,7 @@ def _host_name(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_text), BeforeValidator(_number_as_text)]
+Files = Annotated[list[Text], AfterValidator(_files), BeforeValidator(_as_list)]
 Name = Annotated[str, AfterValidator(_name), BeforeValidator(_number_as_text)]
 Span = Annotated[Duration, BeforeValidator(_short), AfterValidator(_span)]
 Spans = Annotated[dict[str, Span], FEW]

@@ -118,6 +118,13 @@ class IngestKey(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...] = ("ingest",)
 
 
+class SourceSecrets(msgspec.Struct, frozen=True):
+    """The secrets with which one source may sign its requests; several while they are rotated."""
+
+    source: str
+    secrets: tuple[Secret, ...]
+
+
 class Telemetry(msgspec.Struct, frozen=True):
     """OTLP export; nothing is imported while `endpoint` is None."""
 
@@ -138,6 +145,8 @@ class Endpoints(msgspec.Struct, frozen=True):
     canary: CanaryEndpoint | None = None
     http_channels: tuple[HttpChannel, ...] = ()
     keys: tuple[IngestKey, ...] = ()
+    source_secrets: tuple[SourceSecrets, ...] = ()
+    replay_window_ms: int = 300_000  # how far a signature's time may be from ours
     egress_allow: tuple[str, ...] = ()  # networks, e.g. 10.0.0.0/8
     config_hosts: tuple[str, ...] = ()  # host:port of every URL in the configuration file
     allowed_hosts: tuple[str, ...] = ()  # extra names accepted in the Host header

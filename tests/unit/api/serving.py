@@ -16,6 +16,7 @@ from monitor.api.left_out import LeftOut
 from monitor.api.routes import ROUTES, Route
 from monitor.api.server import make_app, make_runner
 from monitor.api.service import Readiness, StreamEvent
+from monitor.api.signed import Signatures
 from monitor.core.engine import Engine, Entry
 from monitor.core.orders.order import Order
 from monitor.model.commands import Batch, Decide, Tick
@@ -190,12 +191,13 @@ async def serving(
     keys: tuple[IngestKey, ...] = (),
     limits: Limits | None = None,
     allowed_hosts: tuple[str, ...] = (),
+    signatures: Signatures | None = None,
     routes: tuple[Route, ...] = ROUTES,
     service: MemoryService | None = None,
 ) -> AsyncIterator[Server]:
     """Serve on 127.0.0.1 with the gate of a listener on `listen`."""
     service = service or MemoryService()
-    gate = Gate(Listen(listen), keys, token_sha256(ADMIN_TOKEN), allowed_hosts)
+    gate = Gate(Listen(listen), keys, token_sha256(ADMIN_TOKEN), allowed_hosts, signatures)
     edge = Edge(service, service.clock, gate, limits)
     runner = make_runner(make_app(edge, routes))
     await runner.setup()
@@ -223,14 +225,19 @@ async def ask(
     method: str = "",
     token: str | None = ADMIN_TOKEN,
     headers: Mapping[str, str] | None = None,
+    raw: bytes | None = None,
 ) -> Answered:
-    """One request with the operator's token: POST where there is a body, else GET."""
+    """One request with the operator's token: POST where there is a body, else GET.
+
+    `raw` is a body that is sent as it is.
+    """
     async with (
         client(server, token) as session,
         session.request(
             method or ("GET" if body is None else "POST"),
             URL(server.url + path, encoded=True),
             json=body,
+            data=raw,
             headers=headers,
         ) as answer,
     ):

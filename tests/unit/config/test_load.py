@@ -81,7 +81,6 @@ def test_contract_example_loads_with_only_warnings(contract: Path) -> None:
     """Keys of later versions are named and ignored; nothing else is said."""
     loaded = load(contract, environ={"ROBOT": "t0ken"})
     assert [str(warning).removeprefix(f"{contract}:") for warning in loaded.warnings] == [
-        "10:53 sources[1].secret_file is not available in this version and is ignored",
         "33:33 notify.route.group_by is not available in this version and is ignored",
         "34:1 playbooks is not available in this version and is ignored",
         "36:115 shop.notify_url is not available in this version and is ignored",

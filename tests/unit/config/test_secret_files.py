@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.model.endpoints import SourceSecrets
 from monitor.model.secret import Secret
 from tests.unit.config.files import API_KEY, load_text, problems_of, warnings_of, write_secret
 
@@ -125,3 +126,58 @@ def test_broken_webhook_secret_is_a_warning(tmp_path: Path) -> None:
             "it is used as plain text"
         )
     ]
+
+
+def test_source_may_have_several_secrets_and_keys_while_they_are_rotated(tmp_path: Path) -> None:
+    """One file or a list of files; all of them are in force, in their order."""
+    for name in ("old", "new"):
+        write_secret(tmp_path / f"{name}.secret", f"secret-{name}")
+        write_secret(tmp_path / f"{name}.key", f"{API_KEY}{name}")
+    text = """
+    sources:
+      - {name: a, secret_file: [new.secret, old.secret], api_key_file: [new.key, old.key]}
+      - {name: b, secret: "${env:B}"}
+    """
+    endpoints = load_text(tmp_path, text, {"B": "secret-b"}).endpoints
+    assert endpoints.source_secrets == (
+        SourceSecrets("a", (Secret("secret-new"), Secret("secret-old"))),
+        SourceSecrets("b", (Secret("secret-b"),)),
+    )
+    assert [key.source for key in endpoints.keys] == ["a", "a"]
+
+
+def test_more_than_ten_secrets_of_a_source_are_refused(tmp_path: Path) -> None:
+    """Each of them is tried with every request."""
+    text = f"sources: [{{name: a, secret_file: [{', '.join('s' * 11)}]}}]\n"
+    assert problems_of(tmp_path, text) == [
+        "monitor.yaml:1:34 sources[1].secret_file must name 1 to 10 files"
+    ]
+
+
+def test_secret_of_two_sources_is_refused(tmp_path: Path) -> None:
+    """Else either could speak for the other."""
+    write_secret(tmp_path / "s", "secret")
+    text = "sources: [{name: a, secret_file: s}, {name: b, secret_file: s}]\n"
+    assert problems_of(tmp_path, text) == [
+        (
+            "monitor.yaml:1:61 sources[2].secret_file: the secret is that of source 'a'; "
+            "give every source a secret of its own"
+        )
+    ]
+
+
+def test_replay_window_has_its_limits(tmp_path: Path) -> None:
+    """Clocks differ by seconds, and an hour would be an invitation."""
+    assert load_text(tmp_path, "replay_window: 30s\n").endpoints.replay_window_ms == 30_000
+    assert load_text(tmp_path, "").endpoints.replay_window_ms == 300_000
+    for window in ("29s", "16m"):
+        assert problems_of(tmp_path, f"replay_window: {window}\n") == [
+            "monitor.yaml:1:16 replay_window must be between 30s and 15m"
+        ]
+
+
+def test_source_that_signs_may_be_served_beyond_loopback(tmp_path: Path) -> None:
+    """A secret is a key: nobody gets in without it."""
+    write_secret(tmp_path / "s", "secret")
+    text = "listen: 0.0.0.0:8080\nsources: [{name: a, secret_file: s}]\n"
+    assert problems_of(tmp_path, text) == []
