@@ -8,6 +8,7 @@
     ├── NotFoundError      no such order, takeover, rule …
     ├── StorageError       the disk or the database said no; nothing was acknowledged
     │   └── FencedError    another process owns the data directory now
+    │       └── DiskFailedError  the disk failed again after the store was reopened
     ├── EffectError        an effect on the outside did not succeed
     │   ├── Transient      certainly not done; may be repeated
     │   ├── Permanent      certainly not done; repeating is pointless
@@ -108,6 +109,16 @@ class FencedError(StorageError):
     code = "fenced"
     hint = "another delivery-monitor uses this data directory; stop one of them"
     is_retryable = False
+
+
+class DiskFailedError(FencedError):
+    """The disk failed again, or what it holds could not be checked; this process must stop writing.
+
+    A new process starts from what is on the disk, instead of trusting what memory says is there.
+    """
+
+    code = "disk_failed"
+    hint = "check the disk and the kernel log; the service manager starts the service again"
 
 
 class EffectError(MonitorError):

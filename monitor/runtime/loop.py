@@ -317,6 +317,8 @@ class Loop:
         while not self._is_stopping and self._lease is not None:
             try:
                 is_ours = await self._store.renew(self._lease, self._clock.now_ms(), LEASE_TTL_MS)
+            except FencedError:
+                raise
             except StorageError as error:  # a full disk does not end us; every write is fenced
                 log.error("lease_not_renewed", extra={"fields": {"error": str(error)}})
             else:

@@ -28,8 +28,11 @@ LEASE_MS = 30_000
 Action = Callable[[Store], Awaitable[object]]
 
 
-def actions(seed: int, count: int) -> list[Action]:
-    """A lease, then appends, commits, claims, retries, trims and purges; each is one transaction."""
+def actions(seed: int, count: int, *, is_deleting: bool = True) -> list[Action]:
+    """A lease, then appends, commits, claims, retries, each in one transaction; trims and purges.
+
+    Those delete in one transaction and find in a second one that nothing is left.
+    """
     chance = random.Random(f"actions {seed}")
     lease = Lease("loop", "test", 1)
     chosen: list[Action] = [lambda store: store.acquire("loop", "test", 0, LEASE_MS)]
@@ -41,7 +44,7 @@ def actions(seed: int, count: int) -> list[Action]:
             chosen.append(_commit(lease, _checkpoint(number, chance)))
         elif kind < 0.90:
             chosen.append(lambda store, now_ms=number: store.claim(now_ms, 3, 50))  # type: ignore[misc]  # bound now
-        elif kind < 0.94:
+        elif kind < 0.94 or not is_deleting:
             key = f"effect-{chance.randrange(number)}"
             chosen.append(lambda store, key=key, due_ms=number + 9: store.retry(key, due_ms))  # type: ignore[misc]  # bound now
         elif kind < 0.97:

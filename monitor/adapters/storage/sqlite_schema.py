@@ -215,8 +215,8 @@ def probe(connection: apsw.Connection) -> None:
     connection.execute("UPDATE meta SET probes = probes + 1")
 
 
-def overwrite_refused(connection: apsw.Connection) -> None:
-    """Write over what a failed commit left in the write-ahead log, if the disk lets us.
+def overwrite_refused(connection: apsw.Connection) -> bool:
+    """Write over what a failed commit left in the write-ahead log; False if the disk refused that.
 
     When only the sync failed, all of the refused transaction is in the log and valid: this
     connection ignores it, but a recovery after a crash, or a reopening, would bring it back. The
@@ -224,6 +224,8 @@ def overwrite_refused(connection: apsw.Connection) -> None:
     """
     with suppress(apsw.Error), transaction(connection):
         probe(connection)
+        return True
+    return False
 
 
 def _refuse_foreign(connection: apsw.Connection, path: Path) -> None:

@@ -13,7 +13,7 @@ from monitor.adapters.storage.directory import DirectoryLock
 from monitor.adapters.storage.durations import Durations
 from monitor.adapters.storage.sqlite_schema import probe
 from monitor.adapters.storage.sqlite_worker import Job, T, Worker
-from monitor.model.errors import FencedError, StorageError
+from monitor.model.errors import DiskFailedError, FencedError, StorageError
 from monitor.ports import (
     AggregateRow,
     Checkpoint,
@@ -164,10 +164,9 @@ class SqliteStore:
     async def _write(self, job: Job[T]) -> T:
         try:
             result = await self._writer.write(job)
-        except FencedError:
-            raise
         except StorageError as error:
-            self._last_error = self.write_trouble = str(error)
+            if not isinstance(error, FencedError) or isinstance(error, DiskFailedError):
+                self._last_error = self.write_trouble = str(error)
             raise
         self.write_trouble = None
         return result

@@ -3,6 +3,10 @@
 A job is a function of the connection. The thread is an executor of one: the queue, the hand-over
 and the way back (`loop.call_soon_threadsafe`) are the standard library's. Grouping many events into
 one commit happens before this line: while one segment is being synced, the next one is gathered.
+
+A disk that fails under a write is trusted once more: what the write left behind is overwritten, the
+file is opened anew and checked. A second failure within a minute ends the process: after a failed
+sync the kernel may call pages clean that are not on the disk (PostgreSQL stops for the same reason).
 """
 
 from __future__ import annotations
@@ -19,9 +23,10 @@ import apsw
 from monitor.adapters.storage.durations import Durations
 from monitor.adapters.storage.sqlite_errors import storage_errors
 from monitor.adapters.storage.sqlite_schema import overwrite_refused, transaction
-from monitor.model.errors import StorageError
+from monitor.model.errors import DiskFailedError, StorageError
 
 JOBS_MAX = 4_096
+FAILURES_APART_S = 60.0
 
 T = TypeVar("T")
 Job = Callable[[apsw.Connection], T]
@@ -37,6 +42,8 @@ class Worker:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._jobs = 0
         self._is_closed = False
+        self._failed_s: float | None = None
+        self._given_up: str | None = None
         self.commit_seconds = Durations()
 
     async def read(self, job: Job[T]) -> T:
@@ -47,6 +54,7 @@ class Worker:
         """Run a job in one transaction and return after its commit is synced.
 
         Raises: StorageError, and whatever the job raises; then nothing of it is kept.
+        DiskFailedError: nothing was acknowledged, and this process cannot know what is kept.
         """
 
         def committed(connection: apsw.Connection) -> T:
@@ -55,8 +63,8 @@ class Worker:
             try:
                 with transaction(connection):
                     result = job(connection)
-            except apsw.IOError:
-                overwrite_refused(connection)
+            except apsw.IOError as error:
+                self._start_over(connection, error)
                 raise
             if connection.total_changes() != changes:
                 self.commit_seconds.record(time.perf_counter() - started_s)
@@ -93,10 +101,31 @@ class Worker:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _work(self, job: Job[T]) -> T:
+        if self._given_up is not None:
+            raise DiskFailedError(self._given_up)
         with storage_errors(self._path):
             if self._connection is None:
                 self._connection = self._connect(self._path)
             return job(self._connection)
+
+    def _start_over(self, connection: apsw.Connection, error: apsw.IOError) -> None:
+        """Overwrite what the failed write left, open the file anew and check it; else give up."""
+        now_s = time.monotonic()
+        is_again = self._failed_s is not None and now_s - self._failed_s < FAILURES_APART_S
+        self._failed_s = now_s
+        what = "again" if is_again else None
+        if what is None and not overwrite_refused(connection):
+            what = "also when the refused write had to be overwritten"
+        if what is None:
+            self._connection = None
+            connection.close()
+            try:
+                self._connection = self._connect(self._path)
+            except (StorageError, apsw.Error) as found:
+                what = f"and could not be checked ({found})"
+        if what is not None:
+            self._given_up = f"the disk failed under {self._path} {what}: {error}"
+            raise DiskFailedError(self._given_up) from error
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
