@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
+AUDIT_VENV := .venv-audit
+AUDIT_BIN := $(AUDIT_VENV)/bin
+AUDIT := $(AUDIT_VENV)/.installed
 
 # The lock files name versions and hashes; where packages come from is the business of each machine.
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
@@ -16,7 +19,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run demo test soak check check-format check-lint check-types check-floors check-shape \
-	format lock dist clean
+	format lock audit audit-code audit-packages sbom dist clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,12 +71,27 @@ lock: $(DEV) ## write the lock files again (UPGRADE=1 takes newer versions)
 		pyproject.toml
 	$(LOCK) --extra build --extra dev --constraint requirements-build.lock \
 		--output-file requirements-dev.lock pyproject.toml
+	$(LOCK) --output-file requirements-audit.lock requirements-audit.in
+
+audit: audit-code audit-packages sbom ## risky code (bandit), known holes in the lock (pip-audit), SBOM
+
+audit-code: $(AUDIT)
+	$(AUDIT_BIN)/bandit --quiet --recursive --configfile pyproject.toml monitor
+
+# Asks an advisory service on the internet; without one it fails and says so.
+audit-packages: $(AUDIT)
+	$(AUDIT_BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
+
+sbom: $(AUDIT) ## dist/sbom.cdx.json: every part of an installation with version, hash and licence
+	@mkdir -p dist
+	$(AUDIT_BIN)/cyclonedx-py requirements --output-reproducible --validate \
+		--pyproject pyproject.toml --output-file dist/sbom.cdx.json requirements.lock
 
 dist: $(DEV) ## build the wheel and the source archive into dist/
 	$(BIN)/python -m build --no-isolation
 
 clean: ## remove what the other targets made, except data/
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(AUDIT_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -89,3 +107,9 @@ $(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet --require-hashes --requirement requirements-dev.lock
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(RUNTIME) $@
+
+$(AUDIT): requirements-audit.lock
+	$(PYTHON) -m venv --without-pip $(AUDIT_VENV)
+	$(PYTHON) -m pip --python $(AUDIT_BIN)/python --disable-pip-version-check install --quiet \
+		--require-hashes --requirement requirements-audit.lock
+	@touch $@
