@@ -15,8 +15,8 @@ from typing_extensions import Buffer
 
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
-from monitor.adapters.storage.sqlite_worker import JOBS_MAX
-from monitor.model.errors import StorageError
+from monitor.adapters.storage.sqlite_worker import FAILURES_APART_S, JOBS_MAX
+from monitor.model.errors import DiskFailedError, StorageError
 from monitor.ports import Checkpoint, OutboxRow, Segment
 
 Open = Callable[[str], Awaitable[SqliteStore]]
@@ -201,21 +201,69 @@ async def test_broken_disk_keeps_nothing_and_the_next_append_succeeds(
     assert await bodies(store) == [b"before", b"after"]
 
 
-async def test_health_fails_while_writing_fails_and_recovers_by_itself(
-    disk: Disk, open_on_disk: Open
-) -> None:
-    """After a failure health probes with a write of its own; nobody has to restart anything."""
+async def test_health_probes_with_a_write_after_a_failure(disk: Disk, open_on_disk: Open) -> None:
+    """The disk failed once and works again: nobody has to restart anything."""
     store = await open_on_disk("data")
-    disk.fail("sync", times=1_000)
+    disk.fail("sync", times=1)
     with pytest.raises(StorageError):
         await store.append(segment(b"refused"))
-    with pytest.raises(StorageError):
-        await store.health()
-    disk.fail("sync", times=0)
+    assert store.write_trouble is not None
     assert "the disk is gone" in (await store.health())["last_error"]
-    await store.close()
-    store = await open_on_disk("data")
+    assert store.write_trouble is None
     assert await bodies(store) == []
+
+
+async def test_second_failure_within_a_minute_gives_up(disk: Disk, open_on_disk: Open) -> None:
+    """Nothing is written any more, whatever the disk says then; what was acknowledged is there."""
+    store = await open_on_disk("data")
+    await store.append(segment(b"before"))
+    for error in (StorageError, DiskFailedError):
+        disk.fail("sync", times=1)
+        with pytest.raises(error):
+            await store.append(segment(b"refused"))
+    with pytest.raises(DiskFailedError, match="again"):
+        await store.append(segment(b"after"))
+    assert "the disk is gone" in str(store.write_trouble)
+    await store.close()
+    assert (await bodies(await open_on_disk("data")))[0] == b"before"
+
+
+async def test_failures_apart_are_each_met_by_opening_anew(disk: Disk, open_on_disk: Open) -> None:
+    """A disk that fails once in a while is not a disk that fails again and again."""
+    store = await open_on_disk("data")
+    for number in range(3):
+        disk.fail("write", times=1)
+        with pytest.raises(StorageError, match="disk failed"):
+            await store.append(segment(b"refused"))
+        assert await store.append(segment(b"kept")) == number + 1
+        assert store._writer._failed_s is not None
+        store._writer._failed_s -= FAILURES_APART_S
+
+
+async def test_refused_write_that_cannot_be_overwritten_gives_up_at_once(
+    disk: Disk, open_on_disk: Open
+) -> None:
+    """It may be whole in the log: only a new process, which has not refused it, may read that."""
+    store = await open_on_disk("data")
+    disk.fail("sync", times=2)
+    with pytest.raises(DiskFailedError, match="overwritten"):
+        await store.append(segment(b"refused"))
+
+
+async def test_damage_found_after_a_failure_gives_up(
+    disk: Disk, open_on_disk: Open, tmp_path: Path
+) -> None:
+    """The file is checked when it is opened anew."""
+    store = await open_on_disk("data")
+    for _ in range(40):
+        await store.append(segment(b"x" * 3_000))
+    await store._writer.read(lambda sql: sql.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE))
+    content = bytearray((tmp_path / "data" / "monitor.db").read_bytes())
+    content[8 * 4_096 :] = bytes(len(content) - 8 * 4_096)
+    (tmp_path / "data" / "monitor.db").write_bytes(content)
+    disk.fail("write", times=1)
+    with pytest.raises(DiskFailedError, match="could not be checked"):
+        await store.append(segment(b"refused"))
 
 
 async def test_full_disk_keeps_nothing_and_writing_goes_on_when_there_is_space(
