@@ -18,6 +18,7 @@ import apsw
 
 from monitor.adapters.goods_key import OWNER_ONLY, Sealer, load_key, make_key
 from monitor.adapters.ids import RandomIds
+from monitor.adapters.storage.reserve import Reserve
 from monitor.model.errors import StorageError
 
 DATABASE_NAME = "goods.db"
@@ -92,16 +93,20 @@ class GoodsFile:
     def _work(self, job: Job[T]) -> T:
         connection, sealer = self._open()
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = job(connection, sealer)
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+            return _transacted(connection, sealer, job)
+        except apsw.FullError:
+            # What was bought must be kept: the space held back is for this, too.
+            Reserve(self._path.parent).give_up()
+        except apsw.IOError as error:
+            # After a failed sync nothing in memory is trusted: the next job opens the file anew.
+            self._close()
+            raise _refused(self._path, error) from error
         except apsw.Error as error:
             raise _refused(self._path, error) from error
-        return result
+        try:
+            return _transacted(connection, sealer, job)
+        except apsw.Error as error:
+            raise _refused(self._path, error) from error
 
     def _open(self) -> tuple[apsw.Connection, Sealer]:
         if self._opened is None:
@@ -153,6 +158,18 @@ class GoodsFile:
         if self._opened is not None:
             connection, self._opened = self._opened[0], None
             connection.close()
+
+
+def _transacted(connection: apsw.Connection, sealer: Sealer, job: Job[T]) -> T:
+    """Run a job in one transaction; nothing of it is kept when anything is raised."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = job(connection, sealer)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return result
 
 
 def _connect(path: Path) -> apsw.Connection:

@@ -18,10 +18,12 @@ from monitor.ports import (
     AggregateRow,
     Checkpoint,
     Lease,
+    MessagePage,
     OrderRow,
     OutboxRow,
     Restart,
     Segment,
+    StoredAudit,
     StoredSegment,
 )
 
@@ -56,6 +58,8 @@ class _Durable(msgspec.Struct):
     outbox: dict[str, _Queued] = {}
     sequence: int = 0
     aggregates: dict[tuple[int, str, str], AggregateRow] = {}
+    audits: dict[str, StoredAudit] = {}
+    pages: list[MessagePage] = []
     session: int = 1
 
     def copy(self) -> _Durable:
@@ -67,11 +71,13 @@ class _Durable(msgspec.Struct):
             held=self.held.copy(),
             outbox=self.outbox.copy(),
             aggregates=self.aggregates.copy(),
+            audits=self.audits.copy(),
+            pages=self.pages.copy(),
         )
 
 
 class MemoryStore:
-    """The five storage ports without a disk. A call completes without yielding to the loop."""
+    """The six storage ports without a disk. A call completes without yielding to the loop."""
 
     def __init__(self) -> None:
         self._durable = _Durable()
@@ -161,6 +167,12 @@ class MemoryStore:
         durable.aggregates.update(
             ((row.hour_ms, row.channel, row.sku), row) for row in checkpoint.aggregates
         )
+        for entry in checkpoint.audits:
+            stored = StoredAudit(len(durable.audits) + 1, entry.body)
+            durable.audits.setdefault(entry.audit_id, stored)
+        if (page := checkpoint.messages) is not None:
+            durable.pages = [one for one in durable.pages if one.last_ms >= page.forget_before_ms]
+            durable.pages.append(page)
         durable.restart = _moved(durable.restart, checkpoint, position)
         return durable.head
 
@@ -292,6 +304,17 @@ class MemoryStore:
             for bucket, count in row.delivered.items():
                 delivered[bucket] = delivered.get(bucket, 0) + count
         return AggregateRow(since_ms, channel or "", sku or "", delivered, never)
+
+    # Notebook
+
+    async def audits(self, before: int | None, limit: int) -> list[StoredAudit]:
+        """See Notebook."""
+        kept = reversed(self._readable().audits.values())
+        return [one for one in kept if before is None or one.place < before][:limit]
+
+    async def messages(self, since_ms: int) -> list[MessagePage]:
+        """See Notebook."""
+        return [page for page in self._readable().pages if page.last_ms >= since_ms]
 
     # Store
 

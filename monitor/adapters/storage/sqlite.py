@@ -8,6 +8,7 @@ from pathlib import Path
 import apsw
 
 from monitor.adapters.storage.directory import DATABASE_NAME, DirectoryLock, make_private
+from monitor.adapters.storage.reserve import Reserve
 from monitor.adapters.storage.sqlite_errors import storage_errors
 from monitor.adapters.storage.sqlite_schema import (
     check_integrity,
@@ -20,8 +21,10 @@ from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.adapters.storage.sqlite_worker import Worker
 
 
-async def open_sqlite(data_dir: Path) -> SqliteStore:
+async def open_sqlite(data_dir: Path, *, reserve_bytes: int = 0) -> SqliteStore:
     """Open `<data_dir>/monitor.db`, created when missing (0600, in a directory of 0700).
+
+    Of the disk, `reserve_bytes` are held back, so that a full one can be got out of.
 
     Raises: FencedError while another process uses the directory; StorageError when it cannot be
     used, the database is damaged, foreign or of a newer release.
@@ -29,10 +32,12 @@ async def open_sqlite(data_dir: Path) -> SqliteStore:
     refuse_old_sqlite(apsw.sqlitelibversion())
     path = data_dir / DATABASE_NAME
     lock = await asyncio.to_thread(_own, data_dir)
-    writer = Worker("sqlite-writer", path, _connect_checked)
+    reserve = Reserve(data_dir, reserve_bytes)
+    writer = Worker("sqlite-writer", path, _connect_checked, reserve)
     reader = Worker("sqlite-reader", path, connect_reader)
     is_open = False
     try:
+        await asyncio.to_thread(reserve.settle)  # first: opening may need the space
         session = await writer.read(lambda sql: _prepare(sql, path))
         is_open = True
     finally:
@@ -40,7 +45,7 @@ async def open_sqlite(data_dir: Path) -> SqliteStore:
             await reader.close()
             await writer.close()
             lock.release()
-    return SqliteStore(path, lock, writer, reader, session)
+    return SqliteStore(path, lock, writer, reader, reserve, session)
 
 
 def _own(data_dir: Path) -> DirectoryLock:

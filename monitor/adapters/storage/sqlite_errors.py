@@ -22,11 +22,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except apsw.FullError as error:
-        raise StorageError(
-            f"no space left for {path}: {error}",
-            code="storage_full",
-            hint=f"free disk space in {path.parent}; writing goes on by itself afterwards",
-        ) from error
+        raise full(path, f"no space left for {path}: {error}") from error
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise corrupt(path, str(error)) from error
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
@@ -42,6 +38,12 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
     except apsw.Error as error:
         raise StorageError(f"{path} refused: {type(error).__name__}: {error}") from error
+
+
+def full(path: Path, what: str) -> StorageError:
+    """The error for a disk without space."""
+    hint = f"free disk space in {path.parent}; writing goes on by itself afterwards"
+    return StorageError(what, code="storage_full", hint=hint)
 
 
 def corrupt(path: Path, finding: str) -> StorageError:

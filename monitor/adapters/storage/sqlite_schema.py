@@ -95,6 +95,27 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (hour_ms, channel, sku)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE audit (
+        place INTEGER PRIMARY KEY AUTOINCREMENT,    -- never given twice
+        audit_id TEXT NOT NULL UNIQUE,
+        at_ms INTEGER NOT NULL,
+        body BLOB NOT NULL
+    );
+    -- What was done was done: no statement of ours or of anybody's takes it back unnoticed.
+    CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+    CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+
+    -- One row per commit with signed messages, which saves an index over all of them.
+    CREATE TABLE messages (
+        page INTEGER PRIMARY KEY,
+        last_ms INTEGER NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE INDEX messages_by_age ON messages (last_ms);
+    """,
 )
 
 

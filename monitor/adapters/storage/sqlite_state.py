@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
-from monitor.adapters.storage import sqlite_log, sqlite_outbox
+from monitor.adapters.storage import sqlite_log, sqlite_notes, sqlite_outbox
 from monitor.adapters.storage.sqlite_errors import RESTORE_HINT
 from monitor.model.errors import FencedError, StorageError
 from monitor.ports import AggregateRow, Checkpoint, Lease, OrderRow, Restart
@@ -95,6 +95,9 @@ def commit(connection: apsw.Connection, lease: Lease, checkpoint: Checkpoint) ->
     sqlite_outbox.delete(connection, checkpoint.done)
     sqlite_outbox.cancel(connection, checkpoint.cancelled)
     _write_aggregates(connection, checkpoint.aggregates)
+    sqlite_notes.put_audits(connection, checkpoint.audits)
+    if checkpoint.messages is not None:
+        sqlite_notes.put_page(connection, checkpoint.messages)
     if checkpoint.snapshot is not None:
         connection.execute(
             "REPLACE INTO snapshots (id, position, crc32, body) VALUES (1, ?, ?, ?)",

@@ -1,4 +1,4 @@
-"""The five storage ports on one SQLite file: which thread does what, and what is reported."""
+"""The six storage ports on one SQLite file: which thread does what, and what is reported."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 
 import apsw
 
-from monitor.adapters.storage import sqlite_log, sqlite_outbox, sqlite_state
+from monitor.adapters.storage import sqlite_log, sqlite_notes, sqlite_outbox, sqlite_state
 from monitor.adapters.storage.directory import DirectoryLock
 from monitor.adapters.storage.durations import Durations
+from monitor.adapters.storage.reserve import Reserve
+from monitor.adapters.storage.sqlite_errors import full
 from monitor.adapters.storage.sqlite_schema import probe
 from monitor.adapters.storage.sqlite_worker import Job, T, Worker
 from monitor.model.errors import DiskFailedError, FencedError, StorageError
@@ -18,10 +20,12 @@ from monitor.ports import (
     AggregateRow,
     Checkpoint,
     Lease,
+    MessagePage,
     OrderRow,
     OutboxRow,
     Restart,
     Segment,
+    StoredAudit,
     StoredSegment,
 )
 
@@ -35,25 +39,39 @@ class SqliteStore:
     """
 
     def __init__(
-        self, path: Path, lock: DirectoryLock, writer: Worker, reader: Worker, session: int
+        self,
+        path: Path,
+        lock: DirectoryLock,
+        writer: Worker,
+        reader: Worker,
+        reserve: Reserve,
+        session: int,
     ) -> None:
         self._path = path
         self._lock = lock
         self._writer = writer
         self._reader = reader
+        self._reserve = reserve
         self._session = session
         self._last_error = ""
-        self.write_trouble: str | None = None  # why the latest write failed; None: it did not
+        self._failure: str | None = None  # of the latest write
 
     @property
     def commit_seconds(self) -> Durations:
         """How long the last durable writes took, sync included."""
         return self._writer.commit_seconds
 
+    @property
+    def write_trouble(self) -> str | None:
+        """Why events would be refused now; None when they would be taken."""
+        return self._failure or self._reserve.shortage
+
     # EventLog
 
     async def append(self, segment: Segment) -> int:
-        """See EventLog."""
+        """See EventLog; while the disk is short of space only what was decided is written."""
+        if (shortage := self._reserve.shortage) is not None:
+            raise full(self._path, shortage)
         return await self._write(lambda sql: sqlite_log.append(sql, segment))
 
     async def read(self, after: int, max_bytes: int = 8_000_000) -> list[StoredSegment]:
@@ -137,6 +155,16 @@ class SqliteStore:
         """See Aggregates; without a filter `channel` and `sku` of the sum are empty."""
         return await self._read(lambda sql: sqlite_state.merge(sql, since_ms, channel, sku))
 
+    # Notebook
+
+    async def audits(self, before: int | None, limit: int) -> list[StoredAudit]:
+        """See Notebook."""
+        return await self._read(lambda sql: sqlite_notes.audits(sql, before, limit))
+
+    async def messages(self, since_ms: int) -> list[MessagePage]:
+        """See Notebook."""
+        return await self._read(lambda sql: sqlite_notes.messages(sql, since_ms))
+
     # Store
 
     async def close(self) -> None:
@@ -149,7 +177,7 @@ class SqliteStore:
 
     async def health(self) -> dict[str, str]:
         """See Store; after a failed write a probing write tells whether writing works again."""
-        if self.write_trouble is not None:
+        if self._failure is not None:
             await self._write(probe)
         facts = await self._writer.read(self._facts)
         return facts | {"last_error": self._last_error}
@@ -166,9 +194,9 @@ class SqliteStore:
             result = await self._writer.write(job)
         except StorageError as error:
             if not isinstance(error, FencedError) or isinstance(error, DiskFailedError):
-                self._last_error = self.write_trouble = str(error)
+                self._last_error = self._failure = str(error)
             raise
-        self.write_trouble = None
+        self._failure = None
         return result
 
     async def _repeat(self, delete_some: Callable[[apsw.Connection], int]) -> int:
@@ -178,6 +206,7 @@ class SqliteStore:
         return deleted
 
     def _facts(self, sql: apsw.Connection) -> dict[str, str]:
+        is_held = self._reserve.settle()
         disk = os.statvfs(self._path.parent)
         wal = self._path.with_name(self._path.name + "-wal")
         return {
@@ -188,6 +217,7 @@ class SqliteStore:
             "synchronous": str(sql.pragma("synchronous")),
             "file_bytes": str(self._path.stat().st_size),
             "wal_bytes": str(wal.stat().st_size if wal.exists() else 0),
+            "disk_reserve": "held" if is_held else "given up" if self._reserve.is_short else "off",
             "free_disk_bytes": str(disk.f_bavail * disk.f_frsize),
             "commits": str(self.commit_seconds.count),
             "commit_p50_ms": _milliseconds(self.commit_seconds.quantile(0.5)),

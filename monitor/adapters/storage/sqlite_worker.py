@@ -21,6 +21,7 @@ from typing import TypeVar
 import apsw
 
 from monitor.adapters.storage.durations import Durations
+from monitor.adapters.storage.reserve import Reserve
 from monitor.adapters.storage.sqlite_errors import storage_errors
 from monitor.adapters.storage.sqlite_schema import overwrite_refused, transaction
 from monitor.model.errors import DiskFailedError, StorageError
@@ -35,9 +36,16 @@ Job = Callable[[apsw.Connection], T]
 class Worker:
     """Runs jobs on its own thread and connection; all methods are called from one event loop."""
 
-    def __init__(self, name: str, path: Path, connect: Callable[[Path], apsw.Connection]) -> None:
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        connect: Callable[[Path], apsw.Connection],
+        reserve: Reserve | None = None,
+    ) -> None:
         self._path = path
         self._connect = connect
+        self._reserve = reserve or Reserve(path.parent, 0)
         self._connection: apsw.Connection | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._jobs = 0
@@ -63,7 +71,14 @@ class Worker:
             try:
                 with transaction(connection):
                     result = job(connection)
+            except apsw.FullError:
+                self._reserve.give_up()
+                raise
             except apsw.IOError as error:
+                self._reserve.settle()
+                if self._reserve.is_short:  # no room for the log's index looks like a broken disk
+                    overwrite_refused(connection)
+                    raise apsw.FullError(str(error)) from error
                 self._start_over(connection, error)
                 raise
             if connection.total_changes() != changes:
