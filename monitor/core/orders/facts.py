@@ -80,15 +80,14 @@ class Facts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     @property
     def closed_ms(self) -> int | None:
         """When the order was first closed without regard to delivery: failed, cancelled, refunded."""
-        if self.failed_ms is None and self.cancelled_ms is None and self.refunded_ms is None:
-            return None  # nearly always, and asked several times per event
         return _earliest(self.failed_ms, self.cancelled_ms, self.refunded_ms)
 
     @property
     def done_ms(self) -> int | None:
         """When the wait ended: the first of delivery and closing; None while the buyer waits."""
-        closed_ms = self.closed_ms
-        return self.delivered_ms if closed_ms is None else _earliest(self.delivered_ms, closed_ms)
+        if self.failed_ms is None and self.cancelled_ms is None and self.refunded_ms is None:
+            return self.delivered_ms  # nearly always, and asked ten times per event
+        return _earliest(self.delivered_ms, self.closed_ms)
 
     @property
     def deadline_ms(self) -> int | None:
@@ -247,15 +246,13 @@ def promise_basis(timeline: tuple[OrderEvent, ...]) -> tuple[Any, ...]:
 
 def _promise_ms(promises: PromiseTable, found: Sequence[Any]) -> int:
     """The most specific promise wins: sku, then fulfilment, then speed, then the default."""
-    if promises.by_sku or promises.by_fulfilment or promises.by_speed:
-        for table, index in (
-            (promises.by_sku, _SKU),
-            (promises.by_fulfilment, _FULFILMENT),
-            (promises.by_speed, _SPEED),
-        ):
-            chosen = table.get(str(found[index]))
-            if chosen is not None:
-                return chosen
+    sku, fulfilment, speed = found[_SKU], found[_FULFILMENT], found[_SPEED]
+    if sku is not None and sku in promises.by_sku:
+        return promises.by_sku[sku]
+    if fulfilment is not None and fulfilment in promises.by_fulfilment:
+        return promises.by_fulfilment[fulfilment]
+    if speed is not None and speed in promises.by_speed:
+        return promises.by_speed[speed]
     return promises.default_ms
 
 

@@ -55,6 +55,7 @@ class History:
         self._dirty: dict[tuple[int, str, str], None] = {}
         self._p95: dict[str, tuple[int, int | None]] = {}
         self._all_skus: dict[str, dict[int, dict[int, int]]] = {}  # by channel, hour, bucket
+        self._all_hours: dict[str, list[int]] = {}  # by channel and bucket
         for row in rows:
             for bucket, count in row.delivered:
                 self._count(row.channel, row.hour_ms, bucket, count)
@@ -129,13 +130,15 @@ class History:
     def _count(self, channel: str, hour_ms: int, bucket: int, count: int) -> None:
         counts = self._all_skus.setdefault(channel, {}).setdefault(hour_ms, {})
         counts[bucket] = counts.get(bucket, 0) + count
+        self._all_hours.setdefault(channel, [0] * BUCKETS)[bucket] += count
 
     def _learn_p95(self, channel: str, before_ms: int) -> int | None:
-        total = [0] * BUCKETS
+        total = list(self._all_hours.get(channel, ()))
+        # Of a week only an hour or two are left out: to add up all others would take far longer.
         for hour_ms, delivered in self._all_skus.get(channel, {}).items():
-            if hour_ms < before_ms:
+            if hour_ms >= before_ms:
                 for bucket, count in delivered.items():
-                    total[bucket] += count
+                    total[bucket] -= count
         if sum(total) < LEARNED_ORDERS_MIN:
             return None
         p95_s = LogHistogram(counts=np.array(total, np.int64), sum_ms=0).quantile(0.95)

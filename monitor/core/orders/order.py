@@ -107,8 +107,8 @@ def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | N
     if facts.done_ms is not None:
         return Due(is_breached=is_breached, tier=order.tier, is_stuck=False, next_ms=None)
     age_ms = now_ms - paid_ms
-    limits = tier_limits_ms(facts, settings)
-    tier = max((level for level, limit in enumerate(limits, 1) if age_ms > limit), default=0)
+    limits = first, second, third = tier_limits_ms(facts, settings)
+    tier = 3 if age_ms > third else 2 if age_ms > second else int(age_ms > first)
     stuck_after_ms = settings.fallback.after_ms
     may_open = order.case is None or _is_only_advised(order.case, settings)
     is_stuck = may_open and age_ms >= stuck_after_ms

@@ -79,14 +79,20 @@ class Tallies:
         old, new = _payment(before), _payment(order.facts)
         if old == new:
             return
+        if old is not None and new is not None and old[:2] == new[:2] and old[2] is None:
+            self._add_paid(new, 1)  # nearly always: what was counted of its creation stays
+            return
         if old is not None:
             self._add_payment(old, -1)
         if new is not None:
             self._add_payment(new, 1)
 
     def _add_payment(self, payment: _Payment, n: int) -> None:
+        self.callbacks.created(payment[0], payment[1], n)
+        self._add_paid(payment, n)
+
+    def _add_paid(self, payment: _Payment, n: int) -> None:
         provider, created_ms, paid_ms = payment
-        self.callbacks.created(provider, created_ms, n)
         if paid_ms is not None:
             self.callbacks.paid(provider, created_ms, paid_ms, n)
 
