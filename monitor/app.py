@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -78,14 +79,15 @@ class Monitor:
         *,
         clock: Clock | None = None,
         reread: Callable[[], tuple[Loaded, RuleSet]] | None = None,
-        open_store: OpenStore = open_sqlite,
+        open_store: OpenStore | None = None,
         retry_store_s: float = RETRY_STORE_S,
     ) -> None:
         self.loaded = loaded
         self.clock = clock or SystemClock()
         self.supervisor = Supervisor()
         self._reread = reread or (lambda: (loaded, rules))
-        self._open_store = open_store
+        reserve_bytes = loaded.endpoints.disk_reserve_mib << 20
+        self._open_store = open_store or partial(open_sqlite, reserve_bytes=reserve_bytes)
         self._retry_store_s = retry_store_s
         self.engine = Engine(settings_for(loaded.settings, rules), rules)
         self.store: SqliteStore | None = None
@@ -290,6 +292,7 @@ class Monitor:
             loaded.endpoints,
             listen=self.loaded.endpoints.listen,
             data_dir=self.loaded.endpoints.data_dir,
+            disk_reserve_mib=self.loaded.endpoints.disk_reserve_mib,
             telemetry=self.loaded.endpoints.telemetry,
             canary=self.loaded.endpoints.canary,
         )

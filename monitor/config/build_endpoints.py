@@ -47,6 +47,7 @@ def build_endpoints(
     endpoints = Endpoints(
         listen=listen,
         data_dir=data_dir,
+        disk_reserve_mib=document.disk_reserve_mib,
         integrations=builder.integrations(),
         webhooks=tuple(
             builder.addressed(webhook, "webhook", "webhooks", ("webhooks", index))

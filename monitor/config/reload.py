@@ -24,6 +24,7 @@ _SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
 _ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("listen", ("listen",)),
     ("data_dir", ("data_dir",)),
+    ("disk_reserve_mib", ("disk_reserve_mib",)),
     ("allowed_hosts", ("allowed_hosts",)),
     ("sources", ("keys", "source_secrets")),
     ("replay_window", ("replay_window_ms",)),
@@ -36,7 +37,7 @@ _ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("egress", ("egress_allow", "config_hosts")),
     ("telemetry", ("telemetry",)),
 )
-RESTART_KEYS = ("listen", "data_dir", "currency", "telemetry", "canary")
+RESTART_KEYS = ("listen", "data_dir", "disk_reserve_mib", "currency", "telemetry", "canary")
 
 
 def differences(old: Loaded, new: Loaded) -> tuple[list[str], list[str]]:

@@ -150,6 +150,7 @@ class Document(ConfigModel):
     public_url: Url | None = None
     allowed_hosts: Annotated[list[HostName], FEW] = []
     data_dir: Text = "./data"
+    disk_reserve_mib: Count = 32
     promise: Promise = Promise()
     tiers: Tiers = Tiers()
     sources: Annotated[list[Source], FEW] = []

@@ -138,6 +138,7 @@ class Endpoints(msgspec.Struct, frozen=True):
 
     listen: Listen = Listen()
     data_dir: str = "./data"
+    disk_reserve_mib: int = 32  # held back, to be given up when the disk is full; 0: nothing
     integrations: tuple[Endpoint, ...] = ()  # named `<receiver>/<kind>/<index>`
     webhooks: tuple[Endpoint, ...] = ()  # named `webhooks/<hash of the URL>`
     failover: Endpoint | None = None  # named `failover`

@@ -12,6 +12,7 @@ refused. When there is space for it and more, it is held again and events are ta
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,12 +24,25 @@ RESERVE_BYTES = 32 * 1024 * 1024
 PART = 8
 
 
+def free_bytes_of(folder: Path) -> int:
+    """What is free on the disk of a folder; raises OSError."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
 class Reserve:
     """One per data directory; used by the writer's thread, `is_short` is read by any."""
 
-    def __init__(self, folder: Path, size_bytes: int = RESERVE_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        size_bytes: int = RESERVE_BYTES,
+        *,
+        free_bytes: Callable[[Path], int] = free_bytes_of,
+    ) -> None:
         self._path = folder / RESERVE_NAME
         self._size_bytes = size_bytes
+        self._free_bytes = free_bytes
         self.is_short = False  # no new events are taken
 
     @property
@@ -47,7 +61,7 @@ class Reserve:
         if not self._size_bytes:
             self._path.unlink(missing_ok=True)
             return False
-        free_bytes = _free_bytes(self._path.parent)
+        free_bytes = self._free_bytes(self._path.parent)
         part = self._size_bytes // PART
         if self._is_held():
             self.is_short = free_bytes < part
@@ -84,8 +98,3 @@ class Reserve:
         finally:
             os.close(descriptor)
         return True
-
-
-def _free_bytes(folder: Path) -> int:
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize
