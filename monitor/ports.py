@@ -104,6 +104,32 @@ class Lease(msgspec.Struct, frozen=True):
     epoch: int
 
 
+class AuditRow(msgspec.Struct, frozen=True):
+    """One entry of the audit as it is stored; `audit_id` makes writing it twice harmless."""
+
+    audit_id: str
+    at_ms: int
+    body: bytes
+
+
+class StoredAudit(msgspec.Struct, frozen=True):
+    """An entry with its place; places only grow and are never given twice."""
+
+    place: int
+    body: bytes
+
+
+class MessagePage(msgspec.Struct, frozen=True):
+    """Signed messages that were taken up to `last_ms`; the format is `runtime/messages.py`'s.
+
+    Pages that end before `forget_before_ms` are deleted with the writing of this one.
+    """
+
+    last_ms: int
+    body: bytes
+    forget_before_ms: int = 0
+
+
 class Checkpoint(msgspec.Struct, frozen=True):
     """Everything one turn of the loop changes, written in one transaction.
 
@@ -120,6 +146,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     done: tuple[str, ...] = ()
     cancelled: tuple[str, ...] = ()
     aggregates: tuple[AggregateRow, ...] = ()
+    audits: tuple[AuditRow, ...] = ()
+    messages: MessagePage | None = None
     snapshot: bytes | None = None
 
 
@@ -215,8 +243,20 @@ class Aggregates(Protocol):
         ...
 
 
-class Store(EventLog, StateStore, LeaseStore, Outbox, Aggregates, Protocol):
-    """The five storage ports, as one engine offers them."""
+class Notebook(Protocol):
+    """What is kept beside facts and decisions; it enters through `StateStore.commit`."""
+
+    async def audits(self, before: int | None, limit: int) -> list[StoredAudit]:
+        """Entries of the audit, the newest first, from the one before a place on. None is ever lost."""
+        ...
+
+    async def messages(self, since_ms: int) -> list[MessagePage]:
+        """Pages of signed messages that end at a time or later, in the order they were written."""
+        ...
+
+
+class Store(EventLog, StateStore, LeaseStore, Outbox, Aggregates, Notebook, Protocol):
+    """The six storage ports, as one engine offers them."""
 
     async def close(self) -> None:
         """Flush and let go of files."""

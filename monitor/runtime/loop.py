@@ -17,33 +17,22 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from monitor.core.engine import Engine, Entry
-from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Perform, Tick, WakeAt
-from monitor.model.effects import REPEATS, Effect, SwitchChannel, effect_encoder
-from monitor.model.errors import CapacityError, FencedError, InvariantError, StorageError
-from monitor.model.events import OrderEvent
-from monitor.model.records import (
-    CaseResolved,
-    ChannelSteered,
-    StockCounted,
-    SwitchOrdered,
-    record_encoder,
+from monitor.model.commands import Batch, Cancel, Command, Decide, Perform, Tick, WakeAt
+from monitor.model.errors import (
+    CapacityError,
+    FencedError,
+    InvariantError,
+    StorageError,
 )
-from monitor.model.times import DAY_MS, SECOND_MS
-from monitor.ports import (
-    AggregateRow,
-    Checkpoint,
-    Clock,
-    Lease,
-    OutboxRow,
-    Segment,
-    Store,
-    TraceSink,
-)
-from monitor.runtime.lanes import lane_of
+from monitor.model.records import Audited, MessageTaken
+from monitor.model.times import SECOND_MS
+from monitor.ports import AggregateRow, Checkpoint, Clock, Lease, Store, TraceSink
+from monitor.runtime.messages import STORED_MS, Messages
+from monitor.runtime.notes import Notes, notes_of
 from monitor.runtime.recovery import KnownOrders, recover, row_of
+from monitor.runtime.requests import Request, answer_all, refuse, sift
+from monitor.runtime.segments import closed_effects, outbox_row, segment_of
 from monitor.runtime.supervisor import Spawner
 
 log = logging.getLogger("monitor.loop")
@@ -57,15 +46,6 @@ TAIL_RECORDS_MAX = 5_000  # a restart that folded more (about half a second) sav
 RETRY_COMMIT_S = 1.0
 STOP_S = 5.0
 LEASE_TTL_MS = 30 * SECOND_MS
-EFFECT_EXPIRES_MS = DAY_MS
-
-
-_WITHOUT_EFFECT = (OrderEvent, SwitchOrdered, ChannelSteered, CaseResolved, StockCounted)
-
-
-class _Request(msgspec.Struct, frozen=True):
-    entries: tuple[Entry, ...]
-    answer: asyncio.Future[tuple[str, ...]]
 
 
 class Loop:
@@ -78,6 +58,7 @@ class Loop:
         engine: Engine,
         *,
         owner: str,
+        messages: Messages | None = None,
         traces: TraceSink | None = None,
         on_effects: Callable[[Sequence[str]], None] = lambda cancelled: None,
         on_turn: Callable[[Sequence[Command]], None] = lambda commands: None,
@@ -94,8 +75,10 @@ class Loop:
         self._on_effects = on_effects
         self._on_turn = on_turn
         self._lease: Lease | None = None
+        self._messages = messages or Messages()
+        self._notes = Notes(self._messages)
         self._known = KnownOrders()
-        self._requests: deque[_Request] = deque()
+        self._requests: deque[Request] = deque()
         self._pending_entries = 0
         self._nudge = asyncio.Event()
         self._wake_ms = 0
@@ -117,7 +100,9 @@ class Loop:
         self._lease = await self._store.acquire("loop", self._owner, now_ms, LEASE_TTL_MS)
         if self._lease is None:
             raise FencedError("the data directory is in use by another delivery-monitor")
+        self._messages.load(await self._store.messages(now_ms - STORED_MS))
         recovered = await recover(self._store, self.engine, self._known, now_ms)
+        self._notes.take(recovered.notes)
         self._cursor, self._position = recovered.cursor, recovered.position
         self._snapshot_ms = self._saved_ms = now_ms
         if recovered.undecided:
@@ -132,10 +117,18 @@ class Loop:
         self._task = supervisor.spawn("loop", self._run())
         supervisor.spawn("lease", self._keep_lease())
 
-    async def submit(self, entries: Sequence[Entry]) -> tuple[str, ...]:
+    async def submit(
+        self,
+        entries: Sequence[Entry],
+        *,
+        message: MessageTaken | None = None,
+        audit: Audited | None = None,
+    ) -> tuple[str, ...]:
         """Log entries and fold them; returns what became of each once they are synced to disk.
 
-        Raises: CapacityError when the queue is full, StorageError when nothing was written.
+        `message` brought the entries: of one that was taken before all are duplicates. `audit` is
+        logged with them. Raises: CapacityError when the queue is full, StorageError when nothing
+        was written, InputError and AuthError for a message that cannot be taken.
         """
         if self._is_stopping:
             raise CapacityError("the service is shutting down", retry_after_s=5)
@@ -143,10 +136,12 @@ class Loop:
             raise StorageError(self.trouble)
         if self._pending_entries + len(entries) > PENDING_ENTRIES_MAX:
             raise CapacityError(f"{self._pending_entries} events are waiting to be written")
-        if not entries:
+        if message is not None:
+            self._messages.check_room(self._clock.now_ms())
+        elif not entries and audit is None:
             return ()
         answer: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
-        self._requests.append(_Request(tuple(entries), answer))
+        self._requests.append(Request(tuple(entries), answer, message, audit))
         self._pending_entries += len(entries)
         self._nudge.set()
         return await answer
@@ -204,44 +199,46 @@ class Loop:
     async def _turn(self) -> None:
         requests = self._take_requests()
         entries = tuple(entry for request in requests for entry in request.entries)
+        notes = tuple(note for one in requests for note in notes_of(one.message, one.audit))
         position = None
-        if entries:
+        if entries or notes:
             now_ms = self._clock.now_ms()
             try:
                 await self._known.bring_back(self._store, self.engine, entries, now_ms)
-                position = await self._store.append(_segment("entries", entries))
+                position = await self._store.append(segment_of("entries", (*notes, *entries)))
             except StorageError as error:
-                _refuse(requests, error)
+                refuse(requests, error)
                 if isinstance(error, FencedError):
                     raise
                 return
+            self._notes.take(notes)
         try:
             await self._take_in(entries, position, requests)
         finally:  # only a bug or a lost lease leaves somebody unanswered here
-            _refuse(requests, StorageError("the service stopped before it could answer"))
+            refuse(requests, StorageError("the service stopped before it could answer"))
         self.turns += 1
 
     async def _take_in(
         self,
         entries: tuple[Entry, ...],
         position: int | None,
-        requests: Sequence[_Request] = (),
+        requests: Sequence[Request] = (),
     ) -> None:
         """Fold, decide, answer the senders, commit what follows."""
         now_ms = self._clock.now_ms()
         commands = self.engine.handle(Batch(entries) if entries else Tick(), now_ms)
         if position is not None:
             self._cursor = self._position = position
-        _answer(requests, commands)
+        answer_all(requests, commands)
         is_eventful = any(isinstance(one, (Decide, Perform, Cancel)) for one in commands)
-        done = _closed_effects(entries)
+        done = closed_effects(entries)
         for command in commands:
             if isinstance(command, WakeAt):
                 self._wake_ms = command.at_ms
         if entries or is_eventful:
             self._on_turn(commands)
         is_save_due = now_ms - self._saved_ms >= SAVE_EVERY_MS
-        if is_eventful or done or is_save_due:
+        if is_eventful or done or is_save_due or self._notes.has_audits:
             await self._commit(self._collect(done, commands))
 
     # --- committing -------------------------------------------------------------------------------
@@ -256,9 +253,11 @@ class Loop:
         dormant = self.engine.shard.drain_dormant()
         hours = self.engine.shard.history.drain()
         is_snapshot_due = with_snapshot or now_ms - self._snapshot_ms >= SNAPSHOT_EVERY_MS
+        audits, messages = self._notes.drain(now_ms)
         self._saved_ms = now_ms
-        effects = tuple(_outbox_row(one.effect) for one in commands if isinstance(one, Perform))
-        if not (decisions or changed or dormant or done or effects or is_snapshot_due):
+        effects = tuple(outbox_row(one.effect) for one in commands if isinstance(one, Perform))
+        has_notes = audits or messages is not None
+        if not (decisions or changed or dormant or done or effects or has_notes or is_snapshot_due):
             return None
         kept = tuple(map(row_of, changed))
         rows = (*kept, *(row_of(order, now_ms) for order in dormant))
@@ -273,7 +272,7 @@ class Loop:
         return Checkpoint(
             cursor=self._cursor,
             position=self._position,
-            decisions=_segment("decisions", decisions) if decisions else None,
+            decisions=segment_of("decisions", decisions) if decisions else None,
             orders=rows,
             outbox=effects,
             done=done,
@@ -282,6 +281,8 @@ class Loop:
                 AggregateRow(hour.hour_ms, hour.channel, hour.sku, dict(hour.delivered), hour.never)
                 for hour in hours
             ),
+            audits=audits,
+            messages=messages,
             snapshot=self.engine.snapshot() if is_snapshot_due else None,
         )
 
@@ -328,69 +329,19 @@ class Loop:
 
     # --- requests ---------------------------------------------------------------------------------
 
-    def _take_requests(self) -> list[_Request]:
-        taken: list[_Request] = []
+    def _take_requests(self) -> list[Request]:
+        taken: list[Request] = []
         count = 0
         while self._requests and count < TURN_ENTRIES_MAX:
             taken.append(self._requests.popleft())
             count += len(taken[-1].entries)
         self._pending_entries -= count
-        return taken
+        new, later = sift(taken, self._messages)
+        for request in reversed(later):
+            self._requests.appendleft(request)
+            self._pending_entries += len(request.entries)
+        return new
 
     def _refuse_all(self, error: StorageError) -> None:
         while self._requests:
-            _refuse(self._take_requests(), error)
-
-
-def _refuse(requests: Sequence[_Request], error: StorageError) -> None:
-    for request in requests:
-        if not request.answer.done():
-            request.answer.set_exception(error)
-
-
-def _answer(requests: Sequence[_Request], commands: Sequence[Command]) -> None:
-    """Tell every sender what became of its entries; a sender that went away is no trouble."""
-    if not requests:
-        return
-    outcomes = next(one.outcomes for one in commands if isinstance(one, Accepted))
-    start = 0
-    for request in requests:
-        end = start + len(request.entries)
-        if not request.answer.done():
-            request.answer.set_result(outcomes[start:end])
-        start = end
-
-
-def _segment(kind: str, records: Sequence[msgspec.Struct]) -> Segment:
-    times = [getattr(record, "received_ms", None) or _at_ms(record) for record in records]
-    return Segment(
-        kind=kind,
-        count=len(records),
-        first_ms=min(times),
-        last_ms=max(times),
-        body=record_encoder.encode_lines(records),
-    )
-
-
-def _at_ms(record: msgspec.Struct) -> int:
-    return int(getattr(record, "decided_ms", 0) or getattr(record, "at_ms", 0))
-
-
-def _closed_effects(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Outbox keys that the answers among the entries close."""
-    return tuple(entry.effect_key for entry in entries if not isinstance(entry, _WITHOUT_EFFECT))
-
-
-def _outbox_row(effect: Effect) -> OutboxRow:
-    at_ms = int(getattr(effect, "at_ms", 0))
-    expires_ms = at_ms + EFFECT_EXPIRES_MS if at_ms else None
-    if isinstance(effect, SwitchChannel):
-        expires_ms = effect.valid_until_ms
-    return OutboxRow(
-        key=effect.key,
-        lane=lane_of(effect),
-        body=effect_encoder.encode(effect),
-        due_ms=at_ms,
-        is_repeatable=REPEATS[type(effect)],
-        expires_ms=expires_ms,
-    )
+            refuse(self._take_requests(), error)

@@ -18,7 +18,7 @@ from monitor.core.engine import Engine, Entry
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
 from monitor.model.ids import hash64
-from monitor.model.records import Record, record_decoder
+from monitor.model.records import Audited, MessageTaken, Note, Record, record_decoder
 from monitor.ports import OrderRow, Restart, Store, StoredSegment
 
 LOOKUP_IDS = 2_000  # orders read from the store at a time
@@ -31,6 +31,7 @@ class Recovered(msgspec.Struct, frozen=True):
     """Log position reached, cursor, and entries still to be taken in live, up to their position.
 
     `tail_records` were folded behind the snapshot: the next restart would have to do it again.
+    `notes` are behind the cursor, so they may not be in their tables yet.
     """
 
     position: int
@@ -38,6 +39,7 @@ class Recovered(msgspec.Struct, frozen=True):
     undecided: tuple[Entry, ...]
     undecided_position: int
     tail_records: int
+    notes: tuple[Note, ...] = ()
 
 
 def row_of(order: Order, dormant_ms: int | None = None) -> OrderRow:
@@ -92,19 +94,26 @@ async def recover(store: Store, engine: Engine, known: KnownOrders, now_ms: int)
     undecided: list[Entry] = []
     undecided_position = restart.cursor
     tail_records = 0
+    notes: list[Note] = []
     while segments := await store.read(position):
         for stored in segments:
             records = decode_segment(stored)
             position = stored.position
             tail_records += len(records)
+            facts = [
+                record for record in records if not isinstance(record, (MessageTaken, Audited))
+            ]
             if _is_undecided(stored, restart):
-                undecided.extend(records)  # type: ignore[arg-type]  # by the kind of the segment
+                notes += [one for one in records if isinstance(one, (MessageTaken, Audited))]
+                undecided.extend(facts)  # type: ignore[arg-type]  # by the kind of the segment
                 undecided_position = position
                 continue
-            for record in records:
+            for record in facts:
                 engine.refold(record)
     engine.resume(now_ms)
-    return Recovered(position, restart.cursor, tuple(undecided), undecided_position, tail_records)
+    return Recovered(
+        position, restart.cursor, tuple(undecided), undecided_position, tail_records, tuple(notes)
+    )
 
 
 async def _bring_back_as_of(store: Store, engine: Engine, restart: Restart, now_ms: int) -> None:

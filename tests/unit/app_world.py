@@ -30,8 +30,9 @@ from monitor.model.secret import Secret
 from monitor.model.settings import ChannelSettings, Settings
 from monitor.model.times import UnixMs
 from monitor.ports import Checkpoint
-from monitor.runtime.loop import LEASE_TTL_MS, _outbox_row, _segment
+from monitor.runtime.loop import LEASE_TTL_MS
 from monitor.runtime.recovery import decode_segment
+from monitor.runtime.segments import outbox_row, segment_of
 
 T0 = 1_790_000_000_000
 
@@ -132,7 +133,7 @@ async def queue(data_dir: Path, *effects: Effect) -> None:
     store = await open_sqlite(data_dir)
     lease = await store.acquire("loop", "embedded", T0, LEASE_TTL_MS)
     assert lease is not None
-    await store.commit(lease, Checkpoint(cursor=0, outbox=tuple(map(_outbox_row, effects))))
+    await store.commit(lease, Checkpoint(cursor=0, outbox=tuple(map(outbox_row, effects))))
     await store.release(lease)
     await store.close()
 
@@ -140,7 +141,7 @@ async def queue(data_dir: Path, *effects: Effect) -> None:
 async def acknowledge(data_dir: Path, *events: OrderEvent) -> None:
     """Leave events in the log that nothing was decided about yet, as a crash would."""
     store = await open_sqlite(data_dir)
-    await store.append(_segment("entries", events))
+    await store.append(segment_of("entries", events))
     await store.close()
 
 

@@ -16,8 +16,8 @@ from monitor.model.settings import Settings
 from monitor.model.times import HOUR_MS, MINUTE_MS
 from monitor.ports import Checkpoint, StoredSegment
 from monitor.runtime.archive import Archive
-from monitor.runtime.loop import _segment
 from monitor.runtime.recovery import row_of
+from monitor.runtime.segments import segment_of
 
 START_MS = 1_767_578_400_000  # 2026-01-05T02:00:00Z
 LATER_MS = START_MS + 10 * HOUR_MS
@@ -116,10 +116,10 @@ async def test_moves_of_an_alert_are_found_in_the_log_up_to_a_time() -> None:
             ("Late", "firing", 3),
         )
     ]
-    await store.append(_segment("entries", story()[:1]))
+    await store.append(segment_of("entries", story()[:1]))
     for moved in moves:
         noise = TierReached("a", 1, moved.at_ms)
-        decisions = _segment("decisions", [noise, moved])
+        decisions = segment_of("decisions", [noise, moved])
         await store.commit(lease, Checkpoint(cursor=1, decisions=decisions))
     archive = Archive(store, Engine(Settings(), RuleSet()))
     assert await archive.alert_moves("Late", LATER_MS) == [moves[0], moves[2]]

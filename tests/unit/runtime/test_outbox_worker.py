@@ -20,8 +20,9 @@ from monitor.model.errors import Permanent, StorageError, Transient, UnknownOutc
 from monitor.model.records import Answer, AttemptAnswered, EffectClosed, Notified, SwitchAnswered
 from monitor.model.times import DAY_MS
 from monitor.ports import Checkpoint, OutboxRow
-from monitor.runtime.loop import LEASE_TTL_MS, _outbox_row
+from monitor.runtime.loop import LEASE_TTL_MS
 from monitor.runtime.outbox_worker import delay_ms
+from monitor.runtime.segments import outbox_row
 from monitor.sim.virtual_loop import run_virtual
 from tests.property.engine_world import answer_to
 from tests.unit.runtime.service import FaultyStore, Performer, Service, at, now_ms
@@ -52,7 +53,7 @@ async def service_with(
     store = store or FaultyStore()
     lease = await store.acquire("loop", "me", now_ms(), LEASE_TTL_MS)
     assert lease is not None
-    rows = tuple(_outbox_row(effect) for effect in effects)
+    rows = tuple(outbox_row(effect) for effect in effects)
     await store.commit(lease, Checkpoint(cursor=0, outbox=rows))
     return Service(store, performer=Performer(outside))  # type: ignore[arg-type]  # an async function
 
@@ -375,9 +376,9 @@ def test_more_rows_than_one_claim_are_all_performed() -> None:
 
 def test_row_carries_what_its_effect_needs_for_restart_and_expiry() -> None:
     """Lane, repeatability and end of validity come from the kind of the effect."""
-    row = _outbox_row(switch(valid_s=60))
+    row = outbox_row(switch(valid_s=60))
     assert row == OutboxRow("switch_1", "failover", effect_encoder.encode(switch(valid_s=60)), at(0),
                             is_repeatable=True, expires_ms=at(60))  # fmt: skip
-    assert not _outbox_row(submit()).is_repeatable
-    assert _outbox_row(submit()).expires_ms is None
+    assert not outbox_row(submit()).is_repeatable
+    assert outbox_row(submit()).expires_ms is None
     assert isinstance(answer_to(Release("r", "t", "o", "c", 1, "x"), 0, 1), EffectClosed)
