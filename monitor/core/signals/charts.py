@@ -259,6 +259,8 @@ class Charts:
                 continue
             limit = self._limit(chart)
             _count(chart, owed[code], seen[code], now_ms, decay)
+            if baselines.get(name) is None:
+                chart.block_ms = 0  # any shop scatters against what nobody knows yet
             value, chart.cusum, chart.gap = moved(
                 chart.cusum, chart.gap, owed[code], seen[code], limit
             )

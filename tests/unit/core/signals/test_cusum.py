@@ -1,6 +1,7 @@
 """Charts: what counts for and against health, when news come late, and what an excursion leaves."""
 
 from math import log
+from random import Random
 
 import msgspec
 import numpy as np
@@ -229,6 +230,20 @@ def test_unlearned_chart_needs_a_clear_effect() -> None:
             if reading is not None and reading.observed >= 0.35 * reading.expected:
                 pages[label] = max(pages[label], reading.ratio)
     assert pages["young"] <= 1.0 < pages["learned"]
+
+
+def test_what_was_not_known_yet_does_not_widen_the_limit() -> None:
+    """An hour without a baseline, then four with one that fits: the scatter is that of chance."""
+    young = {name: msgspec.structs.replace(one, from_ms=T0 - DAY_MS) for name, one in BASELINES.items()}  # fmt: skip
+    rng = Random(1)
+    orders = [
+        Order(paid, paid + round(1_000 * rng.lognormvariate(log(8.0), 0.8)))
+        for paid in range(0, 5 * HOUR_MS, 30_000)
+    ]
+    charts = Charts()
+    for at in range(0, 5 * HOUR_MS, 300_000):
+        charts.advance(seen_at(orders, at), {} if at < HOUR_MS else young, T0 + at)
+    assert 8.0 <= charts.readings()["a"].limit < 1.4 * 8.0
 
 
 def test_restored_and_rebuilt_charts_stand_where_the_living_stand() -> None:
