@@ -2,7 +2,7 @@
 
     order id ─► shard ─► rows, tallies ─┐
                                         ├─► merged ─► control: charts, rules, alerts, baselines
-    sources are the shop's: shared ─────┘
+    sources and names are the shop's ───┘
 
 One shard is the same with nothing to merge: only its names are put into the order of merged ones.
 """
@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from monitor.core.control import Control, View
+from monitor.core.orders.names import NameBook
 from monitor.core.orders.shard import Shard
 from monitor.core.orders.tallies import Tallies
 from monitor.core.side_signals import SourceView
@@ -36,7 +37,8 @@ class Sharded:
     """Some shards and a control; `decided` is everything the control ever decided."""
 
     def __init__(self, count: int, settings: Settings, rules: RuleSet) -> None:
-        self.shards = [Shard(settings) for _ in range(count)]
+        names = NameBook()
+        self.shards = [Shard(settings, names) for _ in range(count)]
         for shard in self.shards[1:]:
             shard.sources = self.shards[0].sources
         self.control = Control(settings, rules)

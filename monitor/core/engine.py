@@ -19,7 +19,7 @@ from monitor.core.control import Control, Measured, View
 from monitor.core.failover.controller import RouteState
 from monitor.core.orders.fingerprint import StateHasher
 from monitor.core.orders.order import Order
-from monitor.core.orders.shard import UNNAMED_CHANNEL, Shard
+from monitor.core.orders.shard import Shard
 from monitor.core.orders.sources import next_silence_ms
 from monitor.core.side_signals import SourceView
 from monitor.core.snapshot import Snapshot, snapshot_decoder, snapshot_encoder
@@ -28,7 +28,7 @@ from monitor.core.takeover.doubles import is_double
 from monitor.model.commands import Accepted, Batch, Command, Decide, Input, WakeAt
 from monitor.model.effects import Effect
 from monitor.model.events import EventType, OrderEvent
-from monitor.model.ids import ALL_ORDERS, CANARY_PREFIX
+from monitor.model.ids import ALL_ORDERS, CANARY_PREFIX, UNNAMED_CHANNEL
 from monitor.model.records import (
     AlertMoved,
     Answer,

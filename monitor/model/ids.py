@@ -11,6 +11,8 @@ SourceId = NewType("SourceId", str)
 TakeoverId = NewType("TakeoverId", str)
 
 OTHER = "other"  # where names go once their number has reached its limit
+UNKNOWN = "unknown"  # what an order that names no provider or no goods is counted for
+UNNAMED_CHANNEL = "external"  # contract §2: what an order without any channel is counted for
 DEFAULT_SOURCE = SourceId("default")
 CANARY_PREFIX = "canary-"  # ids of our own synthetic orders
 CANARY_SOURCE = "canary"

@@ -14,10 +14,10 @@ import numpy as np
 
 from monitor.core.orders.facts import Facts, canonical_key, derive, holder_at
 from monitor.core.orders.lifecycle import is_breach
-from monitor.core.orders.shard import UNNAMED_CHANNEL
 from monitor.core.signals.arrays import BoolArray, IntArray
 from monitor.core.signals.survival import NEVER_MS
 from monitor.model.events import EventType, OrderEvent
+from monitor.model.ids import UNNAMED_CHANNEL
 from monitor.model.settings import Settings
 
 PROGRESS_EVERY = 50_000

@@ -17,11 +17,10 @@ from monitor.core.orders.facts import holder_at
 from monitor.core.orders.lifecycle import Verdict, is_breach, verdict
 from monitor.core.orders.names import NAMES_MAX
 from monitor.core.orders.order import Order
-from monitor.core.orders.shard import UNNAMED_CHANNEL
 from monitor.core.signals.health import Anchors, health_from_sums, health_sums
 from monitor.core.signals.survival import NEVER_MS, cohort, mean_lower_bound_s
 from monitor.model.alerts import Alert, AlertState
-from monitor.model.ids import OTHER
+from monitor.model.ids import OTHER, UNNAMED_CHANNEL
 from monitor.model.records import AlertMoved, CaseMoved, SourceMoved, SwitchDecided
 from monitor.model.times import SECOND_MS, format_rfc3339
 from monitor.sim.replay import Replayed

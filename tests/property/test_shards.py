@@ -1,5 +1,7 @@
 """Eight shards say what one says, bit by bit: rows, tallies, charts, findings, baselines, decisions."""
 
+from collections.abc import Iterator
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,8 +11,10 @@ from benchmarks.shards import Sharded, differences, merged
 from monitor.core.orders.shard import Shard
 from monitor.core.orders.tallies import Tallies
 from monitor.core.rules.lookback import settings_for
+from monitor.core.signals.observation import LABELS
 from monitor.model.events import OrderEvent
 from monitor.model.records import AlertMoved, BaselineLearned
+from monitor.model.settings import Settings
 from monitor.model.times import HOUR_MS
 from monitor.testing.scenario import START_MS
 from tests.property.engine_world import EVENT_LISTS, EVENTS, MINUTE_MS, RULES, SETTINGS
@@ -60,6 +64,37 @@ def test_three_hours_of_a_shop_with_an_outage_are_the_same_over_eight_shards() -
     assert ("DelayedOver2Percent", "firing") in states
     learned = [one_ for one_ in one.decided if isinstance(one_, BaselineLearned)]
     assert {decision.baseline.channel for decision in learned} >= {"*", "auto", "pool"}
+
+
+def test_names_beyond_the_limit_are_the_same_over_eight_shards() -> None:
+    """Of 300 of each kind the same 200 are named, also of channels that only a breach names."""
+    made = settings_for(Settings(), RULES)
+    one, many = Sharded(1, made, RULES), Sharded(SHARDS, made, RULES)
+    for world in (one, many):
+        for number in range(300):
+            world.take(_named(number))
+        for minute in range(12):
+            world.look(START_MS + minute * MINUTE_MS)
+    assert differences(one, many) == []
+    names = many.rows.names
+    assert [len(names.of(label)) for label in LABELS] == [202, 201, 201, 201]
+    assert {"external", "later0", "first0", "other"} <= set(names.channel)
+
+
+def _named(number: int) -> Iterator[OrderEvent]:
+    """An order that one channel tried when its promise broke, and another one after that."""
+    told = {"provider": f"p{number}", "sku": f"g{number}"}
+    for kind, minute, channel in (
+        ("order.created", 0, None),
+        ("order.paid", 0, None),
+        ("delivery.attempted", 9, f"later{number % 50}"),
+        ("delivery.attempted", 1, f"first{number}"),
+    ):
+        at_ms = START_MS + minute * MINUTE_MS
+        yield OrderEvent(
+            kind, f"o{number}", f"s{number}", f"{kind}{minute}", at_ms, START_MS,
+            channel=channel, **told,  # type: ignore[arg-type]  # names only
+        )  # fmt: skip
 
 
 def test_lost_shard_is_a_difference() -> None:

@@ -25,9 +25,8 @@ import msgspec
 
 from monitor.core.orders.lifecycle import Verdict, verdict
 from monitor.core.orders.order import Order
-from monitor.core.orders.shard import UNNAMED_CHANNEL
 from monitor.model.events import EventType, OrderEvent
-from monitor.model.ids import digest
+from monitor.model.ids import UNNAMED_CHANNEL, digest
 from monitor.model.takeovers import AttemptState, CaseState, TakeoverCase
 
 ROOT = "order"

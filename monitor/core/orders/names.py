@@ -1,16 +1,19 @@
 """Names of channels, sources, providers and goods as small numbers, so that rows stay columns.
 
-Names of the configuration always have a code. Of others each label takes at most `NAMES_MAX`;
-whatever comes later shares `other`.
+Names of the configuration always have a code, and so have the few that we give ourselves. Of others
+each label takes at most `NAMES_MAX`, in the order of the log; whatever comes later shares `other`.
+One book serves all shards of a shop: if each had its own, what a name counts as would depend on how
+many shards there are.
 """
 
 from __future__ import annotations
 
 from monitor.core.signals.observation import LABELS, Names
-from monitor.model.ids import OTHER
+from monitor.model.ids import OTHER, UNKNOWN, UNNAMED_CHANNEL
+from monitor.model.settings import Settings
 
 NAMES_MAX = 200
-UNKNOWN = "unknown"  # an order that names no provider or no goods
+_OURS = dict.fromkeys((OTHER, UNKNOWN, UNNAMED_CHANNEL))
 
 
 class NameBook:
@@ -18,7 +21,7 @@ class NameBook:
 
     def __init__(self) -> None:
         self._codes: dict[str, dict[str, int]] = {label: {} for label in LABELS}
-        self._configured: dict[str, dict[str, None]] = {label: {} for label in LABELS}
+        self._ours: dict[str, dict[str, None]] = {label: dict(_OURS) for label in LABELS}
         self._names: Names | None = None
 
     def codes(
@@ -41,16 +44,19 @@ class NameBook:
                 self._code("sku", sku),
             )
 
-    def code(self, label: str, name: str) -> int:
-        """The code of a name of the configuration: it has its own, however many there are."""
-        self._configured[label][name] = None
-        return self._add(label, name)
+    def know(self, settings: Settings) -> None:
+        """Give the channels and sources of the configuration their codes, however many they are."""
+        for label, configured in (("channel", settings.channels), ("source", settings.sources)):
+            for one in configured:
+                self._ours[label][one.name] = None
+                self._add(label, one.name)
 
     def name(self, label: str, name: str | None) -> str:
         """What a name counts as: itself, or `other`."""
-        known = name or UNKNOWN
-        self._code(label, known)
-        return known if known in self._codes[label] else OTHER
+        codes, known = self._codes[label], name or UNKNOWN
+        if known not in codes:
+            self._code(label, known)
+        return known if known in codes else OTHER
 
     def names(self) -> Names:
         """All names as they are now; the same object until one is added."""
@@ -67,15 +73,14 @@ class NameBook:
     def _code(self, label: str, name: str | None) -> int:
         """The code of a name somebody used; beyond the limit new ones share that of `other`."""
         codes, known = self._codes[label], name or UNKNOWN
-        if known not in codes and self._strangers(label) >= NAMES_MAX:
+        if known not in codes and known not in self._ours[label] and self._is_full(label):
             known = OTHER
         return self._add(label, known)
 
-    def _strangers(self, label: str) -> int:
-        """How many names are neither configured nor `other`."""
+    def _is_full(self, label: str) -> bool:
+        """Whether no more names that are neither configured nor our own are taken."""
         codes = self._codes[label]
-        n_configured = sum(name in codes for name in self._configured[label] if name != OTHER)
-        return len(codes) - n_configured - (OTHER in codes)
+        return len(codes) - sum(name in codes for name in self._ours[label]) >= NAMES_MAX
 
     def _add(self, label: str, name: str) -> int:
         codes = self._codes[label]

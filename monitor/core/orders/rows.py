@@ -6,15 +6,13 @@ So a change only notes what a row will be made of; the next one before a look re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
 from monitor.core.orders.facts import Facts
 from monitor.core.orders.names import NameBook
 from monitor.core.orders.order import Order
 from monitor.core.orders.table import Codes, OrderTable, row_of
-from monitor.core.signals.observation import Names, Observation
+from monitor.core.signals.observation import Observation
 from monitor.model.ids import hash64
 
 
@@ -30,8 +28,8 @@ class _Change(msgspec.Struct, frozen=True, gc=False):
 class OrderRows:
     """One row per paid order; names get their codes in the order of the changes."""
 
-    def __init__(self) -> None:
-        self._names = NameBook()
+    def __init__(self, names: NameBook) -> None:
+        self._names = names
         self._table = OrderTable()
         self._slots: dict[str, int] = {}
         self._changes: dict[str, _Change] = {}
@@ -67,21 +65,3 @@ class OrderRows:
             self._slots[order_id] = self._table.put(slot, row)
         self._changes.clear()
         return self._table.observe(self._names.names())
-
-    @property
-    def names(self) -> Names:
-        """All names that rows use."""
-        return self._names.names()
-
-    def know(self, channels: Iterable[str]) -> None:
-        """Give channels their codes before any order names them."""
-        for channel in channels:
-            self._names.code("channel", channel)
-
-    def channel_name(self, name: str) -> str:
-        """What a channel is counted as: itself, or `other`."""
-        return self._names.name("channel", name)
-
-    def restore(self, names: Names) -> None:
-        """Take over names of a snapshot, with their codes."""
-        self._names.restore(names)

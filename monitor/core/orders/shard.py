@@ -18,6 +18,7 @@ from monitor.core.orders.history import History, HourRow
 from monitor.core.orders.holds import Holds
 from monitor.core.orders.judgement import Judgement, ShardDecision
 from monitor.core.orders.lifecycle import is_overdue, verdict
+from monitor.core.orders.names import NameBook
 from monitor.core.orders.order import Order, checks
 from monitor.core.orders.promises import Promises
 from monitor.core.orders.rows import OrderRows
@@ -27,19 +28,17 @@ from monitor.core.orders.totals import Totals
 from monitor.core.signals.heard import Heard
 from monitor.core.signals.observation import Names, Observation
 from monitor.model.events import EventType, OrderEvent
-from monitor.model.ids import OTHER
+from monitor.model.ids import OTHER, UNNAMED_CHANNEL
 from monitor.model.records import Breached, CaseMoved, SourceMoved, TierReached
 from monitor.model.settings import Settings
 from monitor.model.takeovers import CaseState
 from monitor.model.times import DAY_MS, MINUTE_MS
 
-SOURCES_MAX = 200
 RETRY_MS = MINUTE_MS  # a takeover that a limit forbade, or nothing came of, is looked at after this
 _HEARTBEAT = EventType.HEARTBEAT.value
 _UNKNOWN = Facts()  # what is known of an order before its first event
 DORMANT_MS = 30 * DAY_MS  # an order nobody has spoken of for so long leaves memory, not the store
 CASE_ENDS = (CaseState.DELIVERED, CaseState.VOIDED)
-UNNAMED_CHANNEL = "external"  # contract §2: what an order without any channel is counted for
 
 
 class ShardSnapshot(msgspec.Struct, frozen=True):
@@ -54,10 +53,11 @@ class ShardSnapshot(msgspec.Struct, frozen=True):
 
 
 class Shard:
-    """Orders in memory, their deadlines, sources, counters and the columnar table."""
+    """Orders in memory, their deadlines, sources, counters, the table; `names` are the shop's."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, names: NameBook | None = None) -> None:
         self.settings = settings
+        self.names = names or NameBook()
         self.orders: dict[str, Order] = {}
         self.sources: dict[str, Source] = {}
         self.history = History()
@@ -65,7 +65,7 @@ class Shard:
         self.totals = Totals()
         self.tallies = Tallies()
         self.awake_ms = 0  # since when we are here to hear anything, after a restart
-        self._rows = OrderRows()
+        self._rows = OrderRows(self.names)
         self._agenda = Agenda()
         self._evictions = Agenda()
         self._holds = Holds(lambda: self.sources)
@@ -77,7 +77,7 @@ class Shard:
     def configure(self, settings: Settings) -> None:
         """Take over new settings: known channels and sources, and their heartbeats."""
         self.settings = settings
-        self._rows.know(channel.name for channel in settings.channels)
+        self.names.know(settings)
         configured = {source.name: source.heartbeat_ms for source in settings.sources}
         for name in configured:
             self.sources.setdefault(name, Source(name, 0, 0))
@@ -126,11 +126,14 @@ class Shard:
         if before.paid_ms is None and is_overdue(order.facts, event.received_ms):
             order.hold_until_ms = event.received_ms + self.settings.backlog_hold_ms
         self._count_end(order, before, event.received_ms)
-        self.tallies.count_payment(order, before)
+        self.tallies.count_payment(order, before, self.names)
         self.tallies.count_verdict(judged_before, self._judged(order))
         self._update(order, event.received_ms)
-        if order.facts.paid_ms is not None and self._channel_name(order) == OTHER:
-            self.totals.count_overflow("channel")
+        if order.facts.paid_ms is not None:
+            # Whoever a breach may name has its name now: time may judge orders in any order.
+            self._holder(order, order.facts.deadline_ms)
+            if self._channel_name(order) == OTHER:
+                self.totals.count_overflow("channel")
         return "accepted"
 
     def _count_end(self, order: Order, before: Facts, now_ms: int) -> None:
@@ -150,8 +153,8 @@ class Shard:
         self.history.add(facts.delivered_ms, channel, facts.sku, delay_ms, received_ms=now_ms)
 
     def _source(self, event: OrderEvent) -> Source:
-        name = event.source if event.source in self.sources else self._admit_source(event.source)
-        if name != event.source:
+        name = self.names.name("source", event.source)
+        if name == OTHER != event.source:
             self.totals.count_overflow("source")
         source = self.sources.get(name)
         if source is None:
@@ -160,9 +163,6 @@ class Shard:
         elif not source.first_ms:
             source.first_ms = event.received_ms
         return source
-
-    def _admit_source(self, name: str) -> str:
-        return name if len(self.sources) < SOURCES_MAX else OTHER
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -316,19 +316,19 @@ class Shard:
     @property
     def channels(self) -> tuple[str, ...]:
         """All channels known, configured ones first."""
-        return self._rows.names.channel
+        return self.names.names().channel
 
     def _channel_name(self, order: Order) -> str:
-        return self._rows.channel_name(order.counts_for or UNNAMED_CHANNEL)
+        return self.names.name("channel", order.counts_for or UNNAMED_CHANNEL)
 
     def _judged(self, order: Order) -> Judged | None:
         if order.breach_ms is None and order.facts.done_ms is None:
             return None  # nearly always: spare the name
         return judged(order.facts, order.breach_ms, self._channel_name(order))
 
-    def _holder(self, order: Order, at_ms: int) -> str:
+    def _holder(self, order: Order, at_ms: int | None) -> str:
         holder = holder_at(order.timeline, order.facts.sold_on, at_ms)
-        return self._rows.channel_name(holder or UNNAMED_CHANNEL)
+        return self.names.name("channel", holder or UNNAMED_CHANNEL)
 
     # --- for control, the runtime and queries ------------------------------------------------------
 
@@ -338,7 +338,7 @@ class Shard:
 
     def heard(self, now_ms: int) -> Heard:
         """How far the sources are believed, by their codes."""
-        coded = [self.sources.get(name) for name in self._rows.names.source]
+        coded = [self.sources.get(name) for name in self.names.names().source]
         return heard(coded, self.settings.backlog_hold_ms, now_ms)
 
     def is_source_silent(self, name: str) -> bool:
@@ -380,13 +380,13 @@ class Shard:
             sources=[self.sources[name] for name in sorted(self.sources)],
             hours=self.history.snapshot(),
             totals=self.totals,
-            names=self._rows.names,
+            names=self.names.names(),
             tallies=self.tallies.snapshot(),
         )
 
     def restore(self, snapshot: ShardSnapshot, now_ms: int) -> None:
         """Take over a snapshot; deadlines and rows are rebuilt from it."""
-        self._rows.restore(snapshot.names)
+        self.names.restore(snapshot.names)
         configured = {source.name: source.heartbeat_ms for source in self.settings.sources}
         for source in snapshot.sources:
             source.heartbeat_ms = configured.get(source.name)

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 import msgspec
 
 from monitor.core.orders.facts import Facts
+from monitor.core.orders.names import NameBook
 from monitor.core.orders.order import Order
 from monitor.core.signals.arrival_counts import ArrivalCounter, CountsSnapshot
 from monitor.core.signals.callback_counts import CallbackCounter, CallbackCountsSnapshot
@@ -68,7 +69,7 @@ class Tallies:
         else:
             self.arrivals.add(source, at_ms)
 
-    def count_payment(self, order: Order, before: Facts) -> None:
+    def count_payment(self, order: Order, before: Facts, names: NameBook) -> None:
         """An order may have been created or paid, or news changed what is known of that.
 
         What is counted of an order rests on its facts alone, so that the order of arrival is
@@ -76,7 +77,7 @@ class Tallies:
         """
         if order.order_id.startswith(CANARY_PREFIX):
             return
-        old, new = _payment(before), _payment(order.facts)
+        old, new = _payment(before, names), _payment(order.facts, names)
         if old == new:
             return
         if old is not None and new is not None and old[:2] == new[:2] and old[2] is None:
@@ -157,9 +158,9 @@ def judged(facts: Facts, breach_ms: int | None, channel: str) -> Judged | None:
     return Judged(channel, min(moments), Fault(breach_ms is not None, not is_good, is_failed))
 
 
-def _payment(facts: Facts) -> _Payment | None:
+def _payment(facts: Facts, names: NameBook) -> _Payment | None:
     """What is counted of an order's payment; one that is only inferred is none."""
     if facts.created_ms is None:
         return None
     paid_ms = None if facts.is_paid_inferred else facts.paid_ms
-    return facts.provider or "", facts.created_ms, paid_ms
+    return names.name("provider", facts.provider), facts.created_ms, paid_ms

@@ -12,14 +12,11 @@ import msgspec
 import numpy as np
 
 from monitor.core.signals.arrays import IntArray
+from monitor.model.ids import CANARY_SOURCE
 from monitor.model.times import HOUR_MS, MINUTE_MS
 
 BIN_MS = 5 * MINUTE_MS
 BINS = 26 * HOUR_MS // BIN_MS
-SOURCES_MAX = 200
-OTHER = "other"
-CANARY = "canary"
-"""Orders of this source are the monitor's own; they say nothing about customers."""
 
 _ROWS_FIRST = 8
 
@@ -41,7 +38,7 @@ class CountsSnapshot(msgspec.Struct, frozen=True):
 
 
 class ArrivalCounter:
-    """Counts first sightings of orders per source; at most 200 sources, later ones are `other`."""
+    """Counts first sightings of orders per source; the caller bounds how many sources there are."""
 
     __slots__ = ("_counts", "_head", "_last", "_rows")
 
@@ -66,7 +63,7 @@ class ArrivalCounter:
 
         The caller has bounded `at_ms` by its own clock. Canary orders are left out.
         """
-        if source == CANARY:
+        if source == CANARY_SOURCE:  # our own orders say nothing about customers
             return
         row = self._row_of(source)
         at_bin = at_ms // BIN_MS
@@ -139,8 +136,6 @@ class ArrivalCounter:
         row = self._rows.get(source)
         if row is not None:
             return row
-        if len(self._rows) >= SOURCES_MAX and source != OTHER:
-            return self._row_of(OTHER)
         row = len(self._rows)
         if row == self._counts.shape[0]:
             self._counts = np.concatenate((self._counts, np.zeros_like(self._counts)))

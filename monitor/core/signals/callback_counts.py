@@ -19,9 +19,6 @@ from monitor.model.times import HOUR_MS, MINUTE_MS
 MINUTES = 480
 """Eight hours: six that are looked at, and those that are learned when they are two hours old."""
 
-PROVIDERS_MAX = 200
-OTHER = "other"
-UNKNOWN = "unknown"
 LAG_EDGES_MS = tuple(round(250 * 2 ** (step / 4)) for step in range(65))
 """Upper edges of the lag buckets, a quarter of an octave each, 250 ms to 4 h 33 min."""
 
@@ -46,7 +43,7 @@ class CallbackCountsSnapshot(msgspec.Struct, frozen=True):
 
 
 class CallbackCounter:
-    """Counts creations and payments per provider; at most 200 providers, later ones are `other`."""
+    """Counts creations and payments per provider; the caller bounds how many there are."""
 
     __slots__ = ("_created", "_head", "_lags", "_paid", "_rows")
 
@@ -68,16 +65,16 @@ class CallbackCounter:
         return self._head
 
     def created(self, provider: str, at_ms: int, n: int = 1) -> None:
-        """Count an order created with a provider ("" if none is named), at the shop's time.
+        """Count an order created with a provider, at the shop's time.
 
         `n` -1 takes back what was counted, in the same words.
         """
-        row, minute = self._row_of(provider or UNKNOWN), at_ms // MINUTE_MS
+        row, minute = self._row_of(provider), at_ms // MINUTE_MS
         self.advance(minute)
         if minute > self._head - MINUTES:
             self._created[row, minute % MINUTES] += n
         if n < 0:
-            self._drop_if_empty(provider or UNKNOWN)
+            self._drop_if_empty(provider)
 
     def paid(self, provider: str, created_ms: int | None, paid_ms: int, n: int = 1) -> None:
         """Count an order's first payment; `provider` and `created_ms` as `created` was told them.
@@ -87,7 +84,7 @@ class CallbackCounter:
         """
         if created_ms is None:
             return
-        row, minute = self._row_of(provider or UNKNOWN), created_ms // MINUTE_MS
+        row, minute = self._row_of(provider), created_ms // MINUTE_MS
         self.advance(max(minute, paid_ms // MINUTE_MS))
         if minute > self._head - MINUTES:
             self._paid[row, minute % MINUTES] += n
@@ -96,7 +93,7 @@ class CallbackCounter:
             bucket = bisect_left(LAG_EDGES_MS, max(paid_ms - created_ms, 0))
             self._lags[row, hour % LAG_HOURS, bucket] += n
         if n < 0:
-            self._drop_if_empty(provider or UNKNOWN)
+            self._drop_if_empty(provider)
 
     def advance(self, to_minute: int) -> None:
         """Make room up to a minute: what is eight hours older is forgotten."""
@@ -177,8 +174,7 @@ class CallbackCounter:
     def _drop_if_empty(self, provider: str) -> None:
         """Forget a provider of which everything was taken back; the last row moves to its place."""
         row, counts = self._rows.get(provider), (self._created, self._paid, self._lags)
-        # Once some share a row it must stay known which: who has none of his own is among them.
-        if row is None or OTHER in self._rows or any(one[row].any() for one in counts):
+        if row is None or any(one[row].any() for one in counts):
             return
         last = len(self._rows) - 1
         mover = next(name for name, place in self._rows.items() if place == last)
@@ -192,8 +188,6 @@ class CallbackCounter:
         row = self._rows.get(provider)
         if row is not None:
             return row
-        if len(self._rows) >= PROVIDERS_MAX and provider != OTHER:
-            return self._row_of(OTHER)
         row = len(self._rows)
         if row == self._created.shape[0]:
             self._created = np.concatenate((self._created, np.zeros_like(self._created)))

@@ -8,7 +8,7 @@ import pytest
 from monitor.config.rules_file import load_shipped
 from monitor.core.engine import Engine, Entry
 from monitor.core.orders.names import NAMES_MAX
-from monitor.core.orders.shard import DORMANT_MS, SOURCES_MAX
+from monitor.core.orders.shard import DORMANT_MS
 from monitor.model.commands import Accepted, Batch, Tick
 from monitor.model.records import (
     AttemptAnswered,
@@ -209,7 +209,7 @@ def test_channels_and_sources_beyond_the_limit_are_other(scenario: Scenario) -> 
     story.at("1s", paid("last", channel="mine"))
     assert len(story.engine.shard.channels) == NAMES_MAX + 2 == 202
     assert story.engine.shard.channels[-1] == "other"
-    assert len(story.engine.shard.sources) <= SOURCES_MAX + 1
+    assert len(story.engine.shard.sources) <= NAMES_MAX + 1
     assert "other" in story.engine.shard.sources
     story.at("4m", tick())
     channels = Counter(one.channel for one in story.decisions() if isinstance(one, Breached))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.signals.callback_counts import UNKNOWN, CallbackCounter
+from monitor.core.signals.callback_counts import CallbackCounter
 from monitor.core.signals.callbacks import (
     CallbackReading,
     Callbacks,
@@ -112,9 +112,9 @@ def test_orders_only_announced_as_paid_are_left_out() -> None:
     """Without a creation there is nothing to divide by, and no lag."""
     counter, callbacks = CallbackCounter(), Callbacks(T0)
     counter.paid("alipay", None, T0)
-    counter.created("", T0)
+    counter.created("usdt", T0)
     (reading,) = callbacks.evaluate(counter, T0 + HOUR_MS)
-    assert (reading.provider, reading.created, reading.n_lags) == (UNKNOWN, 1, 0)
+    assert (reading.provider, reading.created, reading.n_lags) == ("usdt", 1, 0)
     assert math.isnan(lag_table((reading,)).values[0])
 
 
@@ -136,7 +136,7 @@ def test_quantile_of_nothing_is_unknown() -> None:
 
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["a", "b", ""]),
+        st.sampled_from(["a", "b", "unknown"]),
         st.integers(T0, T0 + 20 * HOUR_MS),
         st.one_of(st.none(), st.integers(0, 3 * HOUR_MS)),
         st.integers(0, 2),
