@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from monitor.core.rules.tables import SignalTable
-from monitor.core.signals.arrays import FloatArray, IntArray
+from monitor.core.signals.arrays import FloatArray, IntArray, read_only
 from monitor.core.signals.callback_counts import (
     LAG_BUCKETS,
     LAG_EDGES_MS,
@@ -44,6 +44,7 @@ _IN_GRACE = 0.95
 _SLACK = 0.97
 _DROP = 0.5
 _LATE_QUANTILE = 0.95
+_EDGES_MS: FloatArray = read_only(np.array(LAG_EDGES_MS, np.float64))
 # How much the share of one hour differs from another's: 3 points, worth an hour of 45 orders.
 _SPREAD_PRIOR, _SPREAD_WEIGHT = 0.03**2, 2_000.0
 
@@ -87,33 +88,6 @@ class Usual(msgspec.Struct):
         """Learned paid ÷ created; None before 30 orders."""
         return self.paid / self.created if self.created >= _READY_ORDERS else None
 
-    @property
-    def lowest_share(self) -> float:
-        """A share that chance and the usual ups and downs would hardly go below."""
-        low, _ = wilson_interval(self.paid, max(1, round(self.created)), _ONE_SIDED_95)
-        variance = (self.excess + _SPREAD_WEIGHT * _SPREAD_PRIOR) / (self.pairs + _SPREAD_WEIGHT)
-        return max(0.0, low * _SLACK - sqrt(max(variance, 0.0)))
-
-    @property
-    def orders_30d(self) -> float:
-        """Orders in 30 days at the learned rate."""
-        return max(1.0, self.created / max(self.hours, 1.0) * 720.0)
-
-    def arrived(self, ages_ms: FloatArray) -> FloatArray:
-        """Share of confirmations that come within an age; counted at lower edges."""
-        counts = np.array(self.lags)
-        total = counts.sum()
-        if total <= 0.0:
-            return np.where(ages_ms >= GRACE_MAX_MS, 1.0, 0.0)
-        edges = np.array(LAG_EDGES_MS, np.float64)
-        known = np.concatenate(([0.0], np.cumsum(counts[:-1]) / total))
-        return known[np.searchsorted(edges, ages_ms, side="right")]
-
-    def grace_ms(self) -> int:
-        """How old an order must be before its missing confirmation says something."""
-        late = lag_quantile_ms(np.array(self.lags), _LATE_QUANTILE)
-        return int(min(max(GRACE_MAX_MS if late is None else late, GRACE_MIN_MS), GRACE_MAX_MS))
-
     def learn(self, created: int, paid: int, lags: IntArray) -> None:
         """Take in one hour: its orders, how many were paid, and the lags of its payments."""
         share = self.share
@@ -126,6 +100,46 @@ class Usual(msgspec.Struct):
         self.created += created
         self.hours += 1.0
         self.lags = tuple((np.array(self.lags) * _PER_HOUR + lags).tolist())
+
+
+class _Norm(msgspec.Struct, frozen=True, eq=False):
+    """What follows from `Usual` until the next hour is learned; asked at every look.
+
+    `lowest_share`: a share that chance and the usual ups and downs would hardly go below.
+    `orders_30d`: orders in 30 days at the learned rate. `grace_ms`: how old an order must be before
+    its missing confirmation says something. `arrived_by` float64[buckets]: share of confirmations
+    that come before each bucket of lags; None without any.
+    """
+
+    share: float | None
+    lowest_share: float
+    orders_30d: float
+    grace_ms: int
+    arrived_by: FloatArray | None
+
+    @staticmethod
+    def of(usual: Usual) -> _Norm:
+        """Work it out."""
+        low, _ = wilson_interval(usual.paid, max(1, round(usual.created)), _ONE_SIDED_95)
+        spread = usual.excess + _SPREAD_WEIGHT * _SPREAD_PRIOR
+        variance = spread / (usual.pairs + _SPREAD_WEIGHT)
+        lags = np.array(usual.lags)
+        total = lags.sum()
+        late = lag_quantile_ms(lags, _LATE_QUANTILE)
+        grace_ms = min(max(GRACE_MAX_MS if late is None else late, GRACE_MIN_MS), GRACE_MAX_MS)
+        return _Norm(
+            share=usual.share,
+            lowest_share=max(0.0, low * _SLACK - sqrt(max(variance, 0.0))),
+            orders_30d=max(1.0, usual.created / max(usual.hours, 1.0) * 720.0),
+            grace_ms=int(grace_ms),
+            arrived_by=np.append(0.0, np.cumsum(lags[:-1]) / total) if total > 0.0 else None,
+        )
+
+    def arrived(self, ages_ms: FloatArray) -> FloatArray:
+        """Share of confirmations that come within an age; counted at lower edges."""
+        if self.arrived_by is None:
+            return np.where(ages_ms >= GRACE_MAX_MS, 1.0, 0.0)
+        return self.arrived_by[_EDGES_MS.searchsorted(ages_ms, side="right")]
 
 
 class CallbacksSnapshot(msgspec.Struct, frozen=True):
@@ -142,6 +156,7 @@ class Callbacks:
     def __init__(self, started_ms: int) -> None:
         self._learned_hour = -(-started_ms // HOUR_MS)
         self._usual: dict[str, Usual] = {}
+        self._norms: dict[str, _Norm] = {}  # of the same, until another hour is learned
         self._readings: tuple[CallbackReading, ...] = ()
         self._read_at = -1
         self._missed: dict[int, None] = {}
@@ -165,6 +180,8 @@ class Callbacks:
             self._learn_hour(counter, self._learned_hour)
             self._learned_hour += 1
             learned += 1
+        if learned:
+            self._norms.clear()
         self._missed = {hour: None for hour in self._missed if hour >= self._learned_hour}
         return learned
 
@@ -180,8 +197,10 @@ class Callbacks:
         created, paid = counter.matrices(names, minute)
         hour = now_ms // HOUR_MS
         lags = counter.lags(names, hour - 6, hour) if names else np.zeros((0, LAG_BUCKETS))
+        ends_ms = (minute + 1 - np.arange(MINUTES)) * MINUTE_MS  # newest first
+        ages_ms = (now_ms - ends_ms).astype(np.float64)
         self._readings = tuple(
-            self._read(self._of(name), created[row], paid[row], lags[row], now_ms)
+            self._read(self._of(name), created[row], paid[row], lags[row], ages_ms, now_ms)
             for row, name in enumerate(names)
         )
         self._read_at = now_ms // 5_000
@@ -224,23 +243,33 @@ class Callbacks:
             n, k = int(created[row, -60:].sum()), int(paid[row, -60:].sum())
             usual.learn(n, min(k, n), lags[row])
 
+    def _norm(self, usual: Usual) -> _Norm:
+        norm = self._norms.get(usual.provider)
+        if norm is None:
+            norm = self._norms[usual.provider] = _Norm.of(usual)
+        return norm
+
     def _read(
-        self, usual: Usual, created: IntArray, paid: IntArray, lags: IntArray, now_ms: int
+        self,
+        usual: Usual,
+        created: IntArray,
+        paid: IntArray,
+        lags: IntArray,
+        ages_ms: FloatArray,
+        now_ms: int,
     ) -> CallbackReading:
+        norm = self._norm(usual)
         # Counts per minute, newest first; a payment never counts without its creation.
         created, paid = created[::-1], np.minimum(paid, created)[::-1]
-        ends_ms = (now_ms // MINUTE_MS + 1 - np.arange(MINUTES)) * MINUTE_MS
-        ages_ms = (now_ms - ends_ms).astype(np.float64)
-        settled = int(np.searchsorted(ages_ms, usual.grace_ms()))
+        settled = int(ages_ms.searchsorted(norm.grace_ms))
         n = np.concatenate(([0], np.cumsum(created[settled:])))
         k = np.concatenate(([0], np.cumsum(paid[settled:])))
         sizes = np.minimum(np.array(WINDOWS_MIN), n.size - 1)
-        lowest = usual.lowest_share
         shown = int(np.argmax(n[sizes] >= _SHOWN_ORDERS)) if n[sizes[-1]] >= _SHOWN_ORDERS else -1
         found = (settled + int(sizes[shown]), int(k[sizes[shown]]), int(n[sizes[shown]]), 1.0)
         is_proven = False
-        if usual.share is not None and lowest > 0.0:
-            strength, candidate = self._weigh(usual, created, paid, ages_ms, (settled, n, k, sizes))
+        if norm.share is not None and norm.lowest_share > 0.0:
+            strength, candidate = self._weigh(norm, created, paid, ages_ms, (settled, n, k, sizes))
             if strength <= 1.0:
                 is_proven, found = True, candidate
                 usual.doubtful_from_minute = now_ms // MINUTE_MS - candidate[0]
@@ -253,7 +282,7 @@ class Callbacks:
             minutes * MINUTE_MS,
             n_paid,
             n_created,
-            usual.share,
+            norm.share,
             p,
             is_proven,
             None if late is None else late / 1000.0,
@@ -262,31 +291,32 @@ class Callbacks:
 
     @staticmethod
     def _weigh(
-        usual: Usual,
+        norm: _Norm,
         created: IntArray,
         paid: IntArray,
         ages_ms: FloatArray,
         settled: tuple[int, IntArray, IntArray, IntArray],
     ) -> tuple[float, tuple[int, int, int, float]]:
         """The strongest evidence, tail ÷ limit, with its (minutes, paid, created, tail)."""
-        lowest, share = usual.lowest_share, usual.share or 0.0
+        lowest, share = norm.lowest_share, norm.share or 0.0
         confirmed = np.flatnonzero(paid)
         run = int(confirmed[0]) if confirmed.size else MINUTES
         # Half the age: a gateway that takes twice as long as usual is slow, not dead.
-        due = usual.arrived(np.maximum(ages_ms[:run], 0.0) / 2.0)
+        due = norm.arrived(np.maximum(ages_ms[:run], 0.0) / 2.0)
         tail = exp(float(np.sum(created[:run] * np.log1p(-lowest * due))))
-        best = tail / (SILENCE_BUDGET / usual.orders_30d)
+        best = tail / (SILENCE_BUDGET / norm.orders_30d)
         found = (run, 0, int(created[:run].sum()), tail)
         start, n, k, sizes = settled
-        for size in sizes:
-            total, hits = int(n[size]), int(k[size])
+        for size, total, hits in zip(
+            sizes.tolist(), n[sizes].tolist(), k[sizes].tolist(), strict=True
+        ):
             if total == 0 or hits >= _DROP * share * total:
                 continue
-            looks = min(usual.orders_30d, 6.0 * 30 * 1440 / max(int(size), 1))
+            looks = min(norm.orders_30d, 6.0 * 30 * 1440 / max(size, 1))
             tail = binomial_tail(total - hits, total, 1.0 - lowest * _IN_GRACE)
             strength = tail / (WINDOW_BUDGET / len(WINDOWS_MIN) / looks)
             if strength < best:
-                best, found = strength, (start + int(size), hits, total, tail)
+                best, found = strength, (start + size, hits, total, tail)
         return best, found
 
 
