@@ -9,12 +9,14 @@ from collections.abc import Container, Mapping
 import msgspec
 
 from monitor.api.decode_clean import Json, parse_object, to_nested
+from monitor.api.decode_quick import Sender, Wire, build, is_clean_text, read_one
 from monitor.api.decode_time import EventTime, resolve_time
 from monitor.api.decode_types import DecodeContext, Notes, printable
 from monitor.api.decode_wire import (
     ATTRIBUTES,
     NOTHING_FLAT,
     TEXT_LENGTH_MAX,
+    TRACEPARENT,
     Attributes,
     Flat,
     Nested,
@@ -28,15 +30,10 @@ from monitor.model.settings import SourceSettings
 
 # Control characters (C0, DEL, C1), line separators, direction overrides, lone surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CHECKED = tuple(name for name in ATTRIBUTES if name != "reason")  # the reason is mended instead
 _IDENTITY = tuple(name for name in ATTRIBUTES if name != "order_id")
 
 _KINDS = {kind: kind for kind in LIFECYCLE_RANK}  # one text per type instead of one per event
-
-_nested = msgspec.json.Decoder(Nested)
-_flat = msgspec.json.Decoder(Flat)
-_encoder = msgspec.json.Encoder()
 
 
 def decode_text(raw: bytes, context: DecodeContext, notes: Notes) -> OrderEvent:
@@ -44,11 +41,19 @@ def decode_text(raw: bytes, context: DecodeContext, notes: Notes) -> OrderEvent:
 
     Raises: InputError with a pointer relative to the event.
     """
-    wire = _decode_straight(raw)
+    wire = read_one(raw)
     if wire is None:
         return decode_object(parse_object(raw), context, notes)
-    # Without escapes every character stands in the text as it is, so one look is enough.
-    is_clean = raw.isascii() and b"\x7f" not in raw
+    is_clean = is_clean_text(raw)
+    event = build(wire, Sender(context, is_clean=is_clean))
+    return event or decode_wire(wire, context, notes, is_clean=is_clean)
+
+
+def decode_wire(wire: Wire, context: DecodeContext, notes: Notes, *, is_clean: bool) -> OrderEvent:
+    """Decode an event that was read straight; `is_clean`: no character of it needs a look.
+
+    Raises: InputError with a pointer relative to the event.
+    """
     if isinstance(wire, Flat):
         return _Event(wire, wire, ATTRIBUTES, context, notes).build(is_clean=is_clean)
     fields = wire.data or Attributes()
@@ -66,21 +71,6 @@ def decode_object(event: Mapping[str, Json], context: DecodeContext, notes: Note
     except msgspec.ValidationError as error:
         raise explain(error, flat) from None
     return _Event(wire, wire.data or Attributes(), flat, context, notes).build(is_clean=False)
-
-
-def _decode_straight(raw: bytes) -> Nested | Flat | None:
-    """Decode an event that is exactly of one of the two shapes; None: look at it with suspicion.
-
-    msgspec lets the last of duplicate keys win. Without escapes every quotation mark is structural,
-    so writing the event again gives fewer of them exactly if a key stood twice (or was null).
-    """
-    if b"\\" in raw:
-        return None
-    try:
-        wire = _nested.decode(raw) if b'"data"' in raw else _flat.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return wire if _encoder.encode(wire).count(b'"') == raw.count(b'"') else None
 
 
 class _Event:
@@ -211,7 +201,7 @@ class _Event:
 
     def _traceparent(self) -> str | None:
         text = self.envelope.traceparent
-        if text and not _TRACEPARENT.fullmatch(text):
+        if text and not TRACEPARENT.fullmatch(text):
             self.notes.remarks["traceparent is malformed and was left out"] += 1
             return None
         return text or None

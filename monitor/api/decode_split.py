@@ -12,7 +12,7 @@ EVENTS_MAX = 1_000
 TOKENS_MAX = 300_000  # about 50 ms; only a hostile body has more
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_SPACE = b" \t\r\n"
+SPACE = b" \t\r\n"
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -22,7 +22,7 @@ def split_json(body: bytes) -> tuple[list[bytes], bool]:
 
     Raises: InputError `bad_json` (an array that does not end), `too_many_events`.
     """
-    text = body.removeprefix(_BYTE_ORDER_MARK).strip(_SPACE)
+    text = body.removeprefix(_BYTE_ORDER_MARK).strip(SPACE)
     if not text.startswith(b"["):
         return [text], False
     try:
@@ -38,7 +38,7 @@ def split_lines(body: bytes) -> list[bytes]:
 
     Raises: InputError `too_many_events`.
     """
-    lines = (line.strip(_SPACE) for line in body.removeprefix(_BYTE_ORDER_MARK).split(b"\n"))
+    lines = (line.strip(SPACE) for line in body.removeprefix(_BYTE_ORDER_MARK).split(b"\n"))
     return _bounded([line for line in lines if line])
 
 
@@ -63,7 +63,7 @@ def _split_by_brackets(text: bytes) -> list[bytes]:
         elif mark in (b"]", b"}"):
             depth -= 1
         if (mark == b"," and depth == 1) or depth == 0:
-            pieces.append(text[start : token.start()].strip(_SPACE))
+            pieces.append(text[start : token.start()].strip(SPACE))
             start = token.end()
         if depth == 0:
             if start == len(text):

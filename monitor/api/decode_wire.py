@@ -33,7 +33,9 @@ Speed = Literal["express", "normal", "economy", ""]
 Fulfilment = Literal["auto", "manual", ""]
 
 
-class Attributes(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Attributes(
+    msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False
+):
     """The fields of `data`. An empty text is the same as none: PHP shops send it so."""
 
     order_id: Id | None = None
@@ -56,7 +58,9 @@ class Attributes(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknow
     customer_hash: Text | None = None
 
 
-class Nested(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Nested(
+    msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False
+):
     """A CloudEvent."""
 
     type: Text | None = None
@@ -72,7 +76,7 @@ class Nested(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fi
     data: Attributes | None = None
 
 
-class Flat(Attributes, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Flat(Attributes, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """The same names side by side; msgspec cannot inherit from two structs, so they stand twice."""
 
     type: Text | None = None
@@ -90,6 +94,8 @@ class Flat(Attributes, kw_only=True, omit_defaults=True, forbid_unknown_fields=T
 ATTRIBUTES = Attributes.__struct_fields__
 ENVELOPE = tuple(name for name in Nested.__struct_fields__ if name != "data")
 NOTHING_FLAT: tuple[str, ...] = ()
+
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _ID = f"a string of at most {ID_LENGTH_MAX} characters"
 _TEXT = f"a string of at most {TEXT_LENGTH_MAX} characters"
