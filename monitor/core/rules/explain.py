@@ -34,16 +34,6 @@ from monitor.model.rules import (
 from monitor.model.times import SECOND_MS, format_duration
 
 
-def explain(
-    node: Node, panel: Panel, domain: Domain, index: int, *, confidence: float, min_count: int
-) -> Step:
-    """Judge a condition for one instance of a domain, with all its parts.
-
-    Raises: InvariantError if the tree is a value, which `parse` never returns.
-    """
-    return Explainer(panel, domain, confidence=confidence, min_count=min_count).step(node, index)
-
-
 class Explainer:
     """Explains conditions for instances of one domain; a part is judged once for all of them."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from math import isqrt, log2
+from math import isqrt
 
 import msgspec
 import numpy as np
@@ -157,21 +157,3 @@ class LogHistogram(msgspec.Struct, frozen=True, eq=False):
         inside = int(self.counts[bucket])
         share = min(max((wanted - (int(reached[bucket]) - inside)) / inside, 0.0), 1.0)
         return float(LOWER_S[bucket] * 2.0 ** (share / _PER_OCTAVE))
-
-    def count_at_most(self, limit_ms: int) -> int:
-        """How many delays are ≤ limit: exact on powers of two seconds, else interpolated.
-
-        Boundaries a promise rests on (60 s, 180 s) are counted where the orders are, not here.
-        """
-        if limit_ms < 0:
-            return 0
-        bucket = bucket_index(limit_ms)
-        below = int(self.counts[:bucket].sum())
-        inside = int(self.counts[bucket])
-        if limit_ms >= _LARGEST_MS[bucket]:
-            return below + inside
-        if bucket == 0:
-            share = (limit_ms + 1) / (_LARGEST_MS[0] + 1)
-        else:
-            share = log2(limit_ms / 1000) * _PER_OCTAVE + OTEL_SHIFT - bucket
-        return below + int(inside * min(max(share, 0.0), 1.0) + 0.5)

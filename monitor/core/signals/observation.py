@@ -172,11 +172,6 @@ def merge(observations: Sequence[Observation]) -> Observation:
     return observation(columns, names)
 
 
-def with_sorted_names(one: Observation) -> Observation:
-    """The same rows with names in the order that `merge` gives them: shards can be compared."""
-    return merge([one])
-
-
 def _all_names(observations: Sequence[Observation], label: str) -> tuple[str, ...]:
     return tuple(sorted({name for one in observations for name in one.names.of(label)}))
 

@@ -143,11 +143,6 @@ class Scope:
         """Ages of the orders that wait."""
         return self.rows.wait_ms(self.now_ms)[self.mask & self.rows.is_open]
 
-    def paid_since(self, since_ms: int) -> int:
-        """Orders paid in (since, now]."""
-        paid = self.rows.paid_ms
-        return _sum(self.mask & (paid > since_ms) & (paid <= self.now_ms))
-
     def delivered_since(self, since_ms: int) -> int:
         """Orders delivered in (since, now]."""
         rows = self.rows

@@ -24,7 +24,6 @@ import numpy as np
 
 from monitor.core.rules.tables import SignalTable
 from monitor.core.signals.arrays import IntArray
-from monitor.core.signals.observation import Kind, Observation
 from monitor.model.errors import InvariantError
 from monitor.model.rules import Signal, Slo, Window
 from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
@@ -128,26 +127,6 @@ class SloBook:
     def remove(self, channel: str, judged_ms: int, fault: Fault) -> None:
         """Take back what `add` counted with the same arguments."""
         self._count(channel, judged_ms, -1, fault, -1)
-
-    def revise(self, channel: str, judged_ms: int, before: Fault, after: Fault) -> None:
-        """Correct the fault of an order that stays judged when it was."""
-        if before != after:
-            self._count(channel, judged_ms, 0, before, -1)
-            self._count(channel, judged_ms, 0, after, 1)
-
-    def add_rows(self, rows: Observation) -> None:
-        """Count many judged orders, as when a book is made anew; unconfirmed ones are left out."""
-        chosen = rows.where(rows.is_judged & ~rows.is_unconfirmed)
-        faults = zip(
-            chosen.channel.tolist(),
-            chosen.judged_ms.tolist(),
-            chosen.is_breached.tolist(),
-            (~chosen.is_good).tolist(),
-            (chosen.kind == Kind.FAILED).tolist(),
-            strict=True,
-        )
-        for channel, judged_ms, *fault in faults:
-            self.add(chosen.names.channel[channel], judged_ms, Fault(*fault))
 
     def _count(self, channel: str, judged_ms: int, orders: int, fault: Fault, sign: int) -> None:
         column = self._column(channel)

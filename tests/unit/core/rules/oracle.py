@@ -274,7 +274,9 @@ def read_window(scope: Scope, name: str, window: Window) -> Reading:
         trimmed = None if delays.trimmed_ms is None else delays.trimmed_ms / 1000
         return Reading(delays.mean_ms / 1000, n=delays.n, trimmed=trimmed)
     if name == "orders":
-        return Reading(float(scope.paid_since(since_ms)), n=scope.paid_since(since_ms))
+        paid = scope.rows.paid_ms[scope.mask]
+        n = int(((paid > since_ms) & (paid <= scope.now_ms)).sum())
+        return Reading(float(n), n=n)
     if name == "throughput":
         delivered = scope.delivered_since(since_ms)
         return Reading(delivered / (max(scope.now_ms - since_ms, 1) / 1000), n=delivered)

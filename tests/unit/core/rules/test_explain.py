@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.core.rules.explain import explain, text_of
+from monitor.core.rules.explain import Explainer, text_of
 from monitor.core.rules.panel import Panel
 from monitor.core.rules.parse import parse
 from monitor.core.rules.vector import evaluate
@@ -27,7 +27,7 @@ def panel_of(late: int) -> Panel:
 def explained(text: str, late: int = 3) -> Step:
     panel = panel_of(late)
     domain = panel.domain(("channel",))
-    return explain(parse(text).node, panel, domain, 0, confidence=0.99, min_count=2)
+    return Explainer(panel, domain, confidence=0.99, min_count=2).step(parse(text).node, 0)
 
 
 def test_ratio_has_its_count_window_and_evidence() -> None:
@@ -108,7 +108,7 @@ def test_explanation_comes_to_what_the_evaluation_comes_to(text: str, late: int)
     domain = panel.domain(("channel",))
     node = parse(text).node
     finding = evaluate(node, panel, domain, confidence=0.99, min_count=2).at(0)
-    step = explain(node, panel, domain, 0, confidence=0.99, min_count=2)
+    step = Explainer(panel, domain, confidence=0.99, min_count=2).step(node, 0)
     assert (step.outcome, step.reason) == (finding.outcome, finding.reason)
 
 

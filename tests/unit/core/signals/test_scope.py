@@ -154,10 +154,9 @@ def test_window_of_a_scope_without_orders_is_empty() -> None:
     assert scope.consecutive(good=True) == 0
 
 
-def test_flow_counts_paid_and_delivered_in_the_window() -> None:
-    """Throughput and orders of the last minutes."""
+def test_flow_counts_what_was_delivered_in_the_window() -> None:
+    """Throughput of the last minutes, and how long the others have waited."""
     orders = [Row(400_000), Row(600_000, ending="delivered", end_ms=900_000), Row(900_000)]
     scope = scope_of(orders)
-    assert (scope.paid_since(600_000), scope.paid_since(599_999)) == (1, 2)
     assert (scope.delivered_since(899_999), scope.delivered_since(900_000)) == (1, 0)
     assert sorted(scope.open_ages_ms().tolist()) == [100_000, 600_000]

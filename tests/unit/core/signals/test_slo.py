@@ -15,8 +15,6 @@ from monitor.core.signals.slo import BudgetState, Fault, SloBook, merge
 from monitor.model.errors import InvariantError
 from monitor.model.rules import Signal, Slo, Window
 from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
-from tests.unit.core.signals.rows import NOW_MS as ROWS_MS
-from tests.unit.core.signals.rows import Row, rows_of
 from tests.unit.core.signals.strategies import unhurried
 
 NOW_MS = 490_833 * HOUR_MS
@@ -75,13 +73,18 @@ def test_each_objective_counts_its_own_fault() -> None:
     assert counts == [2, 3, 1]
 
 
+def revise(book: SloBook, channel: str, at_ms: int, before: Fault, after: Fault) -> None:
+    book.remove(channel, at_ms, before)
+    book.add(channel, at_ms, after)
+
+
 def test_correction_changes_the_fault_and_not_the_order() -> None:
     """A late order that is delivered at last stays one judged order; a mistake leaves no trace."""
     book = book_of(("a", 5, Fault(is_breached=True, is_bad=True)), ("a", 5, GOOD))
     at_ms = NOW_MS - 5 * MINUTE_MS
-    book.revise("a", at_ms, LATE, Fault(is_breached=True, is_bad=True, is_failed=True))
+    revise(book, "a", at_ms, LATE, Fault(is_breached=True, is_bad=True, is_failed=True))
     assert book.burn(Slo("x", 0.9, metric="failed_ratio"), HOUR, NOW_MS).k == 1
-    book.revise("a", at_ms, Fault(is_breached=True, is_bad=True, is_failed=True), GOOD)
+    revise(book, "a", at_ms, Fault(is_breached=True, is_bad=True, is_failed=True), GOOD)
     spent = book.burn(SLO, HOUR, NOW_MS)
     assert (spent.k, spent.n) == (0, 2)
     book.remove("a", at_ms, GOOD)
@@ -145,26 +148,6 @@ def test_budget_of_few_orders_is_not_proven_and_unknown_objectives_have_no_data(
     assert (empty.names, len(empty.values)) == ((), 0)
 
 
-def test_book_is_made_anew_from_rows() -> None:
-    """Late and waiting, delivered, failed; the rest is not judged, or unconfirmed."""
-    rows = rows_of(
-        [
-            Row(ROWS_MS - 600_000, breach_ms=ROWS_MS - 420_000),
-            Row(ROWS_MS - 600_000, ending="delivered", end_ms=ROWS_MS - 590_000),
-            Row(ROWS_MS - 600_000, ending="failed", end_ms=ROWS_MS - 590_000),
-            Row(ROWS_MS - 60_000),
-            Row(ROWS_MS - 600_000, breach_ms=ROWS_MS - 420_000, is_unconfirmed=True),
-        ]
-    )
-    book = SloBook()
-    book.add_rows(rows)
-    found = [
-        book.burn(Slo("x", 0.9, metric=metric), HOUR, ROWS_MS)
-        for metric in ("delayed_ratio", "bad_ratio", "failed_ratio")
-    ]
-    assert [(one.k, one.n) for one in found] == [(1, 3), (2, 3), (1, 3)]
-
-
 def test_memory_is_bounded_however_long_it_runs() -> None:
     """400 days of one order an hour leave what 30 days leave; older ones are dropped."""
     book = SloBook()
@@ -219,8 +202,8 @@ def test_any_reading_is_a_number_or_no_data(
     book = SloBook()
     for channel, at_ms, fault in counted:
         book.add(channel, at_ms, fault)
-        book.revise(channel, at_ms, *((FAILED, GOOD) if at_ms % 2 else (GOOD, LATE)))
-        book.revise(channel, at_ms, *((FAILED, GOOD) if at_ms % 2 else (GOOD, LATE)))
+        revise(book, channel, at_ms, *((FAILED, GOOD) if at_ms % 2 else (GOOD, LATE)))
+        revise(book, channel, at_ms, *((FAILED, GOOD) if at_ms % 2 else (GOOD, LATE)))
     for window in _windows(span_ms, least):
         spent = book.burn(SLO, window, now_ms)
         assert 0 <= spent.k <= spent.n <= len(counted)
