@@ -284,8 +284,9 @@ class Control:
         # Without a snapshot nobody knows what was charged already: only standing alarms are known.
         from_ms = heard_ms if walked_ms is None else walked_ms
         self.charts.rebuild(rows, self.baselines, from_ms, heard_ms, resume_ms=now_ms, heard=heard)
+        charted = self.watch.charted
         for alert, rule in self.watch.firing():
-            if rule.alert not in self.watch.charted:
+            if rule.alert not in charted:
                 continue
             channel = dict(alert.labels).get("channel", ALL_ORDERS)
             self.charts.hold(channel, alert.evidence.value or 1.0, alert.firing_ms or now_ms)
