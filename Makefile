@@ -18,7 +18,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test soak check check-format check-lint check-types check-floors check-shape \
+.PHONY: help run demo test soak sim check check-format check-lint check-types check-floors check-shape \
 	format lock audit audit-code audit-packages sbom dist clean
 
 help: ## show the targets
@@ -36,6 +36,11 @@ test: $(DEV) ## every test
 
 soak: $(DEV) ## 200 kill -9 under load, about ten minutes; prints what it counted
 	DELIVERY_MONITOR_KILLS=200 $(BIN)/python -m pytest -s -n 0 tests/e2e/test_kill9.py
+
+HOURS ?= 60
+SEED ?= 1
+sim: $(DEV) ## 60 virtual hours of the whole service in bad weather, a minute; HOURS=10000 SEED=1 SIM="--json"
+	$(BIN)/python -m monitor.sim.trials --hours $(HOURS) --seed $(SEED) --jobs 2 $(SIM)
 
 check: check-format check-lint check-types check-floors check-shape ## format, lint, types, floors, shape
 

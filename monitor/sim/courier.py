@@ -22,12 +22,14 @@ RETRY_S = 0.2
 class Courier:
     """Sends events in the background over as many connections as `run` is started.
 
-    `post` returns once the events are acknowledged and raises a retryable MonitorError otherwise.
+    `post` returns once the events are acknowledged and raises a retryable MonitorError otherwise;
+    they are sent again after 0.2 s, then after twice as long each time, up to `retry_s_max`.
     """
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: Post, *, retry_s_max: float = RETRY_S) -> None:
         self.acknowledged: list[dict[str, Any]] = []
         self._post = post
+        self._retry_s_max = retry_s_max
         self._waiting: deque[list[dict[str, Any]]] = deque()
         self._under_way = 0
         self._nudge = asyncio.Event()
@@ -59,13 +61,15 @@ class Courier:
                 self._is_empty.set()
 
     async def _send(self, batch: list[dict[str, Any]]) -> None:
+        pause_s = RETRY_S
         while True:
             try:
                 await self._post(batch)
             except MonitorError as error:
                 if not error.is_retryable:
                     raise
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, self._retry_s_max)
             else:
                 return
 

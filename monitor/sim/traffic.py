@@ -11,6 +11,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from monitor.model.times import format_rfc3339
 from monitor.ports import Clock
 from monitor.sim.world import CURRENCY, PRICE_MINOR, RARE_SKU, SKU, Shop, ShopOrder
@@ -18,19 +20,45 @@ from monitor.sim.world import CURRENCY, PRICE_MINOR, RARE_SKU, SKU, Shop, ShopOr
 Emit = Callable[[list[dict[str, Any]]], Awaitable[None]]
 
 RARE_EVERY = 17  # one order in so many asks for what only a person can deliver
-OWN_DELAY_MEDIAN_S = 0.35
-OWN_DELAY_SPREAD = 0.35
-BEAT_S = 1.0
-RETRY_OWN_S = 0.5  # a hanging channel is asked again so often
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How fast a shop is, in seconds; the default is the demo's, where a minute is a second.
+
+    A hanging channel is asked again every `retry_own_s`; a buyer who waits for `refund_after_s`
+    wants the money back with a chance of `refund_share`.
+    """
+
+    own_delay_median_s: float = 0.35
+    own_delay_spread: float = 0.35
+    beat_s: float = 1.0
+    retry_own_s: float = 0.5
+    refund_after_s: float = 0.0
+    refund_share: float = 0.0
+
+
+DEMO_PACE = Pace()
 
 
 class Traffic:
     """Runs the shop for a while at a steady rate and emits its events."""
 
     def __init__(
-        self, shop: Shop, clock: Clock, chance: random.Random, emit: Emit, *, orders_per_s: float
+        self,
+        shop: Shop,
+        clock: Clock,
+        chance: random.Random,
+        emit: Emit,
+        *,
+        orders_per_s: float,
+        pace: Pace = DEMO_PACE,
+        source: str = "shop",
+        prefix: str = "D",
     ) -> None:
         self.shop = shop
+        self._pace = pace
+        self._source = source
+        self._prefix = prefix
         self.events = 0
         self._clock = clock
         self._chance = chance
@@ -68,11 +96,11 @@ class Traffic:
         """Say that the shop is there, also while nobody buys."""
         while True:
             await self._tell([self._heartbeat()])
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(self._pace.beat_s)
 
     async def _sell_one(self) -> None:
         self._count += 1
-        order_id = f"D{self._count:05d}"
+        order_id = f"{self._prefix}{self._count:05d}"
         sku = RARE_SKU if self._count % RARE_EVERY == 0 else SKU
         order = self.shop.buy(order_id, sku, self._clock.now_ms())
         created = self._event("order.created", order)
@@ -85,12 +113,23 @@ class Traffic:
         task.add_done_callback(self._deliveries.discard)
 
     async def _deliver(self, order: ShopOrder) -> None:
-        delay_s = OWN_DELAY_MEDIAN_S * self._chance.lognormvariate(0.0, OWN_DELAY_SPREAD)
+        pace = self._pace
+        delay_s = pace.own_delay_median_s * self._chance.lognormvariate(0.0, pace.own_delay_spread)
+        wants_refund = self._chance.random() < pace.refund_share
         await asyncio.sleep(delay_s)
+        waited_s = delay_s
         while not self.shop.deliver_own(order.order_id, self._clock.now_ms()):
-            if order.deliveries:
+            if order.is_over:
                 return
-            await asyncio.sleep(RETRY_OWN_S)
+            if (
+                wants_refund
+                and waited_s >= pace.refund_after_s
+                and self.shop.refund(order.order_id)
+            ):
+                await self._tell([self._event("order.refunded", order)])
+                return
+            await asyncio.sleep(pace.retry_own_s)
+            waited_s += pace.retry_own_s
         await self.say_delivered(order)
 
     async def _tell(self, events: list[dict[str, Any]]) -> None:
@@ -101,8 +140,8 @@ class Traffic:
         now_ms = self._clock.now_ms()
         return {
             "type": "source.heartbeat",
-            "id": f"beat/{now_ms}",
-            "source": "shop",
+            "id": f"beat/{self._source}/{now_ms}",
+            "source": self._source,
             "time": format_rfc3339(now_ms),
         }
 
@@ -110,7 +149,7 @@ class Traffic:
         return {
             "type": kind,
             "id": f"{order.order_id}/{kind}",
-            "source": "shop",
+            "source": self._source,
             "order_id": order.order_id,
             "time": format_rfc3339(self._clock.now_ms()),
             "channel": order.channel,

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from monitor.model.ids import derived_id
+from monitor.model.ids import derived_id, hash01
 
 CHANNELS = ("A", "B", "C")
 SKU = "game-key"
@@ -35,6 +35,12 @@ class ShopOrder(msgspec.Struct, gc=False):
     delivered_ms: int | None = None
     by_takeover: str | None = None
     deliveries: int = 0
+    is_refunded: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the buyer has goods or the money back."""
+        return self.deliveries > 0 or self.is_refunded
 
 
 class Shop:
@@ -60,9 +66,17 @@ class Shop:
     def deliver_own(self, order_id: str, now_ms: int) -> bool:
         """The shop's channel delivers; False if the channel hangs or the order is claimed."""
         order = self.orders[order_id]
-        if order.channel in self.broken or order.claim_id is not None or order.deliveries:
+        if order.channel in self.broken or order.claim_id is not None or order.is_over:
             return False
         self._hand_out(order, (derived_id("key", order_id, order.channel),), now_ms)
+        return True
+
+    def refund(self, order_id: str) -> bool:
+        """Give the money back; False if the order is delivered, or claimed and so maybe bought."""
+        order = self.orders[order_id]
+        if order.is_over or order.claim_id is not None:
+            return False
+        order.is_refunded = True
         return True
 
     def switch(self, command: dict[str, Any], now_ms: int) -> dict[str, Any]:
@@ -81,7 +95,7 @@ class Shop:
     def claim(self, request: dict[str, Any]) -> dict[str, Any]:
         """Grant an order to the fallback: from here on the shop does not deliver it itself."""
         order = self.orders.get(str(request["order_id"]))
-        if order is None:
+        if order is None or order.is_refunded:
             return {"status": "denied"}
         if order.deliveries and order.claim_id is None:
             return {"status": "already_delivered"}
@@ -101,7 +115,7 @@ class Shop:
         order = self.orders[str(request["order_id"])]
         if order.by_takeover == request["takeover_id"]:
             return 200, {"status": "ok"}
-        if order.deliveries or order.claim_id != request["claim_id"]:
+        if order.is_over or order.claim_id != request["claim_id"]:
             return 409, {"status": "already_delivered"}
         order.by_takeover = str(request["takeover_id"])
         self._hand_out(order, tuple(request["goods"]), now_ms)
@@ -115,8 +129,8 @@ class Shop:
         return {"status": "released"}
 
     def waiting(self) -> list[ShopOrder]:
-        """Orders paid and not delivered."""
-        return [order for order in self.orders.values() if not order.deliveries]
+        """Orders paid, not delivered and not refunded."""
+        return [order for order in self.orders.values() if not order.is_over]
 
     def double_deliveries(self) -> int:
         """Orders delivered more than once, and keys given to more than one order."""
@@ -133,22 +147,36 @@ class Shop:
 class Supplier:
     """A supplier's API: sells whenever it is asked to, can be asked by our reference afterwards.
 
-    Two sales under one reference are two keys to pay for: only the buyer can prevent that.
+    Two sales under one reference are two keys to pay for: only the buyer can prevent that, unless
+    the supplier `is_idempotent`. `lost_share` of its answers get lost, `refused_share` of the
+    references are refused for ever.
     """
 
-    def __init__(self, chance: random.Random, lost_share: float = 0.15) -> None:
+    def __init__(
+        self,
+        chance: random.Random,
+        lost_share: float = 0.15,
+        *,
+        name: str = "sup",
+        is_idempotent: bool = False,
+        refused_share: float = 0.0,
+    ) -> None:
+        self.name = name
+        self.is_idempotent = is_idempotent
         self.sold: dict[str, list[str]] = {}
+        self.lost_answers = 0
         self._chance = chance
         self._lost_share = lost_share
-        self.lost_answers = 0
+        self._refused_share = refused_share
 
     def buy(self, reference: str, sku: str) -> dict[str, Any] | None:
         """Sell a key; None means that the sale happened but the answer got lost."""
-        if sku != SKU:
+        if sku != SKU or hash01(self.name, reference) < self._refused_share:
             return {"status": "rejected", "code": "out_of_stock"}
         keys = self.sold.setdefault(reference, [])
-        keys.append(derived_id("sup", reference, str(len(keys))))
-        if self._chance.random() < self._lost_share:
+        if not keys or not self.is_idempotent:
+            keys.append(derived_id(self.name, reference, str(len(keys))))
+        if self._lost_share and self._chance.random() < self._lost_share:
             self.lost_answers += 1
             return None
         return self.look_up(reference)

@@ -1,0 +1,79 @@
+"""The whole service through hours of faults, in virtual time: nothing lost, nothing doubled.
+
+What the books would notice is shown by the mutants in `test_mutants.py`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from monitor.sim import trials
+from monitor.sim.faults import KINDS, forecast
+from monitor.sim.trial import Plan
+from monitor.sim.trials import main, tried
+from monitor.sim.world import CHANNELS
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_hours_of_faults_lose_nothing_and_double_nothing(seed: int) -> None:
+    """Resets, stalls, garbage, crashes, full disks, wrong clocks, outages: the books agree."""
+    result = tried(Plan(seed=seed, hours=2.0))
+    assert result.wrong == (), result.repeat
+    assert result.faults >= 120, "at least one a minute"
+    assert result.lives > 3
+
+
+def test_same_seed_gives_the_same_trace_under_any_hash_seed() -> None:
+    """Every byte of the log and everything the world saw, in three processes."""
+    hashes = {_in_a_process(hash_seed)["trace_hash"] for hash_seed in ("0", "1", "4711")}
+    assert len(hashes) == 1
+
+
+def test_failing_seed_prints_the_command_that_repeats_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seed, hours and faults as they were, ready to be pasted."""
+    broken = trials.Result(
+        7, 2.5, "ab" * 32, ("orders lost: ['E00001']",), 1, 0, 0, 1, 0, {}, 1.0, ""
+    )
+    monkeypatch.setattr(
+        trials,
+        "tried",
+        lambda plan: msgspec.structs.replace(broken, repeat=trials.command(plan)),
+    )
+    assert main(["--seed", "7", "--hours", "2.5", "--faults", "crash,disk"]) == 1
+    said = capsys.readouterr().out
+    assert "orders lost: ['E00001']" in said
+    assert (
+        "repeat: python -m monitor.sim.trials --seed 7 --hours 2.5 --hours-each 2.5 "
+        "--faults crash,disk\n" in said
+    )
+
+
+def test_forecast_has_every_kind_at_the_rate_that_was_asked_for() -> None:
+    """A thousand minutes of 1.5 faults are about 1,500, of all kinds."""
+    found = forecast(3, 60_000.0, KINDS, 1.5, CHANNELS)
+    assert 1_350 < len(found) < 1_650
+    assert {one.kind for one in found} == set(KINDS)
+    assert found == forecast(3, 60_000.0, KINDS, 1.5, CHANNELS)
+    assert found != forecast(4, 60_000.0, KINDS, 1.5, CHANNELS)
+
+
+def test_unknown_fault_is_refused() -> None:
+    """With the list of those there are."""
+    with pytest.raises(SystemExit, match="no such fault: rain"):
+        main(["--faults", "rain"])
+
+
+def _in_a_process(hash_seed: str) -> dict[str, object]:
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    said = subprocess.run(
+        [sys.executable, "-m", "monitor.sim.trials", "--seed", "5", "--hours", "1", "--json"],
+        env=environment, check=True, capture_output=True,
+    ).stdout  # fmt: skip
+    result: dict[str, object] = json.loads(said)[0]
+    return result
