@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import msgspec
 from aiohttp import web
 
 from monitor.adapters.canary import CanaryShop
@@ -29,34 +28,41 @@ from monitor.adapters.performer import OutsidePerformer
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.adapters.telemetry.logs import fields
-from monitor.adapters.telemetry.metrics import MetricsCollector, WriteTimes
+from monitor.adapters.telemetry.metrics import MetricsCollector, WriteTimes, write_times
 from monitor.adapters.telemetry.metrics_export import OtlpMetricSink
 from monitor.adapters.telemetry.reading import read
 from monitor.adapters.telemetry.traces import OtlpTraceSink
 from monitor.adapters.vault import SealedVault
-from monitor.api.auth import READ, ensure_admin_token, gate_of
+from monitor.api.auth import ensure_admin_token, gate_of
 from monitor.api.broadcast import Broadcast
 from monitor.api.edge import Edge
 from monitor.api.left_out import LeftOut
-from monitor.api.routes import ROUTES, Route
+from monitor.api.routes import ROUTES, page_route
 from monitor.api.server import make_app, make_runner
 from monitor.api.service import Readiness, StreamEvent
 from monitor.config.load import Loaded
-from monitor.config.reload import differences
+from monitor.config.reload import differences, taken_over
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.core.rules.lookback import settings_for
 from monitor.model.commands import Command
 from monitor.model.errors import FencedError, StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import AlertMoved, Instruction, SwitchAnswered
+from monitor.model.records import (
+    AlertMoved,
+    Audited,
+    Instruction,
+    MessageTaken,
+    SwitchAnswered,
+)
 from monitor.model.rules import RuleSet
 from monitor.model.settings import SourceSettings
-from monitor.ports import Clock
+from monitor.ports import Clock, StoredAudit
 from monitor.runtime.archive import StateHash
 from monitor.runtime.assembly import Assembly
 from monitor.runtime.canary import Canaries
 from monitor.runtime.loop import Loop
+from monitor.runtime.messages import Messages
 from monitor.runtime.supervisor import Supervisor
 from monitor.web.page import page_routes
 from monitor.web.source import STARTING, ServicePage
@@ -113,8 +119,10 @@ class Monitor:
         """Open the socket and begin to rebuild the state; `wait_until_ready` for the rest."""
         self.token_path = ensure_admin_token(self._data_dir, RandomIds().new_token)
         listen = self.loaded.endpoints.listen
-        self._edge = Edge(self, self.clock, gate_of(self.loaded.endpoints, self.token_path))
-        app = make_app(self._edge, (*ROUTES, *self._page_routes()))
+        gate = gate_of(self.loaded.endpoints, self.token_path)
+        self._edge = Edge(self, self.clock, gate, session=RandomIds().new_id("session"))
+        pages = [page_route(one.path, one.handler) for one in page_routes(ServicePage(self))]
+        app = make_app(self._edge, (*ROUTES, *pages))
         self._runner = make_runner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, listen.host, listen.port)
@@ -184,6 +192,7 @@ class Monitor:
             self.supervisor.spawn("traces", self._traces.run())
         self._assembly = Assembly(
             self.store, self.engine, self._performer(), self.clock, self.supervisor,
+            messages=Messages(self.loaded.endpoints.replay_window_ms),
             traces=self._traces, canary=self._canaries(),
             count_stock=lambda: free_stock(self._goods), on_turn=self._publish,
         )  # fmt: skip
@@ -210,17 +219,29 @@ class Monitor:
 
     # --- Service: what the HTTP edge asks for -------------------------------------------------------
 
-    async def ingest(self, events: tuple[OrderEvent, ...]) -> tuple[str, ...]:
+    async def ingest(
+        self, events: tuple[OrderEvent, ...], message: MessageTaken | None = None
+    ) -> tuple[str, ...]:
         """Log and fold events; returns after they are synced."""
-        return await self._running().loop.submit(events)
+        return await self._running().loop.submit(events, message=message)
 
-    async def instruct(self, instruction: Instruction) -> str:
+    async def instruct(self, instruction: Instruction, audit: Audited) -> str:
         """Log and carry out a person's order; `accepted`."""
-        return (await self._running().loop.submit((instruction,)))[0]
+        return (await self._running().loop.submit((instruction,), audit=audit))[0]
 
-    async def acknowledge(self, answer: SwitchAnswered) -> None:
+    async def acknowledge(self, answer: SwitchAnswered, audit: Audited) -> None:
         """Log and take in what the shop says to a switch."""
-        await self._running().loop.submit((answer,))
+        await self._running().loop.submit((answer,), audit=audit)
+
+    async def note(self, audit: Audited) -> None:
+        """Log an entry of the audit by itself."""
+        await self._running().loop.submit((), audit=audit)
+
+    async def audits(self, before: int | None, limit: int) -> list[StoredAudit]:
+        """Entries of the audit, the newest first."""
+        self._running()
+        assert self.store is not None, "what runs has a store"
+        return await self.store.audits(before, limit)
 
     def rebuilt(self) -> Engine:
         """The engine for questions; StorageError `not_ready` until its state is rebuilt."""
@@ -288,23 +309,17 @@ class Monitor:
         """
         loaded, rules = self._reread()
         changed, restart = differences(self.loaded, loaded)
-        kept = msgspec.structs.replace(
-            loaded.endpoints,
-            listen=self.loaded.endpoints.listen,
-            data_dir=self.loaded.endpoints.data_dir,
-            disk_reserve_mib=self.loaded.endpoints.disk_reserve_mib,
-            telemetry=self.loaded.endpoints.telemetry,
-            canary=self.loaded.endpoints.canary,
-        )
-        settings = msgspec.structs.replace(loaded.settings, currency=self.loaded.settings.currency)
         if _needs_goods(loaded):
             await self._goods.open()  # first: it may refuse, and then nothing has changed
-        self.loaded = msgspec.structs.replace(loaded, settings=settings, endpoints=kept)
-        self.engine.configure(settings_for(settings, rules), rules)
-        old_client, self._client = self._client, HttpClient.of(kept)
+        self.loaded = taken_over(self.loaded, loaded)
+        self.engine.configure(settings_for(self.loaded.settings, rules), rules)
+        old_client, self._client = self._client, HttpClient.of(self.loaded.endpoints)
         if self._assembly is not None:
             self._assembly.worker.performer = self._performer()
             self._assembly.keeper.settings = self.engine.settings
+            self._assembly.messages.set_window(
+                self.loaded.endpoints.replay_window_ms, self.now_ms()
+            )
         self._edge.gate = gate_of(self.loaded.endpoints, self.token_path)
         if self._traces is not None:
             self._traces.client = self._client
@@ -322,26 +337,13 @@ class Monitor:
         """How long durable writes take."""
         if self.store is None:
             return None
-        times = self.store.commit_seconds
-        return WriteTimes(times.count, times.sum_s, times.quantile(0.5), times.quantile(0.99))
+        return write_times(self.store.commit_seconds, self.store.sync_seconds)
 
     def loop_lag_s(self) -> float:
         """How late the loop woke up last."""
         return 0.0 if self._assembly is None else self._assembly.loop.lag_s
 
     # --- parts --------------------------------------------------------------------------------------
-
-    def _page_routes(self) -> list[Route]:
-        """The page behind the same gate as the API; its style sheet and script are for everybody.
-
-        All of it answers early: the page itself says that the state is being rebuilt.
-        """
-        return [
-            Route(
-                "GET", path, None if path.startswith("/static/") else READ, handler, is_early=True
-            )
-            for path, handler in ((one.path, one.handler) for one in page_routes(ServicePage(self)))
-        ]
 
     def _running(self) -> Assembly:
         if self._assembly is None or not self._assembly.is_ready:

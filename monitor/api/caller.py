@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from monitor.model.records import MessageTaken
+
 INGEST, READ, OPERATE, ADMIN = SCOPES = ("ingest", "read", "operate", "admin")
 OPEN_SCOPES = (INGEST, READ)
-
-
-class Message(msgspec.Struct, frozen=True):
-    """What a signature vouches for: this body under this id; the id is the sender's.
-
-    Shapes: `digest` is 16 hex digits, a hash of the raw body.
-    """
-
-    message_id: str
-    digest: str
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -27,7 +19,8 @@ class Caller(msgspec.Struct, frozen=True):
     name: str
     scopes: tuple[str, ...]
     source: str | None = None
-    message: Message | None = None
+    message: MessageTaken | None = None
+    key_id: str = ""
 
     def may(self, scope: str) -> bool:
         """Whether the caller has the scope; `admin` includes all, `operate` includes `read`."""

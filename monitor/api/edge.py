@@ -29,11 +29,28 @@ class Limits(msgspec.Struct, frozen=True):
     shutdown_s: float = 5.0  # for requests under way; event streams end at once
 
 
+class Change(msgspec.Struct, frozen=True):
+    """What a request is about that changes something; `name` is unlike that of any other request."""
+
+    action: str
+    scope: str
+    request_id: str
+    name: str
+
+
 class Edge:
-    """The one mutable thing of the HTTP edge: a reload of the keys replaces `gate`."""
+    """The one mutable thing of the HTTP edge: a reload of the keys replaces `gate`.
+
+    `session` is a name of this process that no other has.
+    """
 
     def __init__(
-        self, service: Service, clock: Clock, gate: Gate, limits: Limits | None = None
+        self,
+        service: Service,
+        clock: Clock,
+        gate: Gate,
+        limits: Limits | None = None,
+        session: str = "",
     ) -> None:
         self.service = service
         self.clock = clock
@@ -43,6 +60,13 @@ class Edge:
         self.decisions = Decisions()
         self.answers = Answers()
         self.event_answers = Answers()  # apart: a busy shop must not push out those of operators
+        self._session = session
+        self._requests = 0
+
+    def next_name(self) -> str:
+        """Name a request: no two have the same name, in this process or another."""
+        self._requests += 1
+        return f"{self._session}/{self._requests}"
 
     def publish(self, event: StreamEvent) -> None:
         """Take a stream event of the service: for open streams and the list of decisions."""
@@ -52,3 +76,4 @@ class Edge:
 
 EDGE = web.AppKey("edge", Edge)
 CALLER = web.RequestKey("caller", Caller)
+CHANGE = web.RequestKey("change", Change)  # only where the route changes something

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from aiohttp import web
 
 from monitor.api.body import read_body
+from monitor.api.caller import Caller
 from monitor.api.decode import DecodeContext, Decoded, Rejected, decode
 from monitor.api.edge import CALLER, EDGE
 from monitor.api.problems import FieldError, problem
 from monitor.model.errors import InputError
 from monitor.model.ids import DEFAULT_SOURCE
+from monitor.model.settings import SourceSettings
 
 ACCEPTED, DUPLICATE = "accepted", "duplicate"
 
@@ -36,10 +38,11 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     """
     edge = request.app[EDGE]
     body = await read_body(request, edge.limits)
+    caller = request[CALLER]
     context = DecodeContext(
         received_ms=edge.clock.now_ms(),
-        default_source=request[CALLER].source or DEFAULT_SOURCE,
-        sources=edge.service.sources(),
+        default_source=caller.source or DEFAULT_SOURCE,
+        sources=known_sources(caller, edge.service.sources()),
     )
     content_type = request.headers.get("Content-Type", "")
     decoded = decode(body, content_type, request.headers, context)
@@ -50,8 +53,17 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     )
     if not decoded.events and decoded.rejected and decoded.rejected[0].code in _WHOLE_BODY_CODES:
         raise InputError(decoded.rejected[0].detail, code=decoded.rejected[0].code)
-    outcomes = await edge.service.ingest(decoded.events) if decoded.events else ()
-    return _answer(decoded, outcomes)
+    taken = edge.service.ingest(decoded.events, caller.message) if decoded.events else None
+    return _answer(decoded, () if taken is None else await taken)
+
+
+def known_sources(
+    caller: Caller, configured: Mapping[str, SourceSettings]
+) -> Mapping[str, SourceSettings]:
+    """Return the configured sources and the caller's own: a key speaks for no other than its own."""
+    if caller.source is None or caller.source in configured:
+        return configured
+    return {**configured, caller.source: SourceSettings(caller.source)}
 
 
 def _answer(decoded: Decoded, outcomes: Sequence[str]) -> web.Response:

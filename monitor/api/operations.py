@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from monitor.api.audit import entry
 from monitor.api.edge import EDGE
 from monitor.api.json_body import answer
 
@@ -19,7 +20,11 @@ async def get_metrics(request: web.Request) -> web.StreamResponse:
 async def post_reload(request: web.Request) -> web.StreamResponse:
     """Read configuration and rules again; a bad file changes nothing.
 
-    Raises: ConfigError with every problem.
+    Raises: ConfigError with every problem; CapacityError, StorageError when the entry of the audit
+    cannot be written: then the files are taken over, and repeating the request is harmless.
     """
-    changed, needs_restart = await request.app[EDGE].service.reload()
-    return answer({"changed": changed, "needs_restart": needs_restart})
+    service = request.app[EDGE].service
+    changed, needs_restart = await service.reload()
+    outcome = {"changed": changed, "needs_restart": needs_restart}
+    await service.note(entry(request, after=outcome))
+    return answer(outcome)

@@ -59,6 +59,7 @@ _STATUS_OF_CODE = {
     "unsupported_media_type": 415,
     "unsupported_encoding": 415,
     "idempotency_key_reused": 422,
+    "webhook_id_reused": 422,
 }
 _CODE_OF_STATUS = {
     401: "unauthorized",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from monitor.api import explaining, fleet, orders, routing, steering, takeovers
+from monitor.api.audit import get_audit
 from monitor.api.auth import ADMIN, INGEST, OPERATE, READ
 from monitor.api.ingest import post_events
 from monitor.api.live import get_livez, get_readyz, get_stream
@@ -19,6 +20,7 @@ class Route(NamedTuple):
     `is_early`: answers also before the state is rebuilt; all others are 503 until then. Ids and
     names match `[^/]+`, because aiohttp's own pattern leaves out braces. `takes_signed`: a signature
     over the body stands for a token; it does not cover the path, so one route only takes it.
+    `action`: what it changes, by the name in the audit.
     """
 
     method: str
@@ -27,6 +29,7 @@ class Route(NamedTuple):
     handler: Handler
     is_early: bool = False
     takes_signed: bool = False
+    action: str = ""
 
 
 ROUTES = (
@@ -51,16 +54,47 @@ ROUTES = (
     Route("GET", "/v1/sources", READ, fleet.get_sources),
     Route("GET", "/v1/state-hash", READ, fleet.get_state_hash),
     Route("GET", "/v1/channels", READ, fleet.get_channels),
-    Route("POST", "/v1/channels/{name:[^/]+}/drain", OPERATE, once(steering.post_drain)),
-    Route("POST", "/v1/channels/{name:[^/]+}/lock", OPERATE, once(steering.post_lock)),
-    Route("POST", "/v1/channels/{name:[^/]+}/unlock", OPERATE, once(steering.post_unlock)),
+    Route(
+        "POST",
+        "/v1/channels/{name:[^/]+}/drain",
+        OPERATE,
+        once(steering.post_drain),
+        action="channel.drain",
+    ),
+    Route(
+        "POST",
+        "/v1/channels/{name:[^/]+}/lock",
+        OPERATE,
+        once(steering.post_lock),
+        action="channel.lock",
+    ),
+    Route(
+        "POST",
+        "/v1/channels/{name:[^/]+}/unlock",
+        OPERATE,
+        once(steering.post_unlock),
+        action="channel.unlock",
+    ),
     Route("GET", "/v1/route", READ, routing.get_route),
     Route("GET", "/v1/switches", READ, routing.get_switches),
-    Route("POST", "/v1/switches", OPERATE, once(routing.post_switch)),
-    Route("POST", "/v1/switches/{decision_id}/ack", INGEST, once(routing.post_ack)),
+    Route("POST", "/v1/switches", OPERATE, once(routing.post_switch), action="switch"),
+    Route(
+        "POST",
+        "/v1/switches/{decision_id}/ack",
+        INGEST,
+        once(routing.post_ack),
+        action="switch.ack",
+    ),
     Route("GET", "/v1/takeovers", READ, takeovers.get_takeovers),
     Route("GET", "/v1/takeovers/{id:[^/]+}", READ, takeovers.get_takeover),
-    Route("POST", "/v1/takeovers/{id:[^/]+}/resolution", OPERATE, once(takeovers.post_resolution)),
+    Route(
+        "POST",
+        "/v1/takeovers/{id:[^/]+}/resolution",
+        OPERATE,
+        once(takeovers.post_resolution),
+        action="takeover.resolution",
+    ),
+    Route("GET", "/v1/audit", ADMIN, get_audit),
     Route("GET", "/v1/stream", READ, get_stream),
     # Open like the probes, as every scraper expects; no label holds an order, a buyer or a payment.
     Route("GET", "/metrics", None, get_metrics, is_early=True),
@@ -68,5 +102,14 @@ ROUTES = (
     Route("GET", "/-/healthy", None, get_livez, is_early=True),
     Route("GET", "/readyz", None, get_readyz, is_early=True),
     Route("GET", "/-/ready", None, get_readyz, is_early=True),
-    Route("POST", "/-/reload", ADMIN, once(post_reload)),
+    Route("POST", "/-/reload", ADMIN, once(post_reload), action="reload"),
 )
+
+
+def page_route(path: str, handler: Handler) -> Route:
+    """Put a page behind the same gate as the API; its style sheet and script are for everybody.
+
+    It answers early: the page itself says that the state is being rebuilt.
+    """
+    scope = None if path.startswith("/static/") else READ
+    return Route("GET", path, scope, handler, is_early=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from aiohttp import web
 
+from monitor.api.audit import entry
 from monitor.api.decisions import decision_view
 from monitor.api.edge import CALLER, EDGE
 from monitor.api.json_body import answer, read_json
@@ -89,7 +90,9 @@ async def post_switch(request: web.Request) -> web.StreamResponse:
         would = engine.control.controller.order(ordered, speed_of, now_ms)
         return answer(decision_view(would, dry_run=True))
     mark = edge.decisions.mark()
-    await edge.service.instruct(ordered)
+    before, after = {"weights": engine.route.weights}, {"weights": ordered.weights}
+    audit = entry(request, target=ordered.scope, before=before, after=after, reason=reason)
+    await edge.service.instruct(ordered, audit)
     made = [one for one in edge.decisions.since(mark) if one.mode == "manual"]
     # Two people may order in the same instant: ours is the one that gives our weights.
     mine = [one for one in made if _gives(one.weights, asked.weights)]
@@ -114,16 +117,16 @@ async def post_ack(request: web.Request) -> web.StreamResponse:
         )
     status = _status(said_by_shop, route.epoch)
     if route.answer not in ("applied", status):
-        await edge.service.acknowledge(
-            SwitchAnswered(
-                effect_key=switch_key(route.epoch),
-                epoch=route.epoch,
-                status=status,
-                applied_epoch=said_by_shop.applied_epoch,
-                at_ms=edge.clock.now_ms(),
-                detail=f"acknowledged by {request[CALLER].name}",
-            )
+        answered = SwitchAnswered(
+            effect_key=switch_key(route.epoch),
+            epoch=route.epoch,
+            status=status,
+            applied_epoch=said_by_shop.applied_epoch,
+            at_ms=edge.clock.now_ms(),
+            detail=f"acknowledged by {request[CALLER].name}",
         )
+        audit = entry(request, before={"answer": route.answer}, after={"answer": status})
+        await edge.service.acknowledge(answered, audit)
     return answer(fleet.switch(engine))
 
 

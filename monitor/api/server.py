@@ -15,10 +15,11 @@ from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from monitor.api.admission import admitted
-from monitor.api.edge import CALLER, EDGE, Edge
+from monitor.api.audit import REQUEST_ID, change_of, note_refusal
+from monitor.api.edge import CALLER, CHANGE, EDGE, Edge
 from monitor.api.problems import Handler, problems
 from monitor.api.routes import ROUTES, Route
-from monitor.model.errors import ConfigError, Problem
+from monitor.model.errors import ConfigError, MonitorError, Problem
 
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -78,9 +79,23 @@ def guarded(route: Route) -> Handler:
         request[CALLER] = await admitted(request, edge, route)
         if not route.is_early:
             edge.service.rebuilt()  # raises until there is something to tell
-        return await route.handler(request)
+        if not route.action:
+            return await route.handler(request)
+        return await _changed(request, edge, route)
 
     return handle
+
+
+async def _changed(request: web.Request, edge: Edge, route: Route) -> web.StreamResponse:
+    """Let a change be made under a name that is in its answer and in the audit."""
+    request[CHANGE] = change = change_of(request, edge, route.action, route.scope or "")
+    try:
+        response = await route.handler(request)
+    except MonitorError as error:
+        await note_refusal(request, error)
+        raise
+    response.headers[REQUEST_ID] = change.request_id
+    return response
 
 
 @web.middleware

@@ -11,8 +11,15 @@ from monitor.api.left_out import LeftOut
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
-from monitor.model.records import AlertMoved, Instruction, SwitchAnswered
+from monitor.model.records import (
+    AlertMoved,
+    Audited,
+    Instruction,
+    MessageTaken,
+    SwitchAnswered,
+)
 from monitor.model.settings import SourceSettings
+from monitor.ports import StoredAudit
 from monitor.runtime.archive import StateHash
 
 
@@ -38,11 +45,15 @@ class Service(Protocol):
         """Where the intake counts what it did not take."""
         ...
 
-    async def ingest(self, events: tuple[OrderEvent, ...]) -> tuple[str, ...]:
+    async def ingest(
+        self, events: tuple[OrderEvent, ...], message: MessageTaken | None = None
+    ) -> tuple[str, ...]:
         """Take events; returns after they are synced to disk.
 
         Returns the outcome of each in their order: accepted, duplicate, or the code of a refusal.
-        Raises: CapacityError (nothing was taken), StorageError (nothing was acknowledged).
+        Of a signed message that was taken before all are duplicates.
+        Raises: CapacityError (nothing was taken), StorageError (nothing was acknowledged),
+        InputError `webhook_id_reused` for another message under the id of one that was taken.
         """
         ...
 
@@ -91,17 +102,33 @@ class Service(Protocol):
         """
         ...
 
-    async def instruct(self, instruction: Instruction) -> str:
+    async def instruct(self, instruction: Instruction, audit: Audited) -> str:
         """Log and carry out a person's order; its decisions were published when this returns.
+
+        `audit` says who ordered it, and is as durable as the order.
 
         Raises: CapacityError, StorageError (nothing was done).
         """
         ...
 
-    async def acknowledge(self, answer: SwitchAnswered) -> None:
+    async def acknowledge(self, answer: SwitchAnswered, audit: Audited) -> None:
         """Log and take in what the shop says to a switch.
 
         Raises: CapacityError, StorageError (nothing was taken in).
+        """
+        ...
+
+    async def note(self, audit: Audited) -> None:
+        """Log an entry of the audit about something that leaves no other trace in the log.
+
+        Raises: CapacityError, StorageError.
+        """
+        ...
+
+    async def audits(self, before: int | None, limit: int) -> list[StoredAudit]:
+        """Entries of the audit, the newest first, from the one before a place on.
+
+        Raises: StorageError.
         """
         ...
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from monitor.api.caller import INGEST, Caller, Message
+from monitor.api.caller import INGEST, Caller
 from monitor.model.endpoints import SourceSecrets
 from monitor.model.errors import AuthError, InputError
+from monitor.model.records import MessageTaken
+from monitor.model.times import SECOND_MS
 from monitor.model.webhooks import (
     TOLERANCE_S,
     Verdict,
@@ -73,7 +75,9 @@ class Signatures:
             raise AuthError("this source did not sign it so", code="bad_signature", hint=_HINT)
         _refuse_headers_of_events(headers)
         digest = hashlib.blake2b(raw_body, digest_size=8).hexdigest()
-        return Caller(named, (INGEST,), named, Message(signature.message_id, digest))
+        signed_ms = int(signature.timestamp) * SECOND_MS
+        message = MessageTaken(named, signature.message_id, digest, signed_ms, now_ms)
+        return Caller(named, (INGEST,), named, message)
 
 
 def is_signed(headers: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
+from monitor.api.audit import entry
 from monitor.api.decisions import decision_view
 from monitor.api.edge import CALLER, EDGE
 from monitor.api.fleet import known_channel
@@ -14,6 +15,12 @@ from monitor.core.engine import Engine
 from monitor.core.views import channels
 from monitor.model.errors import InputError
 from monitor.model.records import ChannelSteered
+
+_MARKS = {
+    "drain": {"drained": True},
+    "lock": {"locked": True},
+    "unlock": {"locked": False, "drained": False},
+}
 
 
 class SteerRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +57,10 @@ async def _steer(request: web.Request, action: str) -> web.StreamResponse:
         _check_others(engine, name, now_ms)
     mark = edge.decisions.mark()
     steered = ChannelSteered(name, action, request[CALLER].name, now_ms, said(asked.reason))
-    await edge.service.instruct(steered)
+    before = {"locked": name in engine.route.locked, "drained": name in engine.route.drained}
+    after = before | _MARKS[action]
+    audit = entry(request, target=name, before=before, after=after, reason=steered.reason)
+    await edge.service.instruct(steered, audit)
     made = [one for one in edge.decisions.since(mark) if one.mode == "manual"]
     views = channels.channels(engine, now_ms)
     return answer(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from aiohttp import web
 
+from monitor.api.audit import entry
 from monitor.api.edge import CALLER, EDGE
 from monitor.api.json_body import answer, read_json
 from monitor.api.pages import cursor_of, limit_of, place_of
@@ -58,7 +59,12 @@ async def post_resolution(request: web.Request) -> web.StreamResponse:
         case.takeover_id, asked.resolution, request[CALLER].name, now_ms, said(asked.note)
     )
     expected = _try(engine, case, order, now_ms)
-    await edge.service.instruct(order)
+    before = {"state": case.state, "resolution": case.resolution}
+    then = {"state": expected.state, "resolution": expected.resolution}
+    audit = entry(
+        request, before=before, after=then | {"said": asked.resolution}, reason=order.note
+    )
+    await edge.service.instruct(order, audit)
     after = _case(engine, case.takeover_id)
     if (after.state, after.resolution) != (expected.state, expected.resolution):
         raise _conflict(after, "it moved on while your word was under way")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from monitor.config.load import Loaded
 
 # (key of the file, field of Settings or Endpoints). A key whose meaning is built into stored or
@@ -56,6 +58,20 @@ def differences(old: Loaded, new: Loaded) -> tuple[list[str], list[str]]:
         changed.pop("public_url", None)
     reloadable = [key for key in changed if key not in RESTART_KEYS]
     return reloadable, [key for key in changed if key in RESTART_KEYS]
+
+
+def taken_over(old: Loaded, new: Loaded) -> Loaded:
+    """The new configuration, with what needs a restart left as it is."""
+    endpoints = msgspec.structs.replace(
+        new.endpoints,
+        listen=old.endpoints.listen,
+        data_dir=old.endpoints.data_dir,
+        disk_reserve_mib=old.endpoints.disk_reserve_mib,
+        telemetry=old.endpoints.telemetry,
+        canary=old.endpoints.canary,
+    )
+    settings = msgspec.structs.replace(new.settings, currency=old.settings.currency)
+    return msgspec.structs.replace(new, settings=settings, endpoints=endpoints)
 
 
 def _changed(table: tuple[tuple[str, tuple[str, ...]], ...], old: object, new: object) -> list[str]:

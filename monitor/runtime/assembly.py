@@ -17,6 +17,7 @@ from monitor.runtime.archive import Archive
 from monitor.runtime.canary import Canaries
 from monitor.runtime.housekeeping import Housekeeper
 from monitor.runtime.loop import Loop
+from monitor.runtime.messages import Messages
 from monitor.runtime.outbox_worker import OutboxWorker
 from monitor.runtime.stock import StockTaker
 from monitor.runtime.supervisor import Group, Supervisor
@@ -35,6 +36,7 @@ class Assembly:
         clock: Clock,
         supervisor: Supervisor,
         *,
+        messages: Messages | None = None,
         traces: TraceSink | None = None,
         canary: Callable[[Loop], Canaries] | None = None,
         count_stock: Callable[[], Awaitable[dict[str, int]]] | None = None,
@@ -42,8 +44,9 @@ class Assembly:
     ) -> None:
         self.is_ready = False
         self._tasks = Group(supervisor)
+        self.messages = messages or Messages()
         self.loop = Loop(
-            store, clock, engine, owner=OWNER, traces=traces,
+            store, clock, engine, owner=OWNER, messages=self.messages, traces=traces,
             on_effects=self._nudge, on_turn=on_turn,
         )  # fmt: skip
         self.worker = OutboxWorker(store, self.loop, performer, clock, self._tasks)

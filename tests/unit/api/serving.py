@@ -23,11 +23,20 @@ from monitor.model.commands import Batch, Decide, Tick
 from monitor.model.endpoints import IngestKey, Listen
 from monitor.model.errors import MonitorError, StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import AlertMoved, Instruction, SwitchAnswered, SwitchDecided
+from monitor.model.records import (
+    AlertMoved,
+    Audited,
+    Instruction,
+    MessageTaken,
+    SwitchAnswered,
+    SwitchDecided,
+)
 from monitor.model.rules import RuleSet
 from monitor.model.settings import ChannelSettings, Settings, SourceSettings
 from monitor.model.times import UnixMs
+from monitor.ports import StoredAudit
 from monitor.runtime.archive import StateHash
+from monitor.runtime.messages import Messages
 from tests.unit.api.samples import RECEIVED_MS, SOURCES
 
 ADMIN_TOKEN = "dm_admin"
@@ -70,6 +79,8 @@ class MemoryService:
         self.began_ms = self.clock.at_ms
         self.moves: list[AlertMoved] = []
         self.left_out = LeftOut()
+        self.audited: list[Audited] = []
+        self.messages = Messages()
         self.listeners: list[Callable[[StreamEvent], None]] = []
         self.wants_signals: Callable[[], bool] = lambda: False
         self.trouble: MonitorError | None = None
@@ -113,16 +124,26 @@ class MemoryService:
             return None
         return [one for one in self.moves if one.alert.rule == rule and one.at_ms <= until_ms]
 
-    async def instruct(self, instruction: Instruction) -> str:
+    async def instruct(self, instruction: Instruction, audit: Audited) -> str:
         if self.trouble is not None:
             raise self.trouble
         if self.before_answer is not None:
             await self.before_answer()
         self.take(instruction)
+        self.audited.append(audit)
         return "accepted"
 
-    async def acknowledge(self, answer: SwitchAnswered) -> None:
+    async def acknowledge(self, answer: SwitchAnswered, audit: Audited) -> None:
         self.take(answer)
+        self.audited.append(audit)
+
+    async def note(self, audit: Audited) -> None:
+        self.audited.append(audit)
+
+    async def audits(self, before: int | None, limit: int) -> list[StoredAudit]:
+        places = range(len(self.audited), 0, -1)
+        rows = [StoredAudit(one, msgspec.json.encode(self.audited[one - 1])) for one in places]
+        return [row for row in rows if before is None or row.place < before][:limit]
 
     def metrics(self) -> bytes:
         return b"# TYPE delivery_monitor_up gauge\ndelivery_monitor_up 1\n"
@@ -132,9 +153,15 @@ class MemoryService:
             raise self.trouble
         return ["promise"], ["listen"]
 
-    async def ingest(self, events: tuple[OrderEvent, ...]) -> tuple[str, ...]:
+    async def ingest(
+        self, events: tuple[OrderEvent, ...], message: MessageTaken | None = None
+    ) -> tuple[str, ...]:
         if self.trouble is not None:
             raise self.trouble
+        if message is not None:
+            if self.messages.is_known(message):
+                return ("duplicate",) * len(events)
+            self.messages.take(message)
         return tuple(self._take(event) for event in events)
 
     def _take(self, event: OrderEvent) -> str:
