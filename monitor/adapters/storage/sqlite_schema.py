@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import apsw
 
@@ -214,14 +215,18 @@ class transaction:  # noqa: N801 - used as a statement: `with transaction(connec
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+        self.commit_s = 0.0  # how long COMMIT took: writing to the log and syncing it
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._connection.execute("BEGIN IMMEDIATE")
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
+                started_s = time.perf_counter()
                 self._connection.execute("COMMIT")
+                self.commit_s = time.perf_counter() - started_s
         finally:
             # SQLite has already rolled back by itself after some errors, a full disk among them.
             if self._connection.in_transaction:

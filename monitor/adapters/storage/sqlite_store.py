@@ -62,6 +62,11 @@ class SqliteStore:
         return self._writer.commit_seconds
 
     @property
+    def sync_seconds(self) -> Durations:
+        """How long the disk took of that: handing over a page or two, and the sync."""
+        return self._writer.sync_seconds
+
+    @property
     def write_trouble(self) -> str | None:
         """Why events would be refused now; None when they would be taken."""
         return self._failure or self._reserve.shortage
@@ -222,6 +227,8 @@ class SqliteStore:
             "commits": str(self.commit_seconds.count),
             "commit_p50_ms": _milliseconds(self.commit_seconds.quantile(0.5)),
             "commit_p99_ms": _milliseconds(self.commit_seconds.quantile(0.99)),
+            "fsync_p50_ms": _milliseconds(self.sync_seconds.quantile(0.5)),
+            "fsync_p99_ms": _milliseconds(self.sync_seconds.quantile(0.99)),
         }
 
 

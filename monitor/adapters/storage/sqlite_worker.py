@@ -53,6 +53,7 @@ class Worker:
         self._failed_s: float | None = None
         self._given_up: str | None = None
         self.commit_seconds = Durations()
+        self.sync_seconds = Durations()
 
     async def read(self, job: Job[T]) -> T:
         """Run a job as it is; raises StorageError when the database does not answer."""
@@ -69,7 +70,7 @@ class Worker:
             started_s = time.perf_counter()
             changes = connection.total_changes()
             try:
-                with transaction(connection):
+                with transaction(connection) as done:
                     result = job(connection)
             except apsw.FullError:
                 self._reserve.give_up()
@@ -83,6 +84,7 @@ class Worker:
                 raise
             if connection.total_changes() != changes:
                 self.commit_seconds.record(time.perf_counter() - started_s)
+                self.sync_seconds.record(done.commit_s)
             return result
 
         return await self._queue(committed)

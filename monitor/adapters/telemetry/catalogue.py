@@ -196,6 +196,11 @@ CATALOGUE: tuple[Family, ...] = (
         "Duration of durable writes, sync included; quantiles are of the last 1,024.",
     ),
     Family(
+        "delivery_monitor_fsync_seconds",
+        "summary",
+        "How long the disk took to sync these writes; quantiles are of the last 1,024.",
+    ),
+    Family(
         "delivery_monitor_loop_lag_seconds",
         "gauge",
         "How late the service woke up from its latest wait.",

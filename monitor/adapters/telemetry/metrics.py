@@ -58,6 +58,26 @@ class WriteTimes(msgspec.Struct, frozen=True):
     sum_s: float
     p50_s: float | None
     p99_s: float | None
+    sync: WriteTimes | None = None  # the part that waited for the disk
+
+
+class Durations(Protocol):
+    """How long something took, again and again, in seconds."""
+
+    count: int
+    sum_s: float
+
+    def quantile(self, share: float) -> float | None:
+        """Of the recent ones; None before the first."""
+        ...
+
+
+def write_times(commits: Durations, syncs: Durations) -> WriteTimes:
+    """What the metrics show of durable writes and of the syncs in them."""
+    synced = WriteTimes(syncs.count, syncs.sum_s, syncs.quantile(0.5), syncs.quantile(0.99))
+    return WriteTimes(
+        commits.count, commits.sum_s, commits.quantile(0.5), commits.quantile(0.99), synced
+    )
 
 
 class LeftOut(Protocol):
@@ -285,11 +305,16 @@ def _left_out(engine: Engine, left_out: LeftOut) -> Iterator[Row]:
 def _process(stats: RuntimeStats) -> Iterator[Row]:
     for lane, rows in stats.outbox_rows().items():
         yield "delivery_monitor_outbox_rows", "", (lane,), rows
-    times = stats.write_times() or WriteTimes(0, 0.0, None, None)
-    name = "delivery_monitor_commit_seconds"
-    for quantile, value_s in (("0.5", times.p50_s), ("0.99", times.p99_s)):
-        yield name, "", (quantile,), NAN if value_s is None else value_s
-    yield name, "_count", (), times.count
-    yield name, "_sum", (), times.sum_s
+    times = stats.write_times()
+    yield from _summary("delivery_monitor_commit_seconds", times)
+    yield from _summary("delivery_monitor_fsync_seconds", times.sync if times else None)
     yield "delivery_monitor_loop_lag_seconds", "", (), stats.loop_lag_s()
     yield "delivery_monitor_build_info", "", (__version__,), 1
+
+
+def _summary(name: str, times: WriteTimes | None) -> Iterator[Row]:
+    shown = times or WriteTimes(0, 0.0, None, None)
+    for quantile, value_s in (("0.5", shown.p50_s), ("0.99", shown.p99_s)):
+        yield name, "", (quantile,), NAN if value_s is None else value_s
+    yield name, "_count", (), shown.count
+    yield name, "_sum", (), shown.sum_s

@@ -288,6 +288,8 @@ async def test_health_reports_the_facts_of_file_disk_and_commits(
     assert health["commits"] == "5"
     assert 0 < float(health["commit_p50_ms"]) <= float(health["commit_p99_ms"])
     assert len(store.commit_seconds.recent()) == store.commit_seconds.count == 5
+    assert 0 < float(health["fsync_p50_ms"]) <= float(health["fsync_p99_ms"])
+    assert 0 < store.sync_seconds.sum_s < store.commit_seconds.sum_s
 
 
 async def test_empty_claim_costs_no_commit(store: SqliteStore) -> None:

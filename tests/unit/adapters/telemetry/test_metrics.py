@@ -143,6 +143,7 @@ def test_everything_configured_is_there_from_the_start() -> None:
         "delivery_double_deliveries_total{}",
         "delivery_switch_epoch{scope=*}",
         "delivery_monitor_commit_seconds_count{}",
+        "delivery_monitor_fsync_seconds_count{}",
         "delivery_monitor_label_overflow_total{label=channel}",
         "delivery_monitor_label_overflow_total{label=alerts}",
     ):
@@ -252,7 +253,9 @@ def test_decisions_and_answers_are_counted() -> None:
     engine.shard.totals.overflow = {"source": 7}
     engine.control.watch.refused = 3
     process = Process()
-    process.times = WriteTimes(count=9, sum_s=0.5, p50_s=0.01, p99_s=0.2)
+    process.times = WriteTimes(
+        count=9, sum_s=0.5, p50_s=0.01, p99_s=0.2, sync=WriteTimes(9, 0.4, 0.008, 0.1)
+    )
     series = exposed(engine, 203, process)
     expected = {
         "delivery_alerts{rule=Late,state=firing}": 1,
@@ -266,6 +269,8 @@ def test_decisions_and_answers_are_counted() -> None:
         "delivery_monitor_commit_seconds_count{}": 9,
         "delivery_monitor_commit_seconds_sum{}": 0.5,
         "delivery_monitor_commit_seconds{quantile=0.99}": 0.2,
+        "delivery_monitor_fsync_seconds{quantile=0.5}": 0.008,
+        "delivery_monitor_fsync_seconds{quantile=0.99}": 0.1,
     }
     assert {name: series[name] for name in expected} == expected
 
@@ -326,6 +331,7 @@ def test_contract_names_are_declared() -> None:
         "delivery_alerts": {"rule", "state"},
         "delivery_monitor_outbox_rows": {"sink"},
         "delivery_monitor_commit_seconds": set(),
+        "delivery_monitor_fsync_seconds": set(),
         "delivery_monitor_loop_lag_seconds": set(),
         "delivery_monitor_label_overflow_total": {"label"},
         "delivery_monitor_ignored_fields_total": set(),
