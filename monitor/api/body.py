@@ -33,6 +33,8 @@ async def read_raw(request: web.Request, limits: Limits) -> bytes:
     if (request.content_length or 0) > limits.body_bytes_max:
         raise _too_large(limits)
     try:
+        if request.content.is_eof():  # all of it is here already: nothing to wait for
+            return await request.read()
         async with asyncio.timeout(limits.body_deadline_s):
             return await request.read()
     except TimeoutError:

@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from monitor.core.engine import Engine, Entry
 from monitor.model.commands import Batch, Cancel, Command, Decide, Perform, Tick, WakeAt
@@ -80,7 +81,7 @@ class Loop:
         self._known = KnownOrders()
         self._requests: deque[Request] = deque()
         self._pending_entries = 0
-        self._nudge = asyncio.Event()
+        self._waiter: asyncio.Future[bool] | None = None  # of `_wait`, while it waits
         self._wake_ms = 0
         self._cursor = 0
         self._position = 0
@@ -130,26 +131,35 @@ class Loop:
         logged with them. Raises: CapacityError when the queue is full, StorageError when nothing
         was written, InputError and AuthError for a message that cannot be taken.
         """
+        answer: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
+        self.enqueue(Request(tuple(entries), answer, message, audit))
+        return await answer
+
+    def enqueue(self, request: Request) -> None:
+        """Queue a request for the next turn; its `answer` is given in the turn that logs it.
+
+        For senders that do not await: see `submit`, which says what is raised here at once.
+        """
         if self._is_stopping:
             raise CapacityError("the service is shutting down", retry_after_s=5)
         if self.trouble is not None:
             raise StorageError(self.trouble)
-        if self._pending_entries + len(entries) > PENDING_ENTRIES_MAX:
+        count = len(request.entries)
+        if self._pending_entries + count > PENDING_ENTRIES_MAX:
             raise CapacityError(f"{self._pending_entries} events are waiting to be written")
-        if message is not None:
+        if request.message is not None:
             self._messages.check_room(self._clock.now_ms())
-        elif not entries and audit is None:
-            return ()
-        answer: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
-        self._requests.append(Request(tuple(entries), answer, message, audit))
-        self._pending_entries += len(entries)
-        self._nudge.set()
-        return await answer
+        elif not count and request.audit is None:
+            request.answer.set_result(())
+            return
+        self._requests.append(request)
+        self._pending_entries += count
+        self._nudge()
 
     async def stop(self) -> None:
         """Finish the current turn within `STOP_S`, write a last snapshot, give the lease back."""
         self._is_stopping = True
-        self._nudge.set()
+        self._nudge()
         if self._task is not None and not (await asyncio.wait([self._task], timeout=STOP_S))[0]:
             log.warning("stopped_during_a_turn")  # the disk hangs; the log has what we promised
             return
@@ -183,23 +193,32 @@ class Loop:
             self._refuse_all(StorageError(self.trouble or "the service has stopped"))
 
     async def _wait(self) -> None:
-        if self._requests:
+        """Wait for a request, or for the time at which something is due."""
+        if self._requests or self._is_stopping:
             return
-        self._nudge.clear()
         delay_s = (self._wake_ms - self._clock.now_ms()) / SECOND_MS
-        timeout_s = min(max(delay_s, 0.0), IDLE_MAX_S)
-        started = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + min(max(delay_s, 0.0), IDLE_MAX_S)
+        # A bare future and one timer: this is passed once per group commit.
+        self._waiter = loop.create_future()
+        timer = loop.call_at(due_s, self._nudge, True)
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._nudge.wait()
-        except TimeoutError:
-            late_s = asyncio.get_running_loop().time() - started - timeout_s
-            self.lag_s = max(0.0, late_s)
+            is_timed = await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+        if is_timed:
+            self.lag_s = max(0.0, loop.time() - due_s)
+
+    def _nudge(self, is_timed: bool = False) -> None:  # noqa: FBT001, FBT002 - of `call_at`
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(is_timed)
 
     async def _turn(self) -> None:
         requests = self._take_requests()
-        entries = tuple(entry for request in requests for entry in request.entries)
-        notes = tuple(note for one in requests for note in notes_of(one.message, one.audit))
+        entries = tuple(chain.from_iterable(request.entries for request in requests))
+        noted = (one for one in requests if one.message is not None or one.audit is not None)
+        notes = tuple(note for one in noted for note in notes_of(one.message, one.audit))
         position = None
         if entries or notes:
             now_ms = self._clock.now_ms()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -16,11 +16,27 @@ from monitor.runtime.messages import Messages
 DUPLICATE = "duplicate"
 
 
+class Reply(Protocol):
+    """Where the answer goes: a future, or whoever writes it without awaiting one."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+        ...
+
+    def set_result(self, result: tuple[str, ...], /) -> None:
+        """Take what became of the entries."""
+        ...
+
+    def set_exception(self, exception: MonitorError, /) -> None:
+        """Take why nothing was taken."""
+        ...
+
+
 class Request(msgspec.Struct, frozen=True):
     """Entries of one sender, with the signed message that brought them or the entry of the audit."""
 
     entries: tuple[Entry, ...]
-    answer: asyncio.Future[tuple[str, ...]]
+    answer: Reply
     message: MessageTaken | None = None
     audit: Audited | None = None
 

@@ -27,7 +27,9 @@ _WITHOUT_EFFECT = (OrderEvent, SwitchOrdered, ChannelSteered, CaseResolved, Stoc
 
 def segment_of(kind: str, records: Sequence[msgspec.Struct]) -> Segment:
     """What one group commit writes to the log."""
-    times = [getattr(record, "received_ms", None) or _at_ms(record) for record in records]
+    times = [
+        record.received_ms if type(record) is OrderEvent else _at_ms(record) for record in records
+    ]
     return Segment(
         kind=kind,
         count=len(records),
@@ -38,12 +40,14 @@ def segment_of(kind: str, records: Sequence[msgspec.Struct]) -> Segment:
 
 
 def _at_ms(record: msgspec.Struct) -> int:
-    return int(getattr(record, "decided_ms", 0) or getattr(record, "at_ms", 0))
+    names = ("received_ms", "decided_ms", "at_ms")
+    return int(next(filter(None, (getattr(record, name, 0) for name in names)), 0))
 
 
 def closed_effects(entries: Sequence[Entry]) -> tuple[str, ...]:
     """Outbox keys that the answers among the entries close."""
-    return tuple(entry.effect_key for entry in entries if not isinstance(entry, _WITHOUT_EFFECT))
+    others = [entry for entry in entries if type(entry) is not OrderEvent]  # nearly always none
+    return tuple(entry.effect_key for entry in others if not isinstance(entry, _WITHOUT_EFFECT))
 
 
 def outbox_row(effect: Effect) -> OutboxRow:
