@@ -1,16 +1,29 @@
 """Until when nothing may start for an order, because nobody knows what became of it.
 
-backlog    first seen overdue: an import that also brings the delivery must do nothing
-silence    its source is silent, or unusually quiet just when something is due
-return     its source is back; what was paid before may have been delivered unseen
+    backlog    first seen overdue: an import that also brings the delivery must do nothing
+    silence    its source is silent, or unusually quiet just when something is due
+    return     its source is back; what was paid before may have been delivered unseen
+
+More than one may hold at once: nothing starts before the last of them ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from monitor.core.orders.order import Order
 from monitor.core.orders.sources import Source
+
+
+class Held(NamedTuple):
+    """Until when nothing may start, and until when its source may not have told all.
+
+    None: until the source speaks again; 0: not at all.
+    """
+
+    until_ms: int | None
+    unheard_ms: int | None
 
 
 class Holds:
@@ -20,16 +33,13 @@ class Holds:
         self._sources = sources
         self._unheard: dict[str, dict[str, None]] = {}
 
-    def until_ms(self, order: Order, now_ms: int, hold_ms: int) -> int | None:
-        """Until when nothing may start; None until its source speaks again."""
-        unheard_ms = self.unheard_until_ms(order, now_ms, hold_ms)
-        return None if unheard_ms is None else max(order.hold_until_ms, unheard_ms)
+    def until_ms(self, order: Order, now_ms: int, hold_ms: int) -> Held:
+        """How long an order is held; `hold_ms`: for how long after a return."""
+        unheard_ms = self._unheard_until_ms(order, now_ms, hold_ms)
+        until_ms = None if unheard_ms is None else max(order.hold_until_ms, unheard_ms)
+        return Held(until_ms, unheard_ms)
 
-    def unheard_until_ms(self, order: Order, now_ms: int, hold_ms: int) -> int | None:
-        """Until when its source may not have told all; None until it speaks again, 0 if it has.
-
-        `hold_ms`: for how long after a return.
-        """
+    def _unheard_until_ms(self, order: Order, now_ms: int, hold_ms: int) -> int | None:
         source, facts = self._sources().get(order.facts.source), order.facts
         if source is None or facts.paid_ms is None:
             return 0

@@ -238,17 +238,16 @@ class Shard:
                 self._update(order, moved.at_ms)
 
     def _held_until_ms(self, order: Order, now_ms: int) -> int | None:
-        return self._holds.until_ms(order, now_ms, self.settings.backlog_hold_ms)
+        return self._holds.until_ms(order, now_ms, self.settings.backlog_hold_ms).until_ms
 
     # --- keeping table, agenda and store in step -----------------------------------------------
 
     def _update(self, order: Order, now_ms: int) -> None:
         """Bring row, deadline and store in line with an order that changed."""
         self._dirty[order.order_id] = None
-        unheard_ms = self._holds.unheard_until_ms(order, now_ms, self.settings.backlog_hold_ms)
-        held_until_ms = None if unheard_ms is None else max(order.hold_until_ms, unheard_ms)
+        held_ms, unheard_ms = self._holds.until_ms(order, now_ms, self.settings.backlog_hold_ms)
         if order.facts.paid_ms is not None:
-            is_waiting = held_until_ms is None or now_ms < held_until_ms
+            is_waiting = held_ms is None or now_ms < held_ms
             is_unheard = unheard_ms is None or now_ms < unheard_ms
             self._rows.change(
                 order,
@@ -260,7 +259,7 @@ class Shard:
             )
         else:  # an earlier payment turned out to be none
             self._rows.forget(order.order_id)
-        self._schedule(order, now_ms, held_until_ms)
+        self._schedule(order, now_ms, held_ms)
 
     def _schedule(self, order: Order, now_ms: int, held_until_ms: int | None) -> None:
         due = checks(order, self.settings, now_ms, held_until_ms)
