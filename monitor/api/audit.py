@@ -8,14 +8,17 @@ has not the right leaves none: strangers must not be able to fill what is never 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 from aiohttp import web
 
 from monitor.api.caller import ADMIN, OPERATE
+from monitor.api.decode_types import printable
 from monitor.api.edge import CALLER, CHANGE, EDGE, Change, Edge
 from monitor.api.json_body import answer
 from monitor.api.pages import cursor_of, limit_of, place_of
-from monitor.model.errors import InvariantError, MonitorError, StorageError
+from monitor.model.errors import CapacityError, InvariantError, MonitorError, StorageError
 from monitor.model.ids import derived_id
 from monitor.model.records import Audited
 from monitor.model.times import format_rfc3339
@@ -90,15 +93,19 @@ def entry(
 
 
 async def note_refusal(request: web.Request, error: MonitorError) -> None:
-    """Note that a caller with the right was refused; what is wrong with us is no refusal."""
+    """Note that a caller with the right was refused; what is wrong with us is no refusal.
+
+    Where the note cannot be written the caller gets the refusal all the same.
+    """
     if isinstance(error, (StorageError, InvariantError)):
         return
     if request[CHANGE].scope in (OPERATE, ADMIN):
-        await request.app[EDGE].service.note(entry(request, outcome=error.code))
+        with suppress(StorageError, CapacityError):
+            await request.app[EDGE].service.note(entry(request, outcome=error.code))
 
 
 def _target(request: web.Request) -> str:
-    return next(iter(request.match_info.values()), "")
+    return printable(next(iter(request.match_info.values()), ""))
 
 
 def _view(stored: StoredAudit) -> AuditView:

@@ -13,7 +13,7 @@ from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.model.errors import StorageError
 from monitor.ports import Store
-from tests.contracts import outbox_contract, storage_contract
+from tests.contracts import notebook_contract, outbox_contract, storage_contract
 from tests.contracts.storage_contract import Bench
 
 
@@ -109,6 +109,10 @@ class TestLeaseStore(storage_contract.LeaseStoreContract):
 
 
 class TestAggregates(storage_contract.AggregatesContract):
+    """Over every engine."""
+
+
+class TestNotebook(notebook_contract.NotebookContract):
     """Over every engine."""
 
 

@@ -192,3 +192,26 @@ async def test_signed_source_cannot_speak_for_another() -> None:
         answer = await post(server, signed(body=body), body, "/v1/events?source=shop")
         assert (answer.status, answer.body["code"]) == (400, "wrong_source")
         assert server.service.events == []
+
+
+async def test_replay_gets_the_same_answer_with_everything_duplicates() -> None:
+    """Also for events that nothing else would recognise: no id, no time."""
+    body = b'[{"type":"source.heartbeat"},{"type":"order.paid","order_id":"A1"},{"type":"x"}]'
+    headers = signed(body=body)
+    async with serving(signatures=SIGNATURES) as server:
+        answers = [await post(server, headers, body, "/v1/events?source=shop") for _ in range(3)]
+        assert [one.status for one in answers] == [202, 202, 202]
+        counts = [(one.body["accepted"], one.body["duplicates"]) for one in answers]
+        assert counts == [(2, 0), (0, 2), (0, 2)]
+        assert [len(one.body["rejected"]) for one in answers] == [1, 1, 1]
+        assert len(server.service.events) == 2
+
+
+async def test_other_body_under_the_same_id_is_refused() -> None:
+    """The id names one message; the sender is told so."""
+    async with serving(signatures=SIGNATURES) as server:
+        await post(server, signed(), path="/v1/events?source=shop")
+        other = BODY.replace(b"A1", b"A2")
+        answer = await post(server, signed(body=other), other, "/v1/events?source=shop")
+        assert (answer.status, answer.body["code"]) == (422, "webhook_id_reused")
+        assert len(server.service.events) == 1
