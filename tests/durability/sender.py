@@ -32,12 +32,12 @@ class Sender:
         self._address = urlsplit(url).netloc
         self.acknowledged: list[str] = []
         self.refusals: list[Reply] = []
-        self._next = 0
+        self.sent = 0
 
     def send(self, count: int = 1) -> Reply:
         """Post one batch of orders that were paid now."""
-        ids = [f"o{self._next + number}" for number in range(count)]
-        self._next += count
+        ids = [f"o{self.sent + number}" for number in range(count)]
+        self.sent += count
         now = datetime.now(UTC).isoformat()
         batch = [
             {"id": f"{one}-paid", "type": "order.paid", "source": "shop", "order_id": one,

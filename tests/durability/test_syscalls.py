@@ -26,6 +26,7 @@ from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.vault import SealedVault
 from monitor.model.errors import MonitorError
 from tests.durability.actions import actions, fingerprint
+from tests.durability.tracing import why_not
 from tests.durability.writer import GAVE_UP, goods_of
 from tests.e2e.serving import ENVIRONMENT, ROOT
 
@@ -58,14 +59,7 @@ class Outcome(msgspec.Struct, frozen=True):
     goods: tuple[int, ...]
 
 
-def _why_not() -> str | None:
-    if shutil.which("strace") is None:
-        return "strace is not installed (apt-get install strace)"
-    tried = subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, check=False)
-    return None if tried.returncode == 0 else "this machine does not let strace trace a process"
-
-
-pytestmark = pytest.mark.skipif(_why_not() is not None, reason=str(_why_not()))
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 
 @pytest.fixture
