@@ -274,8 +274,7 @@ def read_window(scope: Scope, name: str, window: Window) -> Reading:
         trimmed = None if delays.trimmed_ms is None else delays.trimmed_ms / 1000
         return Reading(delays.mean_ms / 1000, n=delays.n, trimmed=trimmed)
     if name == "orders":
-        paid = scope.rows.paid_ms[scope.mask]
-        n = int(((paid > since_ms) & (paid <= scope.now_ms)).sum())
+        n = sum(since_ms < at_ms <= scope.now_ms for at_ms in scope.rows.paid_ms[scope.mask])
         return Reading(float(n), n=n)
     if name == "throughput":
         delivered = scope.delivered_since(since_ms)
