@@ -142,7 +142,7 @@ def silence() -> Silence:
         source.count_order(now_ms)
     last_ms = source.last_ms
     instants = last_ms + np.arange(0, 31 * MINUTE_MS, 15_000)
-    limits = [(source.limit_ms(at) or 0) / MINUTE_MS for at in instants.tolist()]
+    limits = [(source.limit_ms() or 0) / MINUTE_MS] * len(instants)
     ages = (instants - last_ms) / MINUTE_MS
     silent = next(at for at in instants.tolist() if source.is_quiet_too_long(at))
     quiet_ms = source.quiet_until_ms(int(instants[-1]))

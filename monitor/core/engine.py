@@ -235,7 +235,8 @@ class Engine:
         due_ms = self.shard.next_ms()
         if due_ms is not None:
             next_ms = min(next_ms, due_ms)
-        silence_ms = next_silence_ms(self.shard.sources, now_ms, before_ms=next_ms)
+        shard, offsets = self.shard, self.settings.utc_offsets
+        silence_ms = next_silence_ms(shard.sources, next_ms, shard.awake_ms, offsets)
         return max(now_ms + 1, next_ms if silence_ms is None else min(next_ms, silence_ms))
 
     # --- decisions --------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ class Shard:
         if order is None:
             order = Order(event.order_id, timeline, before)
             self.orders[event.order_id] = order
-            source.count_order(event.received_ms)
+            source.count_order(event.received_ms, self.settings.utc_offsets)
             self.tallies.count_first(source.name, event.order_id, event.time_ms)
         judged_before = self._judged(order)
         derived = self.promises.derive(order, timeline, self.settings.promise)
@@ -171,7 +171,7 @@ class Shard:
         decisions: list[ShardDecision] = []
         stuck: list[Order] = []
         woken: list[Order] = []
-        for moved in silences(self.sources, now_ms, self.awake_ms):
+        for moved in silences(self.sources, now_ms, self.awake_ms, self.settings.utc_offsets):
             self.apply(moved)
             decisions.append(moved)
         for order_id in self._agenda.take_due(now_ms):

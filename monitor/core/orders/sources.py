@@ -14,13 +14,16 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
+from monitor.core.orders.shop_time import fold_hour, reached_ms, shares
+from monitor.core.signals.calendar import Offsets
 from monitor.core.signals.evidence import quick_rate_lower_bound
 from monitor.core.signals.heard import Heard
 from monitor.model.records import SourceMoved
-from monitor.model.times import DAY_MS, MINUTE_MS
+from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
 
 SILENCE_FLOOR_MS = 5 * MINUTE_MS
-RATE_MEMORY_MS = 30 * DAY_MS
+MONTH_MS = 30 * DAY_MS
+RATE_MEMORY_MS = 28 * DAY_MS  # whole weeks: half of it has as many weekends
 KNOWN_ORDERS = 30  # a source of which less is known says nothing by its silence
 QUIET_GAPS = 4
 QUIET_ORDERS = 3
@@ -29,8 +32,12 @@ _GAPS = 8  # the usual gap is an average over about so many
 _LAG_STEP = 32  # how fast the usual lag follows, as a share of itself
 
 
-class Source(msgspec.Struct, gc=False, omit_defaults=True):
-    """What is known of one source; times are ours (`received_ms`), not the shop's."""
+class Source(msgspec.Struct, omit_defaults=True, dict=True):
+    """What is known of one source; times are ours (`received_ms`), not the shop's.
+
+    It has a `__dict__` for one thing that follows from its fields and is no state: `silent_after_ms`
+    remembers its latest answer there.
+    """
 
     name: str
     first_ms: int
@@ -44,6 +51,10 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
     order_gap_ms: int = 0  # between two new orders, of late; near 0 for one that sends batches
     order_ms: int = 0  # the latest new order
     lag_ms: int = 0  # by which 19 of 20 events had been told, of late
+    hour: int = 0  # of the latest new order, UTC, time ÷ 1 h
+    hour_orders: int = 0  # new orders in it
+    week: list[int] = []  # new orders by local hour of the week, in 16ths: `shop_time`
+    week_since: int = 0  # the first hour that is in it
 
     def hear(self, received_ms: int) -> None:
         """Note that the source said something."""
@@ -65,8 +76,11 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
         else:
             self.lag_ms = max(self.lag_ms - max(step_ms // 19, 1), lag_ms)
 
-    def count_order(self, now_ms: int) -> None:
-        """Count a new order; after 30 days old counts weigh half, so the rate follows the shop."""
+    def count_order(self, now_ms: int, offsets: Offsets = ()) -> None:
+        """Count a new order; after 28 days old counts weigh half, so the rate follows the shop.
+
+        `offsets`: `Settings.utc_offsets`.
+        """
         self.orders += 1
         if self.order_ms:
             gap_ms = max(now_ms - self.order_ms, 0)
@@ -76,18 +90,49 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
         if now_ms - self.first_ms > RATE_MEMORY_MS:
             self.orders = (self.orders + 1) // 2
             self.first_ms = now_ms - RATE_MEMORY_MS // 2
+        hour = now_ms // HOUR_MS
+        if hour > self.hour:
+            self._begin_hour(hour, offsets)
+        self.hour_orders += 1
 
-    def limit_ms(self, now_ms: int) -> int | None:
-        """How long a silence is still normal; None while nothing can be said."""
+    def _begin_hour(self, hour: int, offsets: Offsets) -> None:
+        if self.hour:
+            self.week_since = fold_hour(
+                self.week, self.week_since, self.hour, self.hour_orders, offsets
+            )
+        else:
+            self.week_since = hour + 1  # of this one nobody knows how it began
+        self.hour, self.hour_orders = hour, 0
+
+    def limit_ms(self, offsets: Offsets = (), awake_ms: int = 0) -> int | None:
+        """How long a silence that began with its last word is normal; None: for ever."""
+        after_ms = self.silent_after_ms(offsets, awake_ms)
+        return None if after_ms is None else after_ms - self._heard_ms(awake_ms)
+
+    def silent_after_ms(self, offsets: Offsets = (), awake_ms: int = 0) -> int | None:
+        """The last instant at which it does not count as silent if it says no more; None: never.
+
+        `awake_ms`: since when we are there to hear it.
+        """
+        heard_ms = self._heard_ms(awake_ms)
         if self.heartbeat_ms is not None:
-            return self.heartbeat_ms
-        span_ms = max(now_ms - self.first_ms, 1)
-        slowest_rate = quick_rate_lower_bound(self.orders, span_ms)
-        if slowest_rate <= 0.0:
+            return heard_ms + self.heartbeat_ms
+        asked = (heard_ms, self.first_ms, self.last_ms, self.orders, self.hour_orders, offsets)
+        known: tuple[object, int | None] | None = self.__dict__.get("silent_after")
+        if known is None or known[0] != asked:
+            known = (asked, self._learned_silence_ms(heard_ms, offsets))
+            self.__dict__["silent_after"] = known
+        return known[1]
+
+    def _learned_silence_ms(self, heard_ms: int, offsets: Offsets) -> int | None:
+        patience_ms = patience(self.orders, max(self.last_ms - self.first_ms, 0))
+        if patience_ms is None:
             return None
-        orders_per_30_days = max(self.orders / span_ms * RATE_MEMORY_MS, 1.0)
-        expected = math.log(4 * orders_per_30_days)
-        return max(SILENCE_FLOOR_MS, math.ceil(expected / slowest_rate))
+        week = shares(self.week, self.week_since, self.hour, offsets)
+        return max(heard_ms + SILENCE_FLOOR_MS, reached_ms(week, heard_ms, patience_ms, offsets))
+
+    def _heard_ms(self, awake_ms: int) -> int:
+        return self.last_ms if self.is_silent else max(self.last_ms, awake_ms)
 
     def believed_until_ms(self, now_ms: int) -> int:
         """Until when an order without news may trip a channel; 0 while the source is silent.
@@ -141,13 +186,12 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
         else:
             self.returned_ms = moved.at_ms
 
-    def is_quiet_too_long(self, now_ms: int, awake_ms: int = 0) -> bool:
+    def is_quiet_too_long(self, now_ms: int, awake_ms: int = 0, offsets: Offsets = ()) -> bool:
         """Whether the silence has outlasted its limit, while we were there to hear: since `awake_ms`."""
-        heard_ms = self.last_ms if self.is_silent else max(self.last_ms, awake_ms)
-        if self.heartbeat_ms is None and now_ms - heard_ms <= SILENCE_FLOOR_MS:
+        if self.heartbeat_ms is None and now_ms - self._heard_ms(awake_ms) <= SILENCE_FLOOR_MS:
             return False  # nearly always: spare the estimate
-        limit_ms = self.limit_ms(now_ms)
-        return limit_ms is not None and now_ms - heard_ms > limit_ms
+        after_ms = self.silent_after_ms(offsets, awake_ms)
+        return after_ms is not None and now_ms > after_ms
 
     def is_silent_before(self, at_ms: int) -> bool:
         """Whether it might count as silent before a time: a bound that costs nothing."""
@@ -155,7 +199,33 @@ class Source(msgspec.Struct, gc=False, omit_defaults=True):
         return self.last_ms + least_ms + 1 < at_ms
 
 
-def silences(sources: Mapping[str, Source], now_ms: int, awake_ms: int = 0) -> list[SourceMoved]:
+def patience(orders: int, span_ms: int) -> int | None:
+    """After how much silence ln(4 x orders per 30 d) orders were expected; None: never.
+
+    At the lower 99 % bound of a rate of which the silence itself is part: of `orders` in `span_ms`
+    and in the silence. Time is the shop's own (`shop_time`).
+    """
+    slowest = quick_rate_lower_bound(orders, 1)
+
+    def is_too_long(silence_ms: int) -> bool:
+        watched_ms = span_ms + silence_ms
+        monthly = max(orders * MONTH_MS / watched_ms, 1.0)
+        return slowest * silence_ms > math.log(4 * monthly) * watched_ms
+
+    fewest = math.log(4)
+    if slowest <= fewest:
+        return None
+    # By then less than an order a month is left, and more than enough was expected.
+    low, high = 0, max(orders * MONTH_MS, math.ceil(span_ms * fewest / (slowest - fewest))) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_too_long(middle) else (middle, high)
+    return low
+
+
+def silences(
+    sources: Mapping[str, Source], now_ms: int, awake_ms: int = 0, offsets: Offsets = ()
+) -> list[SourceMoved]:
     """Sources that fell silent or came back by now, in the order of their names.
 
     `awake_ms`: since when the monitor runs; that it was not there is not the source's silence.
@@ -164,10 +234,13 @@ def silences(sources: Mapping[str, Source], now_ms: int, awake_ms: int = 0) -> l
         source
         for source in sources.values()
         # Configured and never heard is "waiting for the first event", not silent.
-        if source.last_ms and source.is_quiet_too_long(now_ms, awake_ms) != source.is_silent
+        if source.last_ms
+        and source.is_quiet_too_long(now_ms, awake_ms, offsets) != source.is_silent
     ]
     return [
-        SourceMoved(one.name, not one.is_silent, now_ms, one.last_ms, one.limit_ms(now_ms) or 0)
+        SourceMoved(
+            one.name, not one.is_silent, now_ms, one.last_ms, one.limit_ms(offsets, awake_ms) or 0
+        )
         for one in sorted(moved, key=lambda source: source.name)
     ]
 
@@ -192,18 +265,21 @@ def heard(sources: Sequence[Source | None], hold_ms: int, now_ms: int) -> Heard:
 
 
 def next_silence_ms(
-    sources: Mapping[str, Source], now_ms: int, before_ms: int | None = None
+    sources: Mapping[str, Source],
+    before_ms: int | None = None,
+    awake_ms: int = 0,
+    offsets: Offsets = (),
 ) -> int | None:
     """The first time at which a source that is heard now would count as silent.
 
     Times from `before_ms` on are of no interest: None instead of such a time is as good.
     """
-    limits = [
-        source.last_ms + limit + 1
+    times = [
+        after_ms + 1
         for source in sources.values()
         if source.last_ms
         and not source.is_silent
         and (before_ms is None or source.is_silent_before(before_ms))
-        and (limit := source.limit_ms(now_ms))
+        and (after_ms := source.silent_after_ms(offsets, awake_ms)) is not None
     ]
-    return min(limits) if limits else None
+    return min(times) if times else None

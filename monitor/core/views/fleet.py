@@ -211,13 +211,14 @@ def takeovers(engine: Engine) -> list[TakeoverView]:
 
 def sources(engine: Engine, now_ms: int) -> list[SourceStatus]:
     """All sources, configured ones also before their first event."""
+    offsets = engine.settings.utc_offsets
     return [
         SourceStatus(
             name=name,
             last_event_at=_time(source.last_ms or None),
             age_s=max(0, now_ms - source.last_ms) / SECOND_MS if source.last_ms else None,
             silent=source.is_silent,
-            limit_s=None if (limit := source.limit_ms(now_ms)) is None else limit / SECOND_MS,
+            limit_s=None if (limit := source.limit_ms(offsets)) is None else limit / SECOND_MS,
             orders=source.orders,
         )
         for name, source in sorted(engine.shard.sources.items())

@@ -1,7 +1,7 @@
 """What new settings mean for orders and sources that are already known."""
 
 from monitor.core.orders.shard import Shard
-from monitor.core.orders.sources import SILENCE_FLOOR_MS, next_silence_ms
+from monitor.core.orders.sources import next_silence_ms
 from monitor.model.events import OrderEvent
 from monitor.model.settings import PromiseTable, Settings, SourceSettings
 from monitor.model.times import MINUTE_MS
@@ -51,11 +51,11 @@ def test_other_facts_choose_another_promise_from_the_settings_of_today() -> None
 
 
 def test_heartbeat_of_a_source_taken_out_of_the_file_no_longer_counts() -> None:
-    """The shop is judged as one that was never configured, by its rate: five minutes at least."""
+    """The shop is judged as one that was never configured, by its rate: one order teaches none."""
     shard = Shard(Settings(sources=(SourceSettings("shop", heartbeat_ms=MINUTE_MS),)))
     shard.fold(event("order.paid"))
-    assert next_silence_ms(shard.sources, PAID_MS) == PAID_MS + MINUTE_MS + 1
+    assert next_silence_ms(shard.sources) == PAID_MS + MINUTE_MS + 1
     shard.configure(Settings())
-    assert next_silence_ms(shard.sources, PAID_MS) == PAID_MS + SILENCE_FLOOR_MS + 1
+    assert next_silence_ms(shard.sources) is None
     shard.configure(Settings(sources=(SourceSettings("shop", heartbeat_ms=2 * MINUTE_MS),)))
-    assert next_silence_ms(shard.sources, PAID_MS) == PAID_MS + 2 * MINUTE_MS + 1
+    assert next_silence_ms(shard.sources) == PAID_MS + 2 * MINUTE_MS + 1

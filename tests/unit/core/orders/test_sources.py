@@ -5,7 +5,14 @@ import math
 import pytest
 from scipy.stats import chi2
 
-from monitor.core.orders.sources import RATE_MEMORY_MS, SILENCE_FLOOR_MS, Source
+from monitor.core.orders.sources import (
+    MONTH_MS,
+    RATE_MEMORY_MS,
+    SILENCE_FLOOR_MS,
+    Source,
+    next_silence_ms,
+    silences,
+)
 from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
 
 
@@ -17,18 +24,44 @@ def test_configured_heartbeat_is_the_limit_to_the_millisecond() -> None:
 
 
 def test_learned_limit_is_the_time_in_which_enough_orders_are_expected() -> None:
-    """ln(4 x orders per 30 d) orders at the 99 % lower bound of the rate (chi-squared by scipy)."""
+    """ln(4 x orders per 30 d) orders at the 99 % lower bound of the rate (chi-squared by scipy).
+
+    The silence is a part of the time in which the rate was learned.
+    """
     span_ms, orders = 2 * DAY_MS, 480
-    source = Source("s", 0, span_ms, orders=orders)
-    slowest = chi2.ppf(0.01, 2 * orders) / 2 / span_ms
-    expected = math.log(4 * orders / span_ms * RATE_MEMORY_MS) / slowest
-    assert source.limit_ms(span_ms) == pytest.approx(expected, rel=2e-3)
+    limit_ms = Source("s", 1, 1 + span_ms, orders=orders).limit_ms()
+    assert limit_ms is not None
+    watched_ms = span_ms + limit_ms
+    slowest = chi2.ppf(0.01, 2 * orders) / 2 / watched_ms
+    expected = math.log(4 * orders / watched_ms * MONTH_MS) / slowest
+    assert limit_ms == pytest.approx(expected, rel=2e-3)
     assert 45 * MINUTE_MS < expected < 90 * MINUTE_MS
 
 
 def test_learned_limit_is_never_below_five_minutes() -> None:
     """A very busy shop may pause for a coffee."""
-    assert Source("s", 0, DAY_MS, orders=500_000).limit_ms(DAY_MS) == SILENCE_FLOOR_MS
+    assert Source("s", 1, DAY_MS, orders=500_000).limit_ms() == SILENCE_FLOOR_MS
+
+
+def test_silence_is_told_to_the_millisecond_at_the_instant_that_was_said_before() -> None:
+    """Who wakes at that instant finds it silent, and who wakes one before does not."""
+    source = Source("s", 1, DAY_MS, orders=300)
+    due_ms = next_silence_ms({"s": source})
+    assert due_ms is not None
+    assert silences({"s": source}, due_ms - 1) == []
+    (moved,) = silences({"s": source}, due_ms)
+    assert moved.limit_ms == due_ms - 1 - DAY_MS
+
+
+def test_silence_is_waited_for_from_when_the_monitor_is_there() -> None:
+    """After a downtime the next look is planned ahead, not in the past."""
+    source = Source("s", 1, DAY_MS, orders=300)
+    awake_ms = 2 * DAY_MS
+    due_ms = next_silence_ms({"s": source}, awake_ms=awake_ms)
+    assert due_ms is not None
+    assert due_ms > awake_ms
+    assert silences({"s": source}, due_ms - 1, awake_ms) == []
+    assert len(silences({"s": source}, due_ms, awake_ms)) == 1
 
 
 @pytest.mark.parametrize("orders", [0, 1, 2, 5])
@@ -38,7 +71,7 @@ def test_young_source_is_not_called_silent(orders: int) -> None:
     assert not source.is_quiet_too_long(HOUR_MS + 10 * MINUTE_MS)
 
 
-def test_rate_follows_the_shop_after_a_month() -> None:
+def test_rate_follows_the_shop_after_four_weeks() -> None:
     """Old counts weigh half, so a shop that shrank is not silent for ever."""
     source = Source("s", 1, 1, orders=1_000)
     source.count_order(RATE_MEMORY_MS + 2)
