@@ -159,8 +159,10 @@ class Player:
     def take(self, batch: tuple[OrderEvent, ...]) -> None:
         """Hand over all events of one millisecond."""
         now_ms = batch[0].time_ms
-        if self._store and (gone := self.engine.missing(batch)):
-            known = (self._store.get(order_id) for order_id in gone)
+        held = self.engine.shard.orders
+        gone = [event.order_id for event in batch if event.order_id not in held]
+        if gone:
+            known = (self._store.get(order_id) for order_id in dict.fromkeys(gone))
             self.engine.hydrate([order for order in known if order is not None], now_ms)
         self._handle(Batch(batch), now_ms)
 
@@ -181,7 +183,9 @@ class Player:
             else:
                 self._listen(command)
         shard = self.engine.shard
-        for order in (*shard.drain_dirty(), *shard.drain_dormant()):
+        for order in shard.drain_dirty():
+            self._store[order.order_id] = order
+        for order in shard.drain_dormant():
             self._store[order.order_id] = order
         if now_ms - self._forgotten_ms > DAY_MS:
             shard.history.drain()

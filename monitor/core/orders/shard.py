@@ -36,6 +36,7 @@ from monitor.model.times import DAY_MS, MINUTE_MS
 
 RETRY_MS = MINUTE_MS  # a takeover that a limit forbade, or nothing came of, is looked at after this
 _HEARTBEAT = EventType.HEARTBEAT.value
+_NOTHING = Judgement((), (), (), ())
 _UNKNOWN = Facts()  # what is known of an order before its first event
 DORMANT_MS = 30 * DAY_MS  # an order nobody has spoken of for so long leaves memory, not the store
 CASE_ENDS = (CaseState.DELIVERED, CaseState.VOIDED)
@@ -193,6 +194,8 @@ class Shard:
                 self._not_before[order_id] = now_ms + RETRY_MS
             self._update(order, now_ms)
         left = self._evict(now_ms)
+        if not (decisions or stuck or woken or left):
+            return _NOTHING  # nearly always
         return Judgement(tuple(decisions), tuple(stuck), tuple(woken), tuple(left))
 
     def apply(self, decision: ShardDecision) -> None:
@@ -296,11 +299,10 @@ class Shard:
 
     def _is_awaited(self, order: Order, now_ms: int) -> bool:
         """Whether the return of its source, or a person with its case, still needs the order."""
-        is_held = self._held_until_ms(order, now_ms) is None
+        if order.case is not None and order.case.state not in CASE_ENDS:
+            return True
         is_unjudged = order.breach_ms is None and order.is_unjudged(now_ms)
-        return (is_held and is_unjudged) or (
-            order.case is not None and order.case.state not in CASE_ENDS
-        )
+        return is_unjudged and self._held_until_ms(order, now_ms) is None
 
     def _forget(self, order: Order) -> None:
         del self.orders[order.order_id]
