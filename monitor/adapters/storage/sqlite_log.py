@@ -7,8 +7,7 @@ from contextlib import closing
 
 import apsw
 
-from monitor.adapters.storage.sqlite_errors import RESTORE_HINT
-from monitor.model.errors import StorageError
+from monitor.adapters.storage.sqlite_checks import verify
 from monitor.ports import Segment, StoredSegment
 
 # Rows per transaction when old ones are deleted, so that nobody waits long behind it.
@@ -25,7 +24,7 @@ def append(connection: apsw.Connection, segment: Segment) -> int:
             segment.count,
             segment.first_ms,
             segment.last_ms,
-            checksum(segment),
+            crc32_of(segment),
             segment.body,
         ),
     )
@@ -73,17 +72,12 @@ def trim(connection: apsw.Connection, before_ms: int, up_to: int) -> int:
     return connection.changes()
 
 
-def checksum(segment: Segment) -> int:
+def crc32_of(segment: Segment) -> int:
     """CRC-32 of everything in a segment."""
     facts = f"{segment.kind}|{segment.count}|{segment.first_ms}|{segment.last_ms}|"
     return zlib.crc32(segment.body, zlib.crc32(facts.encode()))
 
 
 def _checked(position: int, crc32: int, segment: Segment) -> StoredSegment:
-    if checksum(segment) != crc32:
-        raise StorageError(
-            f"log position {position} is damaged: its checksum does not match",
-            code="storage_corrupt",
-            hint=RESTORE_HINT,
-        )
+    verify(f"log position {position}", crc32, crc32_of(segment))
     return StoredSegment(position, segment)

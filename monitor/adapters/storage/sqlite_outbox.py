@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import apsw
 
+from monitor.adapters.storage.sqlite_checks import checksum, verify
 from monitor.ports import OutboxRow
 
 READY, SENT, ENDING = 0, 1, 2
@@ -21,7 +22,8 @@ _COLUMNS = "key, lane, body, due_ms, is_repeatable, expires_ms, tries"
 def put(connection: apsw.Connection, rows: Sequence[OutboxRow]) -> None:
     """Insert rows; a key that is there already keeps its row (same cause, same effect)."""
     connection.executemany(
-        f"INSERT INTO outbox ({_COLUMNS}, wake_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?4)"  # noqa: S608 - constants
+        f"INSERT INTO outbox ({_COLUMNS}, crc32, wake_ms)"  # noqa: S608 - constants
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?4)"
         " ON CONFLICT (key) DO NOTHING",
         [
             (
@@ -32,6 +34,7 @@ def put(connection: apsw.Connection, rows: Sequence[OutboxRow]) -> None:
                 row.is_repeatable,
                 row.expires_ms,
                 row.tries,
+                _crc32_of(row),
             )
             for row in rows
         ],
@@ -63,7 +66,7 @@ def claim(
     """Take the rows that became claimable first and mark them as under way in this session."""
     rows = _rows(
         connection.execute(
-            f"SELECT {_COLUMNS} FROM outbox WHERE wake_ms <= ?"  # noqa: S608 - constants
+            f"SELECT {_COLUMNS}, crc32 FROM outbox WHERE wake_ms <= ?"  # noqa: S608 - constants
             " ORDER BY wake_ms, sequence LIMIT ?",
             (now_ms, limit),
         )
@@ -105,7 +108,7 @@ def interrupted(connection: apsw.Connection, session: int) -> list[OutboxRow]:
     """Rows claimed in earlier sessions, oldest first; repeatable ones become ready."""
     rows = _rows(
         connection.execute(
-            f"SELECT {_COLUMNS} FROM outbox WHERE state <> ? AND session < ?"  # noqa: S608 - constants
+            f"SELECT {_COLUMNS}, crc32 FROM outbox WHERE state <> ? AND session < ?"  # noqa: S608 - constants
             " ORDER BY due_ms, sequence",
             (READY, session),
         )
@@ -124,7 +127,14 @@ def depth(connection: apsw.Connection) -> dict[str, int]:
 
 
 def _rows(cursor: apsw.Cursor) -> list[OutboxRow]:
-    return [
-        OutboxRow(key, lane, body, due_ms, bool(is_repeatable), expires_ms, tries)
-        for key, lane, body, due_ms, is_repeatable, expires_ms, tries in cursor
-    ]
+    found: list[OutboxRow] = []
+    for key, lane, body, due_ms, is_repeatable, expires_ms, tries, crc32 in cursor:
+        row = OutboxRow(key, lane, body, due_ms, bool(is_repeatable), expires_ms, tries)
+        verify(f"effect {key}", crc32, _crc32_of(row))
+        found.append(row)
+    return found
+
+
+def _crc32_of(row: OutboxRow) -> int:
+    """Of what stays the same for as long as the row is there."""
+    return checksum(row.body, row.key, row.lane, row.is_repeatable, row.expires_ms)

@@ -117,6 +117,15 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX messages_by_age ON messages (last_ms);
     """,
+    # Checksums (sqlite_checks.py); NULL in rows that are older.
+    """
+    ALTER TABLE meta ADD COLUMN crc32 INTEGER;       -- of the cursor
+    ALTER TABLE orders ADD COLUMN crc32 INTEGER;
+    ALTER TABLE outbox ADD COLUMN crc32 INTEGER;     -- of what never changes in a row
+    ALTER TABLE aggregates ADD COLUMN crc32 INTEGER;
+    ALTER TABLE audit ADD COLUMN crc32 INTEGER;
+    ALTER TABLE messages ADD COLUMN crc32 INTEGER;
+    """,
 )
 
 

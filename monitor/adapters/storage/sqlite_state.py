@@ -9,8 +9,8 @@ import apsw
 import msgspec
 
 from monitor.adapters.storage import sqlite_log, sqlite_notes, sqlite_outbox
-from monitor.adapters.storage.sqlite_errors import RESTORE_HINT
-from monitor.model.errors import FencedError, StorageError
+from monitor.adapters.storage.sqlite_checks import checksum, verify
+from monitor.model.errors import FencedError
 from monitor.ports import AggregateRow, Checkpoint, Lease, OrderRow, Restart
 
 # Rows per transaction when old ones are deleted, so that nobody waits long behind it.
@@ -25,29 +25,30 @@ def load(connection: apsw.Connection) -> Restart:
     Raises: StorageError when the snapshot is damaged.
     """
     row = connection.execute(
-        "SELECT cursor, position, crc32, body FROM meta LEFT JOIN snapshots USING (id)"
+        "SELECT cursor, meta.crc32, position, snapshots.crc32, body"
+        " FROM meta LEFT JOIN snapshots USING (id)"
     ).fetchone()
     assert row is not None, "the schema inserts the only row of meta"
-    cursor, position, crc32, body = row
+    cursor, cursor_crc32, position, crc32, body = row
+    verify("the cursor of the log", cursor_crc32, checksum(b"", cursor))
     if body is None:
         return Restart(None, 0, cursor)
-    if zlib.crc32(body) != crc32:
-        raise StorageError(
-            f"the snapshot at log position {position} is damaged: its checksum does not match",
-            code="storage_corrupt",
-            hint=RESTORE_HINT,
-        )
+    verify(f"the snapshot at log position {position}", crc32, zlib.crc32(body))
     return Restart(body, position, cursor)
 
 
 def lookup(connection: apsw.Connection, order_ids: Sequence[str]) -> dict[str, OrderRow]:
     """Stored orders by id, in one statement."""
     rows = connection.execute(
-        "SELECT order_id, closed_ms, orders.body FROM json_each(?) AS wanted"
+        "SELECT order_id, closed_ms, orders.body, crc32 FROM json_each(?) AS wanted"
         " JOIN orders ON order_id = wanted.value",
         (msgspec.json.encode(list(order_ids)).decode(),),
     )
-    return {row[0]: OrderRow(*row) for row in rows}
+    found: dict[str, OrderRow] = {}
+    for order_id, closed_ms, body, crc32 in rows:
+        verify(f"order {order_id}", crc32, checksum(body, order_id, closed_ms))
+        found[order_id] = OrderRow(order_id, closed_ms, body)
+    return found
 
 
 def closed_ids(connection: apsw.Connection) -> list[str]:
@@ -85,11 +86,18 @@ def commit(connection: apsw.Connection, lease: Lease, checkpoint: Checkpoint) ->
     position = max(checkpoint.cursor, checkpoint.position)
     if checkpoint.decisions is not None:
         position = sqlite_log.append(connection, checkpoint.decisions)
-    connection.execute("UPDATE meta SET cursor = ?", (checkpoint.cursor,))
+    connection.execute(
+        "UPDATE meta SET cursor = ?, crc32 = ?",
+        (checkpoint.cursor, checksum(b"", checkpoint.cursor)),
+    )
     connection.executemany(
-        "INSERT INTO orders (order_id, closed_ms, body) VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
-        " SET closed_ms = excluded.closed_ms, body = excluded.body",
-        [(row.order_id, row.closed_ms, row.body) for row in checkpoint.orders],
+        "INSERT INTO orders (order_id, closed_ms, body, crc32) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE"
+        " SET closed_ms = excluded.closed_ms, body = excluded.body, crc32 = excluded.crc32",
+        [
+            (row.order_id, row.closed_ms, row.body, checksum(row.body, row.order_id, row.closed_ms))
+            for row in checkpoint.orders
+        ],
     )
     sqlite_outbox.put(connection, checkpoint.outbox)
     sqlite_outbox.delete(connection, checkpoint.done)
@@ -143,11 +151,12 @@ def merge(
     delivered: dict[int, int] = {}
     never = 0
     rows = connection.execute(
-        "SELECT never, delivered FROM aggregates WHERE hour_ms >= ?1"
+        "SELECT hour_ms, channel, sku, never, delivered, crc32 FROM aggregates WHERE hour_ms >= ?1"
         " AND (?2 IS NULL OR channel = ?2) AND (?3 IS NULL OR sku = ?3)",
         (since_ms, channel, sku),
     )
-    for hour_never, buckets in rows:
+    for *key, hour_never, buckets, crc32 in rows:
+        verify(f"the hour {key[0]}", crc32, checksum(buckets, *key, hour_never))
         never += hour_never
         for bucket, count in _BUCKETS.decode(buckets).items():
             delivered[bucket] = delivered.get(bucket, 0) + count
@@ -156,9 +165,13 @@ def merge(
 
 def _write_aggregates(connection: apsw.Connection, rows: Sequence[AggregateRow]) -> None:
     connection.executemany(
-        "REPLACE INTO aggregates (hour_ms, channel, sku, never, delivered) VALUES (?, ?, ?, ?, ?)",
-        [
-            (row.hour_ms, row.channel, row.sku, row.never, msgspec.msgpack.encode(row.delivered))
-            for row in rows
-        ],
+        "REPLACE INTO aggregates (hour_ms, channel, sku, never, delivered, crc32)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        [_hour(row) for row in rows],
     )
+
+
+def _hour(row: AggregateRow) -> tuple[int, str, str, int, bytes, int]:
+    key = (row.hour_ms, row.channel, row.sku, row.never)
+    buckets = msgspec.msgpack.encode(row.delivered)
+    return (*key, buckets, checksum(buckets, *key))
