@@ -33,7 +33,7 @@ from monitor.adapters.telemetry.metrics_export import OtlpMetricSink
 from monitor.adapters.telemetry.reading import read
 from monitor.adapters.telemetry.traces import OtlpTraceSink
 from monitor.adapters.vault import SealedVault
-from monitor.api.auth import ensure_admin_token, gate_of
+from monitor.api.auth import Gate, ensure_admin_token, gate_of
 from monitor.api.broadcast import Broadcast
 from monitor.api.edge import Edge
 from monitor.api.left_out import LeftOut
@@ -61,6 +61,7 @@ from monitor.ports import Clock, StoredAudit
 from monitor.runtime.archive import StateHash
 from monitor.runtime.assembly import Assembly
 from monitor.runtime.canary import Canaries
+from monitor.runtime.keyring import Keyring
 from monitor.runtime.loop import Loop
 from monitor.runtime.messages import Messages
 from monitor.runtime.supervisor import Supervisor
@@ -110,6 +111,7 @@ class Monitor:
         self._runner: web.AppRunner | None = None
         self._broadcast = Broadcast()
         self._facts: dict[str, str] = {}
+        self._sources: tuple[tuple[SourceSettings, ...], dict[str, SourceSettings]] = ((), {})
         self._outbox_rows: dict[str, int] = {}
         self._metrics = MetricsCollector(self.engine, self.clock, self)
 
@@ -118,9 +120,9 @@ class Monitor:
     async def start(self) -> None:
         """Open the socket and begin to rebuild the state; `wait_until_ready` for the rest."""
         self.token_path = ensure_admin_token(self._data_dir, RandomIds().new_token)
+        self._keyring = Keyring(self._data_dir, self.clock, self._renew_gate, self.note)
         listen = self.loaded.endpoints.listen
-        gate = gate_of(self.loaded.endpoints, self.token_path)
-        self._edge = Edge(self, self.clock, gate, session=RandomIds().new_id("session"))
+        self._edge = Edge(self, self.clock, self._gate(), session=RandomIds().new_id("session"))
         pages = [page_route(one.path, one.handler) for one in page_routes(ServicePage(self))]
         app = make_app(self._edge, (*ROUTES, *pages))
         self._runner = make_runner(app)
@@ -132,6 +134,7 @@ class Monitor:
         self.url = f"http://{host}:{port}"
         log.info("listening", extra=fields(url=self.url, admin_token=str(self.token_path)))
         self.supervisor.spawn("boot", self._boot())
+        self.supervisor.spawn("keys", self._keyring.run())
 
     @property
     def is_ready(self) -> bool:
@@ -151,6 +154,7 @@ class Monitor:
             await self._runner.cleanup()
         if self._assembly is not None and self.is_ready and self.supervisor.failure is None:
             await self._assembly.stop()
+        self._keyring.save()
         if self._traces is not None:
             await self._traces.close()
         await self.supervisor.stop()
@@ -262,7 +266,10 @@ class Monitor:
 
     def sources(self) -> Mapping[str, SourceSettings]:
         """Configured sources by name."""
-        return {source.name: source for source in self.engine.settings.sources}
+        configured = self.engine.settings.sources
+        if configured is not self._sources[0]:  # asked with every request, changed by a reload
+            self._sources = configured, {source.name: source for source in configured}
+        return self._sources[1]
 
     def readiness(self) -> Readiness:
         """Whether queries and ingest work, and the facts behind it."""
@@ -320,7 +327,7 @@ class Monitor:
             self._assembly.messages.set_window(
                 self.loaded.endpoints.replay_window_ms, self.now_ms()
             )
-        self._edge.gate = gate_of(self.loaded.endpoints, self.token_path)
+        self._keyring.reread()
         if self._traces is not None:
             self._traces.client = self._client
         await old_client.retire()  # what is under way with it may have been done already
@@ -344,6 +351,13 @@ class Monitor:
         return 0.0 if self._assembly is None else self._assembly.loop.lag_s
 
     # --- parts --------------------------------------------------------------------------------------
+
+    def _gate(self) -> Gate:
+        keyring = self._keyring
+        return gate_of(self.loaded.endpoints, self.token_path, keyring.keys, keyring.used)
+
+    def _renew_gate(self) -> None:
+        self._edge.gate = self._gate()
 
     def _running(self) -> Assembly:
         if self._assembly is None or not self._assembly.is_ready:

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from monitor.api.auth import Caller, Gate
 from monitor.api.decisions import Decisions
+from monitor.api.fast_answer import Accepted
 from monitor.api.idempotency import Answers
 from monitor.api.service import Service, StreamEvent
 from monitor.api.stream import StreamHub
@@ -59,6 +60,7 @@ class Edge:
         self.streams = StreamHub()
         self.decisions = Decisions()
         self.answers = Answers()
+        self.accepted = Accepted()
         self.event_answers = Answers()  # apart: a busy shop must not push out those of operators
         self._session = session
         self._requests = 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from monitor.api.body import read_body
 from monitor.api.caller import Caller
 from monitor.api.decode import DecodeContext, Decoded, Rejected, decode
-from monitor.api.edge import CALLER, EDGE
+from monitor.api.edge import CALLER, EDGE, Edge
+from monitor.api.fast_answer import ReadyAnswer
+from monitor.api.idempotency import HEADER
 from monitor.api.problems import FieldError, problem
 from monitor.model.errors import InputError
 from monitor.model.ids import DEFAULT_SOURCE
@@ -38,23 +40,38 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     """
     edge = request.app[EDGE]
     body = await read_body(request, edge.limits)
-    caller = request[CALLER]
+    caller, headers = request[CALLER], request.headers
+    decoded = read_events(edge, caller, headers, body)
+    outcomes: Sequence[str] = ()
+    if decoded.events:
+        outcomes = await edge.service.ingest(decoded.events, caller.message)
+    said = answer_body(decoded, outcomes)
+    if said is None:
+        return all_rejected(decoded, outcomes)
+    if request.keep_alive and request.version == HttpVersion11 and HEADER not in headers:
+        return ReadyAnswer(202, edge.accepted.answer(said, edge.clock.now_ms()))
+    return web.Response(status=202, body=said, content_type="application/json")
+
+
+def read_events(edge: Edge, caller: Caller, headers: Mapping[str, str], body: bytes) -> Decoded:
+    """Decode a plain body, and count what is left out of it.
+
+    Raises: InputError for a body that is refused whole.
+    """
     context = DecodeContext(
         received_ms=edge.clock.now_ms(),
         default_source=caller.source or DEFAULT_SOURCE,
         sources=known_sources(caller, edge.service.sources()),
     )
-    content_type = request.headers.get("Content-Type", "")
-    decoded = decode(body, content_type, request.headers, context)
-    edge.service.left_out.count(
-        context.default_source,
-        rejected=len(decoded.rejected),
-        ignored_fields=decoded.unknown_fields + decoded.secret_fields,
-    )
+    decoded = decode(body, headers.get("Content-Type", ""), headers, context)
+    ignored = decoded.unknown_fields + decoded.secret_fields
+    if decoded.rejected or ignored:
+        edge.service.left_out.count(
+            context.default_source, rejected=len(decoded.rejected), ignored_fields=ignored
+        )
     if not decoded.events and decoded.rejected and decoded.rejected[0].code in _WHOLE_BODY_CODES:
         raise InputError(decoded.rejected[0].detail, code=decoded.rejected[0].code)
-    taken = edge.service.ingest(decoded.events, caller.message) if decoded.events else None
-    return _answer(decoded, () if taken is None else await taken)
+    return decoded
 
 
 def known_sources(
@@ -66,8 +83,39 @@ def known_sources(
     return {**configured, caller.source: SourceSettings(caller.source)}
 
 
-def _answer(decoded: Decoded, outcomes: Sequence[str]) -> web.Response:
+def answer_body(decoded: Decoded, outcomes: Sequence[str]) -> bytes | None:
+    """Say what became of the events, as the body of a 202; None: of all of them nothing."""
     assert len(outcomes) == len(decoded.events)
+    accepted, duplicates = outcomes.count(ACCEPTED), outcomes.count(DUPLICATE)
+    rejected = _rejected(decoded, outcomes, accepted + duplicates)
+    if rejected and not accepted and not duplicates:
+        return None
+    if not rejected and not decoded.warnings:  # nearly always
+        return b'{"accepted":%d,"duplicates":%d,"rejected":[],"warnings":[]}' % (
+            accepted,
+            duplicates,
+        )
+    return msgspec.json.encode(IngestAnswer(accepted, duplicates, rejected, decoded.warnings))
+
+
+def all_rejected(decoded: Decoded, outcomes: Sequence[str]) -> web.Response:
+    """The problem that says that nothing of a request was taken."""
+    rejected = _rejected(decoded, outcomes, 0)
+    first = rejected[0]
+    more = f" (and {len(rejected) - 1} more)" if len(rejected) > 1 else ""
+    return problem(
+        400,
+        first.code if len({one.code for one in rejected}) == 1 else "all_rejected",
+        f"no event was taken: {first.detail}{more}",
+        hint="correct what the pointers lead to; nothing of this request was stored",
+        errors=tuple(FieldError(one.pointer, one.code, one.detail) for one in rejected),
+    )
+
+
+def _rejected(decoded: Decoded, outcomes: Sequence[str], taken: int) -> tuple[Rejected, ...]:
+    """What was not taken, by its place in the request: when it was decoded, or when it was folded."""
+    if taken == len(outcomes):
+        return decoded.rejected
     refused = [
         Rejected(
             index,
@@ -78,24 +126,4 @@ def _answer(decoded: Decoded, outcomes: Sequence[str]) -> web.Response:
         for index, outcome in zip(decoded.indexes, outcomes, strict=True)
         if outcome not in (ACCEPTED, DUPLICATE)
     ]
-    rejected = tuple(sorted((*decoded.rejected, *refused), key=lambda one: one.index))
-    answer = IngestAnswer(
-        outcomes.count(ACCEPTED), outcomes.count(DUPLICATE), rejected, decoded.warnings
-    )
-    if rejected and not answer.accepted and not answer.duplicates:
-        return _all_rejected(rejected)
-    return web.Response(
-        status=202, body=msgspec.json.encode(answer), content_type="application/json"
-    )
-
-
-def _all_rejected(rejected: tuple[Rejected, ...]) -> web.Response:
-    first = rejected[0]
-    more = f" (and {len(rejected) - 1} more)" if len(rejected) > 1 else ""
-    return problem(
-        400,
-        first.code if len({one.code for one in rejected}) == 1 else "all_rejected",
-        f"no event was taken: {first.detail}{more}",
-        hint="correct what the pointers lead to; nothing of this request was stored",
-        errors=tuple(FieldError(one.pointer, one.code, one.detail) for one in rejected),
-    )
+    return tuple(sorted((*decoded.rejected, *refused), key=lambda one: one.index))

@@ -17,15 +17,10 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from monitor.api.admission import admitted
 from monitor.api.audit import REQUEST_ID, change_of, note_refusal
 from monitor.api.edge import CALLER, CHANGE, EDGE, Edge
+from monitor.api.fast_answer import NO_STORE, SECURITY_HEADERS, SERVER
 from monitor.api.problems import Handler, problems
 from monitor.api.routes import ROUTES, Route
 from monitor.model.errors import ConfigError, MonitorError, Problem
-
-_SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 
 def make_app(edge: Edge, routes: Iterable[Route] = ROUTES) -> web.Application:
@@ -124,11 +119,11 @@ def _discreet(record: logging.LogRecord) -> bool:
 
 
 async def _secure(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "delivery-monitor"  # without the versions of what it is made of
-    for name, value in _SECURITY_HEADERS.items():
+    response.headers["Server"] = SERVER
+    for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     if request.path.startswith("/v1/"):
-        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("Cache-Control", NO_STORE)
 
 
 async def _feed_streams(app: web.Application) -> AsyncIterator[None]:
