@@ -15,8 +15,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from aiohttp import web
-
 from monitor.adapters.canary import CanaryShop
 from monitor.adapters.channels import Parts, build_channels
 from monitor.adapters.channels.stock import free_stock
@@ -33,12 +31,11 @@ from monitor.adapters.telemetry.metrics_export import OtlpMetricSink
 from monitor.adapters.telemetry.reading import read
 from monitor.adapters.telemetry.traces import OtlpTraceSink
 from monitor.adapters.vault import SealedVault
-from monitor.api.auth import Gate, ensure_admin_token, gate_of
+from monitor.api.audit import entry_of_signal
 from monitor.api.broadcast import Broadcast
-from monitor.api.edge import Edge
+from monitor.api.door import Door
 from monitor.api.left_out import LeftOut
-from monitor.api.routes import ROUTES, page_route
-from monitor.api.server import make_app, make_runner
+from monitor.api.routes import page_route
 from monitor.api.service import Readiness, StreamEvent
 from monitor.config.load import Loaded
 from monitor.config.reload import differences, taken_over
@@ -61,7 +58,6 @@ from monitor.ports import Clock, StoredAudit
 from monitor.runtime.archive import StateHash
 from monitor.runtime.assembly import Assembly
 from monitor.runtime.canary import Canaries
-from monitor.runtime.keyring import Keyring
 from monitor.runtime.loop import Loop
 from monitor.runtime.messages import Messages
 from monitor.runtime.supervisor import Supervisor
@@ -108,7 +104,7 @@ class Monitor:
         self._goods = GoodsFile(self._data_dir)
         self._assembly: Assembly | None = None
         self._traces: OtlpTraceSink | None = None
-        self._runner: web.AppRunner | None = None
+        self._door: Door | None = None
         self._broadcast = Broadcast()
         self._facts: dict[str, str] = {}
         self._sources: tuple[tuple[SourceSettings, ...], dict[str, SourceSettings]] = ((), {})
@@ -119,22 +115,17 @@ class Monitor:
 
     async def start(self) -> None:
         """Open the socket and begin to rebuild the state; `wait_until_ready` for the rest."""
-        self.token_path = ensure_admin_token(self._data_dir, RandomIds().new_token)
-        self._keyring = Keyring(self._data_dir, self.clock, self._renew_gate, self.note)
-        listen = self.loaded.endpoints.listen
-        self._edge = Edge(self, self.clock, self._gate(), session=RandomIds().new_id("session"))
-        pages = [page_route(one.path, one.handler) for one in page_routes(ServicePage(self))]
-        app = make_app(self._edge, (*ROUTES, *pages))
-        self._runner = make_runner(app)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, listen.host, listen.port)
-        await site.start()
-        port = self._runner.addresses[0][1]
-        host = f"[{listen.host}]" if ":" in listen.host else listen.host
-        self.url = f"http://{host}:{port}"
+        ids = RandomIds()
+        self._door = Door(
+            self, self.clock, self.loaded.endpoints,
+            new_token=ids.new_token, session=ids.new_id("session"),
+        )  # fmt: skip
+        self.token_path = self._door.token_path
+        pages = page_routes(ServicePage(self))
+        self.url = await self._door.open(page_route(one.path, one.handler) for one in pages)
         log.info("listening", extra=fields(url=self.url, admin_token=str(self.token_path)))
         self.supervisor.spawn("boot", self._boot())
-        self.supervisor.spawn("keys", self._keyring.run())
+        self.supervisor.spawn("keys", self._door.keyring.run())
 
     @property
     def is_ready(self) -> bool:
@@ -150,11 +141,10 @@ class Monitor:
 
     async def stop(self) -> None:
         """Stop in the order that loses nothing: no new work, last turn, then the rest."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._door is not None:
+            await self._door.close()
         if self._assembly is not None and self.is_ready and self.supervisor.failure is None:
             await self._assembly.stop()
-        self._keyring.save()
         if self._traces is not None:
             await self._traces.close()
         await self.supervisor.stop()
@@ -327,12 +317,20 @@ class Monitor:
             self._assembly.messages.set_window(
                 self.loaded.endpoints.replay_window_ms, self.now_ms()
             )
-        self._keyring.reread()
+        if self._door is not None:
+            self._door.renew(self.loaded.endpoints)
         if self._traces is not None:
             self._traces.client = self._client
         await old_client.retire()  # what is under way with it may have been done already
         log.info("reloaded", extra=fields(changed=changed, needs_restart=restart))
         return changed, restart
+
+    async def reload_by_signal(self) -> None:
+        """Reload because the process was told to, with an entry in the audit as for the route."""
+        changed, restart = await self.reload()
+        if self._door is not None:
+            after = {"changed": changed, "needs_restart": restart}
+            await self.note(entry_of_signal(self._door.edge, "reload", after))
 
     # --- RuntimeStats: what the metrics ask for -----------------------------------------------------
 
@@ -351,13 +349,6 @@ class Monitor:
         return 0.0 if self._assembly is None else self._assembly.loop.lag_s
 
     # --- parts --------------------------------------------------------------------------------------
-
-    def _gate(self) -> Gate:
-        keyring = self._keyring
-        return gate_of(self.loaded.endpoints, self.token_path, keyring.keys, keyring.used)
-
-    def _renew_gate(self) -> None:
-        self._edge.gate = self._gate()
 
     def _running(self) -> Assembly:
         if self._assembly is None or not self._assembly.is_ready:

@@ -18,9 +18,9 @@ async def admitted(request: web.Request, edge: Edge, route: Route) -> Caller:
     """
     if route.scope is None:
         return ANONYMOUS
+    now_ms = edge.clock.now_ms()
     if not (route.takes_signed and is_signed(request.headers)):
-        return edge.gate.admit(request.headers, route.scope)
+        return edge.gate.admit(request.headers, route.scope, now_ms)
     raw_body = await read_raw(request, edge.limits)
     source = request.query.get(SOURCE_PARAMETER)
-    now_ms = edge.clock.now_ms()
     return edge.gate.signatures.verify(request.headers, source, raw_body, now_ms)

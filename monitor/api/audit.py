@@ -92,6 +92,20 @@ def entry(
     )
 
 
+def entry_of_signal(edge: Edge, action: str, after: object) -> Audited:
+    """Write down what a signal to the process changed; who may send one is the system's business."""
+    name = edge.next_name()
+    return Audited(
+        audit_id=derived_id("aud", name),
+        at_ms=edge.clock.now_ms(),
+        actor="signal",
+        scope=ADMIN,
+        action=action,
+        after=msgspec.Raw(msgspec.json.encode(after)),
+        request_id=derived_id("req", name),
+    )
+
+
 async def note_refusal(request: web.Request, error: MonitorError) -> None:
     """Note that a caller with the right was refused; what is wrong with us is no refusal.
 

@@ -8,12 +8,13 @@ remote. Host and Origin are checked, because a page in the operator's browser al
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import ipaddress
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from monitor.api.caller import (
     ADMIN,
@@ -28,16 +29,24 @@ from monitor.api.caller import (
 )
 from monitor.api.signed import Signatures, is_signed
 from monitor.model.endpoints import Endpoints, IngestKey, Listen
-from monitor.model.errors import AuthError, ConfigError, Problem
+from monitor.model.errors import AuthError
+from monitor.model.keys import KEY_PREFIX, ApiKey, token_sha256
 
 __all__ = ["ADMIN", "ANONYMOUS", "INGEST", "LOCAL", "OPEN_SCOPES", "OPERATE", "READ", "SCOPES",
-           "Caller", "Gate", "is_signed"]  # fmt: skip
+           "Caller", "Gate", "is_signed", "token_sha256"]  # fmt: skip
 
-TOKEN_PREFIX = "dm_"  # noqa: S105 - what every token starts with, so that leaks can be found
 TOKEN_FILE = "admin.token"  # noqa: S105 - a file name
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 _PROXY_HEADERS = ("forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip")
+
+
+class _Holder(msgspec.Struct, frozen=True):
+    """Whose key has a digest, and until when it is one."""
+
+    caller: Caller
+    sha256: str
+    expires_ms: int | None = None
 
 
 class Gate:
@@ -50,17 +59,28 @@ class Gate:
         admin_sha256: str | None = None,
         allowed_hosts: Iterable[str] = (),
         signatures: Signatures | None = None,
+        stored: Sequence[ApiKey] = (),
+        used: dict[str, int] | None = None,
     ) -> None:
         self.signatures = signatures or Signatures()
-        self._is_open = is_loopback(listen.host) and not keys and not self.signatures
+        # Keys that were revoked count: revoking the last one must not open the door.
+        self._is_open = not (keys or stored or self.signatures) and is_loopback(listen.host)
+        self._used = {} if used is None else used
         self._is_wildcard = _is_wildcard(listen.host)
         self._hosts = {listen.host.lower(), *(host_name(host) for host in allowed_hosts)}
-        self._callers = [
-            (key.sha256.lower().encode(), Caller(key.source, key.scopes, key.source))
+        self._holders = {
+            key.sha256.lower(): _Holder(
+                Caller(key.source, key.scopes, key.source, key_id=key.key_id), key.sha256.lower()
+            )
             for key in keys
-        ]
+        }
+        for one in stored:
+            if one.revoked_ms is None:
+                caller = Caller(one.name, one.scopes, one.source, key_id=one.key_id)
+                self._holders[one.sha256] = _Holder(caller, one.sha256, one.expires_ms)
         if admin_sha256 is not None:
-            self._callers.append((admin_sha256.lower().encode(), Caller("admin", SCOPES)))
+            digest = admin_sha256.lower()
+            self._holders[digest] = _Holder(Caller("admin", SCOPES), digest)
 
     def check_host(self, headers: Mapping[str, str]) -> None:
         """Refuse names that a foreign DNS may point at us (rebinding).
@@ -92,22 +112,22 @@ class Gate:
         if not separator or authority.lower() != headers.get("Host", "").lower():
             raise AuthError("Origin and Host differ", code="bad_origin", hint="send no Origin")
 
-    def identify(self, headers: Mapping[str, str]) -> Caller:
+    def identify(self, headers: Mapping[str, str], now_ms: int) -> Caller:
         """Return who sends, without judging what for.
 
         Raises: AuthError `unauthorized` for a token nobody has; a wrong token is never ignored.
         """
         authorization = headers.get("Authorization")
         if authorization is not None:
-            return self._holder(authorization)
+            return self._holder(authorization, now_ms)
         return LOCAL if self._is_open and not is_forwarded(headers) else ANONYMOUS
 
-    def admit(self, headers: Mapping[str, str], scope: str) -> Caller:
+    def admit(self, headers: Mapping[str, str], scope: str, now_ms: int) -> Caller:
         """Return the caller if the scope is theirs.
 
         Raises: AuthError `unauthorized` (say who you are) or `forbidden` (you may not).
         """
-        caller = self.identify(headers)
+        caller = self.identify(headers, now_ms)
         if caller.may(scope):
             return caller
         if caller in (ANONYMOUS, LOCAL):
@@ -116,15 +136,11 @@ class Gate:
             f"this token has no scope {scope}", code="forbidden", hint="use another token"
         )
 
-    def _holder(self, authorization: str) -> Caller:
+    def _holder(self, authorization: str, now_ms: int) -> Caller:
         scheme, _, credentials = authorization.partition(" ")
         is_browser = scheme.lower() == "basic"
         token = _password(credentials) if is_browser else credentials.strip()
-        offered = token_sha256(token).encode()
-        found: Caller | None = None
-        for digest, caller in self._callers:  # all of them, so that time tells nothing
-            if hmac.compare_digest(digest, offered):
-                found = caller
+        found = self._known(token_sha256(token), now_ms)
         if found is None or scheme.lower() not in ("bearer", "basic"):
             raise AuthError("the token is unknown")
         if is_browser:
@@ -133,15 +149,37 @@ class Gate:
             return Caller(found.name, (READ,) if found.may(READ) else (), found.source)
         return found
 
+    def _known(self, offered: str, now_ms: int) -> Caller | None:
+        """Find who has a key with this digest.
 
-def gate_of(endpoints: Endpoints, token_path: Path) -> Gate:
-    """Build the gate of a configuration; raises OSError, AuthError for an unusable token file."""
+        By a table: the time it takes tells something of digests, and a digest leads to no key. What
+        is found is compared in constant time all the same.
+        """
+        holder = self._holders.get(offered)
+        if holder is None or not hmac.compare_digest(holder.sha256, offered):
+            return None
+        if holder.expires_ms is not None and now_ms >= holder.expires_ms:
+            return None
+        if holder.caller.key_id:
+            self._used[holder.caller.key_id] = now_ms
+        return holder.caller
+
+
+def gate_of(
+    endpoints: Endpoints, token_path: Path, stored: Sequence[ApiKey], used: dict[str, int]
+) -> Gate:
+    """Build the gate of a configuration and of the keys beside it; `used` gets their last use.
+
+    Raises: OSError, AuthError for an unusable token file.
+    """
     return Gate(
         endpoints.listen,
         endpoints.keys,
         read_token_sha256(token_path),
         endpoints.allowed_hosts,
         Signatures(endpoints.source_secrets, endpoints.replay_window_ms // 1000),
+        stored,
+        used,
     )
 
 
@@ -152,11 +190,6 @@ def _password(credentials: str) -> str:
     except ValueError:
         return ""
     return text.partition(":")[2]
-
-
-def token_sha256(token: str) -> str:
-    """Return the hex digest under which a token is stored: it is random, so a plain hash will do."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def is_forwarded(headers: Mapping[str, str]) -> bool:
@@ -189,18 +222,6 @@ def host_name(authority: str) -> str:
     return text.partition(":")[0]
 
 
-def check_listen(listen: Listen, keys: Sequence[IngestKey], path: str = "monitor.yaml") -> None:
-    """Refuse to serve the network without keys.
-
-    Raises: ConfigError.
-    """
-    if keys or is_loopback(listen.host):
-        return
-    message = f"listen: {listen.host}:{listen.port} is reachable from the network without any key"
-    hint = "set api_key_file for a source, or listen on 127.0.0.1"
-    raise ConfigError([Problem(path, 1, 1, message, hint)])
-
-
 def ensure_admin_token(data_dir: Path, new_token: Callable[[], str]) -> Path:
     """Return the file with the admin token (0600); the first start creates it.
 
@@ -215,7 +236,7 @@ def ensure_admin_token(data_dir: Path, new_token: Callable[[], str]) -> Path:
         fresh.unlink(missing_ok=True)
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{TOKEN_PREFIX}{new_token()}\n")
+            file.write(f"{KEY_PREFIX}{new_token()}\n")
             file.flush()
             os.fsync(file.fileno())
         fresh.rename(path)

@@ -94,7 +94,7 @@ ROUTES = (
         once(takeovers.post_resolution),
         action="takeover.resolution",
     ),
-    Route("GET", "/v1/audit", ADMIN, get_audit),
+    Route("GET", "/v1/audit", READ, get_audit),
     Route("GET", "/v1/stream", READ, get_stream),
     # Open like the probes, as every scraper expects; no label holds an order, a buyer or a payment.
     Route("GET", "/metrics", None, get_metrics, is_early=True),

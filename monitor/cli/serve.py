@@ -88,7 +88,7 @@ def _refuse_second(data_dir: Path) -> None:
 async def _reload(monitor: Monitor) -> None:
     """Take over the files as they are now; whatever is wrong with them, the service goes on."""
     try:
-        await monitor.reload()
+        await monitor.reload_by_signal()
     except ConfigError as error:
         for problem in error.problems:
             log.error("reload_refused", extra=fields(problem=str(problem)))

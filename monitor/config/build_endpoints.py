@@ -174,11 +174,12 @@ class _Builder:
 
     def keys(self) -> tuple[IngestKey, ...]:
         owners: dict[str, str] = {}
+        found_keys: list[IngestKey] = []
         for index, source in enumerate(self._document.sources):
             at: YamlPath = ("sources", index)
             where: YamlPath = (*at, "api_key_file" if source.api_key is None else "api_key")
             found = self._secrets.read_all(at, "api_key", source.api_key, source.api_key_file)
-            for key in found:
+            for number, key in enumerate(found, start=1):
                 digest = hashlib.sha256(key.reveal().encode()).hexdigest()
                 owner = owners.setdefault(digest, source.name)
                 if owner != source.name:
@@ -187,7 +188,9 @@ class _Builder:
                 elif len(key.reveal()) < KEY_LENGTH_MIN:
                     message = f"{self._report.name(where)}: the key is shorter than {KEY_LENGTH_MIN} characters"
                     self._report.warn(where, message, "make one with delivery-monitor init")
-        return tuple(IngestKey(source=name, sha256=digest) for digest, name in owners.items())
+                key_id = f"sources/{source.name}/{number}"
+                found_keys.append(IngestKey(source.name, digest, key_id=key_id))
+        return tuple(found_keys)
 
     def source_secrets(self) -> tuple[SourceSecrets, ...]:
         owners: dict[Secret, str] = {}

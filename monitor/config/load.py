@@ -30,6 +30,7 @@ from monitor.config.yaml_lines import Positions, read_with_positions
 from monitor.model.endpoints import Endpoints, Listen
 from monitor.model.errors import ConfigError, Problem
 from monitor.model.settings import Settings
+from monitor.runtime.keys_file import read_keys
 
 PREFIX = "DELIVERY_MONITOR_"
 DEFAULTS = "(defaults)"  # stands for the file when there is none
@@ -58,11 +59,13 @@ def load(
     data_dir: str | None = None,
     listen: str | None = None,
     environ: Mapping[str, str] | None = None,
+    needs_keys: bool = True,
 ) -> Loaded:
     """Load a configuration file; without one, `DELIVERY_MONITOR_CONFIG` or the defaults.
 
     Command line (`data_dir`, `listen`) beats environment beats file. `environ` is the process
-    environment unless given. Raises: ConfigError with every problem found.
+    environment unless given. `needs_keys` False is for who makes the first key. Raises: ConfigError
+    with every problem found.
     """
     environment = os.environ if environ is None else environ
     if path is None and (named := environment.get(f"{PREFIX}CONFIG")):
@@ -79,7 +82,9 @@ def load(
     data_folder = overrides["data_dir"].value if "data_dir" in overrides else document.data_dir
     secrets = SecretReader(folder, report)
     endpoints = build_endpoints(document, address, data_folder, secrets, report)
-    _check_keys(address, names, overrides.get("listen"), report)
+    has_key = _has_stored_key(data_folder, report) or names.has_api_key
+    if needs_keys and not has_key:
+        _check_listen(address, overrides.get("listen"), report)
     settings = build_settings(document, endpoints)
     if language := overrides.get("language"):
         settings = msgspec.structs.replace(settings, language=_language(language, report))
@@ -141,14 +146,21 @@ def _listen(document: Document, override: Override | None, report: Report) -> Li
     return Listen(host, port)
 
 
-def _check_keys(
-    listen: Listen, names: Mentioned, override: Override | None, report: Report
-) -> None:
+def _has_stored_key(data_dir: str, report: Report) -> bool:
+    """Whether `delivery-monitor keys` made a key that was not revoked."""
+    try:
+        return any(key.revoked_ms is None for key in read_keys(Path(data_dir)))
+    except ConfigError as error:
+        report.errors += error.problems
+        return True  # one mistake, not two
+
+
+def _check_listen(listen: Listen, override: Override | None, report: Report) -> None:
     """Refuse an address others can reach while nobody needs a key (contract §3)."""
-    if is_loopback(listen.host) or names.has_api_key:
+    if is_loopback(listen.host):
         return
     message = f"listen {listen.host}:{listen.port} is not loopback: the service refuses to start without keys"
-    hint = "give a source an api_key_file (delivery-monitor init makes one), or listen on 127.0.0.1"
+    hint = "make one with delivery-monitor keys new, or listen on 127.0.0.1"
     if override:
         report.errors.append(Problem(override.origin, 1, 1, message, hint))
     else:

@@ -111,11 +111,15 @@ class Listen(msgspec.Struct, frozen=True):
 
 
 class IngestKey(msgspec.Struct, frozen=True):
-    """An API key of one source; only its SHA-256 is kept."""
+    """An API key of one source, named in the configuration; only its SHA-256 is kept.
+
+    `key_id` is where it is written, such as `sources/main-shop/1`.
+    """
 
     source: str
     sha256: str
     scopes: tuple[str, ...] = ("ingest",)
+    key_id: str = ""
 
 
 class SourceSecrets(msgspec.Struct, frozen=True):

@@ -140,7 +140,7 @@ def test_signing_sources_close_a_loopback_listener() -> None:
     """Who asks one shop for its signature does not want others to come without."""
     gate = Gate(Listen(), signatures=SIGNATURES)
     with pytest.raises(AuthError):
-        gate.admit({}, INGEST)
+        gate.admit({}, INGEST, RECEIVED_MS)
 
 
 def test_token_beside_a_signature_goes_first() -> None:

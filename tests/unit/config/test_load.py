@@ -18,6 +18,7 @@ from monitor.model.endpoints import (
     IngestKey,
     Listen,
     ShopEndpoints,
+    SourceSecrets,
     Signing,
     Telemetry,
 )
@@ -137,7 +138,8 @@ def test_contract_example_gives_the_endpoints_it_says(contract: Path) -> None:
         "https://shop/claim", "https://shop/deliver", "https://shop/release", SECRET
     )
     digest = hashlib.sha256(API_KEY.encode()).hexdigest()
-    assert endpoints.keys == (IngestKey("main-shop", digest),)
+    assert endpoints.keys == (IngestKey("main-shop", digest, key_id="sources/main-shop/1"),)
+    assert endpoints.source_secrets == (SourceSecrets("main-shop", (SECRET,)),)
     assert endpoints.telemetry == Telemetry("http://127.0.0.1:4318", traces=True, metrics=True)
 
 

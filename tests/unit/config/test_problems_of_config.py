@@ -82,8 +82,7 @@ CASES: list[tuple[str, str, list[str]]] = [
         [
             (
                 "2:9 listen 0.0.0.0:8080 is not loopback: the service refuses to start without keys; "
-                "give a source an api_key_file (delivery-monitor init makes one), "
-                "or listen on 127.0.0.1"
+                "make one with delivery-monitor keys new, or listen on 127.0.0.1"
             )
         ],
     ),

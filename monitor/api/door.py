@@ -1,0 +1,71 @@
+"""The door of one service: its socket, the gate in it, and the keys that open the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from aiohttp import web
+
+from monitor.api.auth import Gate, ensure_admin_token, gate_of
+from monitor.api.edge import Edge
+from monitor.api.routes import ROUTES, Route
+from monitor.api.server import make_app, make_runner
+from monitor.api.service import Service
+from monitor.model.endpoints import Endpoints
+from monitor.ports import Clock
+from monitor.runtime.keyring import Keyring
+
+
+class Door:
+    """Opens once; a reload renews the gate. `keyring.run` wants to be a task of the supervisor."""
+
+    def __init__(
+        self,
+        service: Service,
+        clock: Clock,
+        endpoints: Endpoints,
+        *,
+        new_token: Callable[[], str],
+        session: str,
+    ) -> None:
+        data_dir = Path(endpoints.data_dir)
+        self._endpoints = endpoints
+        self.token_path = ensure_admin_token(data_dir, new_token)
+        self.keyring = Keyring(data_dir, clock, self._renew_gate, service.note)
+        self.edge = Edge(service, clock, self._gate(), session=session)
+        self._runner: web.AppRunner | None = None
+
+    async def open(self, pages: Iterable[Route]) -> str:
+        """Listen, and return the address.
+
+        Raises: OSError where the address is taken.
+        """
+        listen = self._endpoints.listen
+        self._runner = make_runner(make_app(self.edge, (*ROUTES, *pages)))
+        await self._runner.setup()
+        await web.TCPSite(self._runner, listen.host, listen.port).start()
+        port = self._runner.addresses[0][1]
+        host = f"[{listen.host}]" if ":" in listen.host else listen.host
+        return f"http://{host}:{port}"
+
+    async def close(self) -> None:
+        """Answer what is under way, take nothing new, and write down when keys were used."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self.keyring.save()
+
+    def renew(self, endpoints: Endpoints) -> None:
+        """Take over other keys, secrets and names; the address stays.
+
+        Raises: ConfigError for unusable keys, OSError, AuthError for an unusable token.
+        """
+        self._endpoints = endpoints
+        self.keyring.reread()
+
+    def _gate(self) -> Gate:
+        keyring = self.keyring
+        return gate_of(self._endpoints, self.token_path, keyring.keys, keyring.used)
+
+    def _renew_gate(self) -> None:
+        self.edge.gate = self._gate()
