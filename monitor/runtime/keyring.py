@@ -54,7 +54,7 @@ class Keyring:
         self.keys = read_keys(data_dir)
         self._notebook = read_notebook(data_dir)
         self.used = self._notebook.used
-        self._saved = dict(self.used)
+        self._saved = msgspec.json.encode(self._notebook)
         self._saved_ms = clock.now_ms()
 
     def reread(self) -> None:
@@ -83,14 +83,15 @@ class Keyring:
     def save(self) -> None:
         """Write down when keys were used, if any was since the last time; a full disk is no trouble."""
         self._saved_ms = self._clock.now_ms()
-        if self.used == self._saved:
+        body = msgspec.json.encode(self._notebook)
+        if body == self._saved:
             return
         try:
-            _write_notebook(self._data_dir, self._notebook)
+            _write_notebook(self._data_dir, body)
         except OSError as error:
             log.warning("keys_use_not_saved", extra={"fields": {"error": error.strerror}})
             return
-        self._saved = dict(self.used)
+        self._saved = body
 
     async def _audit(self) -> None:
         known = set(self._notebook.audited)
@@ -101,7 +102,6 @@ class Keyring:
             except (StorageError, CapacityError):  # not ready, or in trouble: the next time
                 return
             self._notebook.audited.append(entry.audit_id)
-            self._saved = {}  # so that it is written
 
 
 def read_notebook(data_dir: Path) -> Notebook:
@@ -112,12 +112,12 @@ def read_notebook(data_dir: Path) -> Notebook:
         return Notebook()
 
 
-def _write_notebook(data_dir: Path, notebook: Notebook) -> None:
+def _write_notebook(data_dir: Path, body: bytes) -> None:
     path = data_dir / NOTEBOOK_NAME
     draft = path.with_name(f".{NOTEBOOK_NAME}")
     draft.unlink(missing_ok=True)
     draft.touch(mode=PRIVATE_FILE)
-    draft.write_bytes(msgspec.json.encode(notebook))
+    draft.write_bytes(body)
     draft.replace(path)
 
 

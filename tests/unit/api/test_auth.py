@@ -20,6 +20,7 @@ from monitor.api.auth import (
 )
 from monitor.model.endpoints import IngestKey, Listen
 from monitor.model.errors import AuthError
+from monitor.model.keys import ApiKey
 
 SHOP = IngestKey("shop", token_sha256("dm_shop"))
 STAFF = IngestKey("staff", token_sha256("dm_staff").upper(), ("operate",))
@@ -211,3 +212,48 @@ def test_empty_token_file_admits_nobody(tmp_path: Path) -> None:
     path.write_text("\n")
     with pytest.raises(AuthError, match="is empty"):
         read_token_sha256(path)
+
+
+def stored(
+    token: str,
+    *scopes: str,
+    source: str | None = None,
+    expires_ms: int | None = None,
+    revoked_ms: int | None = None,
+) -> ApiKey:
+    return ApiKey(
+        f"key_{token}", token, token_sha256(token), token[-4:], scopes, 1, "me",
+        source, expires_ms, revoked_ms,
+    )  # fmt: skip
+
+
+def test_stored_key_has_its_scopes_its_source_and_an_end() -> None:
+    """At its end it is unknown, as if it had never been."""
+    key = stored("dm_new", "ingest", source="shop", expires_ms=NOW_MS)
+    gate = Gate(Listen(), stored=(key,))
+    headers = {"Authorization": "Bearer dm_new"}
+    caller = gate.admit(headers, INGEST, NOW_MS - 1)
+    assert (caller.name, caller.source, caller.key_id) == ("dm_new", "shop", "key_dm_new")
+    with pytest.raises(AuthError) as caught:
+        gate.admit(headers, READ, NOW_MS - 1)
+    assert caught.value.code == "forbidden"
+    with pytest.raises(AuthError, match="unknown"):
+        gate.admit(headers, INGEST, NOW_MS)
+
+
+def test_revoked_key_is_unknown_and_keeps_the_door_closed() -> None:
+    """Revoking the last key of a loopback listener must not open it to everybody."""
+    gate = Gate(Listen(), stored=(stored("dm_old", "ingest", revoked_ms=1),))
+    assert verdict(gate, INGEST, "dm_old") == "unauthorized"
+    assert verdict(gate, INGEST) == "unauthorized"
+
+
+def test_last_use_is_kept_for_keys_that_were_let_in() -> None:
+    """Also of configured ones; the admin token and what is unknown have none."""
+    used: dict[str, int] = {}
+    configured = IngestKey("a", token_sha256("dm_a"), key_id="sources/a/1")
+    expired = stored("dm_end", "ingest", expires_ms=NOW_MS)
+    gate = Gate(Listen(), (configured,), ROOT, stored=(stored("dm_b", "read"), expired), used=used)
+    for token in ("dm_a", "dm_b", "dm_root", "dm_end", "dm_wrong"):
+        verdict(gate, INGEST, token)
+    assert used == {"sources/a/1": NOW_MS, "key_dm_b": NOW_MS}
