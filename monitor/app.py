@@ -36,7 +36,7 @@ from monitor.api.broadcast import Broadcast
 from monitor.api.door import Door
 from monitor.api.left_out import LeftOut
 from monitor.api.routes import page_route
-from monitor.api.service import Readiness, StreamEvent
+from monitor.api.service import ByName, Events, Readiness, StreamEvent
 from monitor.config.load import Loaded
 from monitor.config.reload import differences, taken_over
 from monitor.core.engine import Engine
@@ -44,7 +44,6 @@ from monitor.core.orders.order import Order
 from monitor.core.rules.lookback import settings_for
 from monitor.model.commands import Command
 from monitor.model.errors import FencedError, StorageError
-from monitor.model.events import OrderEvent
 from monitor.model.records import (
     AlertMoved,
     Audited,
@@ -60,6 +59,7 @@ from monitor.runtime.assembly import Assembly
 from monitor.runtime.canary import Canaries
 from monitor.runtime.loop import Loop
 from monitor.runtime.messages import Messages
+from monitor.runtime.requests import Reply, Request
 from monitor.runtime.supervisor import Supervisor
 from monitor.web.page import page_routes
 from monitor.web.source import STARTING, ServicePage
@@ -107,7 +107,7 @@ class Monitor:
         self._door: Door | None = None
         self._broadcast = Broadcast()
         self._facts: dict[str, str] = {}
-        self._sources: tuple[tuple[SourceSettings, ...], dict[str, SourceSettings]] = ((), {})
+        self._sources = ByName()
         self._outbox_rows: dict[str, int] = {}
         self._metrics = MetricsCollector(self.engine, self.clock, self)
 
@@ -213,11 +213,13 @@ class Monitor:
 
     # --- Service: what the HTTP edge asks for -------------------------------------------------------
 
-    async def ingest(
-        self, events: tuple[OrderEvent, ...], message: MessageTaken | None = None
-    ) -> tuple[str, ...]:
+    async def ingest(self, events: Events, message: MessageTaken | None = None) -> tuple[str, ...]:
         """Log and fold events; returns after they are synced."""
         return await self._running().loop.submit(events, message=message)
+
+    def offer(self, events: Events, message: MessageTaken | None, reply: Reply) -> None:
+        """Log and fold events; `reply` is told once they are synced."""
+        self._running().loop.enqueue(Request(events, reply, message))
 
     async def instruct(self, instruction: Instruction, audit: Audited) -> str:
         """Log and carry out a person's order; `accepted`."""
@@ -256,10 +258,7 @@ class Monitor:
 
     def sources(self) -> Mapping[str, SourceSettings]:
         """Configured sources by name."""
-        configured = self.engine.settings.sources
-        if configured is not self._sources[0]:  # asked with every request, changed by a reload
-            self._sources = configured, {source.name: source for source in configured}
-        return self._sources[1]
+        return self._sources.of(self.engine.settings.sources)
 
     def readiness(self) -> Readiness:
         """Whether queries and ingest work, and the facts behind it."""

@@ -18,11 +18,18 @@ async def read_body(request: web.Request, limits: Limits) -> bytes:
 
     Raises: InputError `too_large`, `timeout`, `unsupported_encoding`, `bad_body`.
     """
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
-    if encoding not in ("", "identity", "gzip"):
-        raise InputError("send the body plain or as gzip", code="unsupported_encoding")
-    body = await read_raw(request, limits)
-    return _inflate(body, limits) if encoding == "gzip" else body
+    encoding = request.headers.get("Content-Encoding", "")
+    if encoding:
+        _check_encoding(encoding)  # before the body is waited for
+    return plain_body(await read_raw(request, limits), encoding, limits)
+
+
+def plain_body(body: bytes, encoding: str, limits: Limits) -> bytes:
+    """Return a body as it was before `Content-Encoding`.
+
+    Raises: InputError `too_large`, `unsupported_encoding`, `bad_body`.
+    """
+    return _inflate(body, limits) if encoding and _check_encoding(encoding) == "gzip" else body
 
 
 async def read_raw(request: web.Request, limits: Limits) -> bytes:
@@ -44,6 +51,13 @@ async def read_raw(request: web.Request, limits: Limits) -> bytes:
         raise _too_large(limits) from None
     except web.RequestPayloadError:
         raise InputError("the body broke off", code="bad_body") from None
+
+
+def _check_encoding(encoding: str) -> str:
+    plain = encoding.strip().lower()
+    if plain not in ("", "identity", "gzip"):
+        raise InputError("send the body plain or as gzip", code="unsupported_encoding")
+    return plain
 
 
 def _inflate(body: bytes, limits: Limits) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from aiohttp import web
 
 from monitor.api.auth import Gate, ensure_admin_token, gate_of
 from monitor.api.edge import Edge
+from monitor.api.fast import FastListener
 from monitor.api.routes import ROUTES, Route
 from monitor.api.server import make_app, make_runner
 from monitor.api.service import Service
 from monitor.model.endpoints import Endpoints
 from monitor.ports import Clock
 from monitor.runtime.keyring import Keyring
+
+log = logging.getLogger("monitor.door")
 
 
 class Door:
@@ -35,6 +39,7 @@ class Door:
         self.keyring = Keyring(data_dir, clock, self._renew_gate, service.note)
         self.edge = Edge(service, clock, self._gate(), session=session)
         self._runner: web.AppRunner | None = None
+        self._fast = FastListener(self.edge)
 
     async def open(self, pages: Iterable[Route]) -> str:
         """Listen, and return the address.
@@ -45,12 +50,15 @@ class Door:
         self._runner = make_runner(make_app(self.edge, (*ROUTES, *pages)))
         await self._runner.setup()
         await web.TCPSite(self._runner, listen.host, listen.port).start()
-        port = self._runner.addresses[0][1]
-        host = f"[{listen.host}]" if ":" in listen.host else listen.host
-        return f"http://{host}:{port}"
+        if self._endpoints.listen_fast is not None:
+            fast = self._endpoints.listen_fast
+            url = _url(fast.host, await self._fast.start(fast))
+            log.info("listening_fast", extra={"fields": {"url": url}})
+        return _url(listen.host, self._runner.addresses[0][1])
 
     async def close(self) -> None:
         """Answer what is under way, take nothing new, and write down when keys were used."""
+        await self._fast.stop()
         if self._runner is not None:
             await self._runner.cleanup()
         self.keyring.save()
@@ -69,3 +77,7 @@ class Door:
 
     def _renew_gate(self) -> None:
         self.edge.gate = self._gate()
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -206,16 +206,22 @@ class _LastResort:
         return True
 
 
-def _log(request: web.Request, error: Exception) -> None:
+def log_failure(method: str, route: str, error: Exception) -> None:
+    """Log what nobody expected: its type and where it was raised, never its text."""
     frames = traceback.extract_tb(error.__traceback__)[-5:]
     _logger.error(
         "http_request_failed",
         extra={
             "fields": {
-                "method": request.method,
-                "route": getattr(request.match_info.route.resource, "canonical", ""),
+                "method": method,
+                "route": route,
                 "error": type(error).__name__,
                 "raised_at": [f"{one.filename}:{one.lineno} {one.name}" for one in frames],
             }
         },
     )
+
+
+def _log(request: web.Request, error: Exception) -> None:
+    route = getattr(request.match_info.route.resource, "canonical", "")
+    log_failure(request.method, route, error)

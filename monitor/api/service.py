@@ -21,6 +21,23 @@ from monitor.model.records import (
 from monitor.model.settings import SourceSettings
 from monitor.ports import StoredAudit
 from monitor.runtime.archive import StateHash
+from monitor.runtime.requests import Reply
+
+Events = tuple[OrderEvent, ...]
+
+
+class ByName:
+    """Sources by name, put together anew only when a reload has changed them."""
+
+    def __init__(self) -> None:
+        self._sources: tuple[SourceSettings, ...] = ()
+        self._found: dict[str, SourceSettings] = {}
+
+    def of(self, sources: tuple[SourceSettings, ...]) -> Mapping[str, SourceSettings]:
+        """The sources; asked with every request."""
+        if sources is not self._sources:
+            self._sources, self._found = sources, {source.name: source for source in sources}
+        return self._found
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -45,15 +62,20 @@ class Service(Protocol):
         """Where the intake counts what it did not take."""
         ...
 
-    async def ingest(
-        self, events: tuple[OrderEvent, ...], message: MessageTaken | None = None
-    ) -> tuple[str, ...]:
+    async def ingest(self, events: Events, message: MessageTaken | None = None) -> tuple[str, ...]:
         """Take events; returns after they are synced to disk.
 
         Returns the outcome of each in their order: accepted, duplicate, or the code of a refusal.
         Of a signed message that was taken before all are duplicates.
         Raises: CapacityError (nothing was taken), StorageError (nothing was acknowledged),
         InputError `webhook_id_reused` for another message under the id of one that was taken.
+        """
+        ...
+
+    def offer(self, events: Events, message: MessageTaken | None, reply: Reply) -> None:
+        """Like `ingest`, for who does not await: `reply` is told, in the turn that synced them.
+
+        Raises: CapacityError, StorageError when the events cannot even be queued.
         """
         ...
 

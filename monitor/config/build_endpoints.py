@@ -14,7 +14,7 @@ from monitor.config.schema import Document
 from monitor.config.schema_channels import Channel, Request
 from monitor.config.schema_outlets import DingTalk, PlainWebhook, Webhook
 from monitor.config.secret_files import SecretReader
-from monitor.config.values import ITEMS_MAX, host_port, split_url
+from monitor.config.values import ITEMS_MAX, host_port, split_listen, split_url
 from monitor.config.yaml_lines import YamlPath
 from monitor.model.endpoints import (
     AnswerRule,
@@ -46,6 +46,7 @@ def build_endpoints(
     failover = document.failover.webhook
     endpoints = Endpoints(
         listen=listen,
+        listen_fast=Listen(*split_listen(document.listen_fast)) if document.listen_fast else None,
         data_dir=data_dir,
         disk_reserve_mib=document.disk_reserve_mib,
         integrations=builder.integrations(),

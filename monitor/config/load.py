@@ -84,7 +84,8 @@ def load(
     endpoints = build_endpoints(document, address, data_folder, secrets, report)
     has_key = _has_stored_key(data_folder, report) or names.has_api_key
     if needs_keys and not has_key:
-        _check_listen(address, overrides.get("listen"), report)
+        _check_listen("listen", address, overrides.get("listen"), report)
+        _check_listen("listen_fast", endpoints.listen_fast or Listen(), None, report)
     settings = build_settings(document, endpoints)
     if language := overrides.get("language"):
         settings = msgspec.structs.replace(settings, language=_language(language, report))
@@ -155,16 +156,16 @@ def _has_stored_key(data_dir: str, report: Report) -> bool:
         return True  # one mistake, not two
 
 
-def _check_listen(listen: Listen, override: Override | None, report: Report) -> None:
+def _check_listen(key: str, listen: Listen, override: Override | None, report: Report) -> None:
     """Refuse an address others can reach while nobody needs a key (contract §3)."""
     if is_loopback(listen.host):
         return
-    message = f"listen {listen.host}:{listen.port} is not loopback: the service refuses to start without keys"
+    message = f"{key} {listen.host}:{listen.port} is not loopback: the service refuses to start without keys"
     hint = "make one with delivery-monitor keys new, or listen on 127.0.0.1"
     if override:
         report.errors.append(Problem(override.origin, 1, 1, message, hint))
     else:
-        report.error(("listen",), message, hint)
+        report.error((key,), message, hint)
 
 
 def _language(override: Override, report: Report) -> str:

@@ -25,6 +25,7 @@ _SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 _ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("listen", ("listen",)),
+    ("listen_fast", ("listen_fast",)),
     ("data_dir", ("data_dir",)),
     ("disk_reserve_mib", ("disk_reserve_mib",)),
     ("allowed_hosts", ("allowed_hosts",)),
@@ -39,7 +40,9 @@ _ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("egress", ("egress_allow", "config_hosts")),
     ("telemetry", ("telemetry",)),
 )
-RESTART_KEYS = ("listen", "data_dir", "disk_reserve_mib", "currency", "telemetry", "canary")
+RESTART_KEYS = (
+    "listen", "listen_fast", "data_dir", "disk_reserve_mib", "currency", "telemetry", "canary",
+)  # fmt: skip
 
 
 def differences(old: Loaded, new: Loaded) -> tuple[list[str], list[str]]:
@@ -65,6 +68,7 @@ def taken_over(old: Loaded, new: Loaded) -> Loaded:
     endpoints = msgspec.structs.replace(
         new.endpoints,
         listen=old.endpoints.listen,
+        listen_fast=old.endpoints.listen_fast,
         data_dir=old.endpoints.data_dir,
         disk_reserve_mib=old.endpoints.disk_reserve_mib,
         telemetry=old.endpoints.telemetry,

@@ -147,6 +147,7 @@ class Document(ConfigModel):
     currency: Currency = "CNY"
     retention: Retention = Retention()
     listen: Listen = "127.0.0.1:8080"
+    listen_fast: Listen | None = None
     public_url: Url | None = None
     allowed_hosts: Annotated[list[HostName], FEW] = []
     data_dir: Text = "./data"

@@ -141,6 +141,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     """Everything adapters need that the core must not know."""
 
     listen: Listen = Listen()
+    listen_fast: Listen | None = None  # events only, on a parser without a framework
     data_dir: str = "./data"
     disk_reserve_mib: int = 32  # held back, to be given up when the disk is full; 0: nothing
     integrations: tuple[Endpoint, ...] = ()  # named `<receiver>/<kind>/<index>`

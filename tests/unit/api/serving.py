@@ -37,6 +37,7 @@ from monitor.model.times import UnixMs
 from monitor.ports import StoredAudit
 from monitor.runtime.archive import StateHash
 from monitor.runtime.messages import Messages
+from monitor.runtime.requests import Reply
 from tests.unit.api.samples import RECEIVED_MS, SOURCES
 
 ADMIN_TOKEN = "dm_admin"
@@ -86,6 +87,8 @@ class MemoryService:
         self.trouble: MonitorError | None = None
         self.refused: tuple[str, ...] = ()
         self.is_ready = True
+        self.is_slow = False  # offers are answered by `answer`
+        self.offered: list[Reply] = []
         self.before_answer: Callable[[], Awaitable[None]] | None = None
 
     def take(self, *entries: Entry) -> None:
@@ -163,6 +166,19 @@ class MemoryService:
                 return ("duplicate",) * len(events)
             self.messages.take(message)
         return tuple(self._take(event) for event in events)
+
+    def offer(
+        self, events: tuple[OrderEvent, ...], message: MessageTaken | None, reply: Reply
+    ) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.offered.append(reply)
+        if not self.is_slow:
+            self.answer(tuple(self._take(event) for event in events))
+
+    def answer(self, outcomes: tuple[str, ...]) -> None:
+        """Answer the oldest offer."""
+        self.offered.pop(0).set_result(outcomes)
 
     def _take(self, event: OrderEvent) -> str:
         if event.event_id in self.refused:
