@@ -20,7 +20,7 @@ from monitor.adapters.channels import Parts, build_channels
 from monitor.adapters.channels.stock import free_stock
 from monitor.adapters.clock import SystemClock
 from monitor.adapters.goods_file import GoodsFile
-from monitor.adapters.http_client import HttpClient
+from monitor.adapters.http_client import Blocked, HttpClient
 from monitor.adapters.ids import RandomIds
 from monitor.adapters.performer import OutsidePerformer
 from monitor.adapters.storage.sqlite import open_sqlite
@@ -95,11 +95,11 @@ class Monitor:
         self.engine = Engine(settings_for(loaded.settings, rules), rules)
         self.store: SqliteStore | None = None
         self.trouble: str | None = STARTING
-        self.left_out = LeftOut()
+        self.left_out, self.blocked = LeftOut(), Blocked()
         self.url = ""
         self.token_path = Path()
         self._data_dir = Path(loaded.endpoints.data_dir)
-        self._client = HttpClient.of(loaded.endpoints)
+        self._client = HttpClient.of(loaded.endpoints, self.blocked)
         self._outside: OutsidePerformer | None = None
         self._goods = GoodsFile(self._data_dir)
         self._assembly: Assembly | None = None
@@ -309,7 +309,7 @@ class Monitor:
             await self._goods.open()  # first: it may refuse, and then nothing has changed
         self.loaded = taken_over(self.loaded, loaded)
         self.engine.configure(settings_for(self.loaded.settings, rules), rules)
-        old_client, self._client = self._client, HttpClient.of(self.loaded.endpoints)
+        old, self._client = self._client, HttpClient.of(self.loaded.endpoints, self.blocked)
         if self._assembly is not None:
             self._assembly.worker.performer = self._performer()
             self._assembly.keeper.settings = self.engine.settings
@@ -320,7 +320,7 @@ class Monitor:
             self._door.renew(self.loaded.endpoints)
         if self._traces is not None:
             self._traces.client = self._client
-        await old_client.retire()  # what is under way with it may have been done already
+        await old.retire()  # what is under way with it may have been done already
         log.info("reloaded", extra=fields(changed=changed, needs_restart=restart))
         return changed, restart
 

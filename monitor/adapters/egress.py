@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -18,23 +19,54 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[Any, ...]]
 
-# IPv6 forms that lead to an IPv4 address, with the bits of the address right of it.
-_EMBEDDED_IPV4: tuple[tuple[ipaddress.IPv6Network, int], ...] = (
-    (ipaddress.IPv6Network("::ffff:0:0/96"), 0),  # mapped, RFC 4291
-    (ipaddress.IPv6Network("::ffff:0:0:0/96"), 0),  # translated, RFC 2765
-    (ipaddress.IPv6Network("::/96"), 0),  # compatible, RFC 4291 (deprecated)
-    (ipaddress.IPv6Network("64:ff9b::/96"), 0),  # NAT64, RFC 6052: how IPv6-only hosts reach IPv4
-    (ipaddress.IPv6Network("2002::/16"), 80),  # 6to4, RFC 3056
+# IPv6 forms that lead to an IPv4 address, with the bits of the address right of it, and whether
+# anything outside this machine still follows them.
+_EMBEDDED_IPV4: tuple[tuple[ipaddress.IPv6Network, int, bool], ...] = (
+    (ipaddress.IPv6Network("::ffff:0:0/96"), 0, True),  # mapped, RFC 4291
+    (ipaddress.IPv6Network("::ffff:0:0:0/96"), 0, False),  # translated, RFC 2765
+    (ipaddress.IPv6Network("::/96"), 0, False),  # compatible, RFC 4291
+    (ipaddress.IPv6Network("64:ff9b::/96"), 0, True),  # NAT64, RFC 6052: IPv6-only hosts use it
+    (ipaddress.IPv6Network("2002::/16"), 80, True),  # 6to4, RFC 3056
 )
-# Not left to `is_global`: its answer for these differs between Python releases.
-_NEVER_GLOBAL: tuple[Network, ...] = (
-    ipaddress.IPv4Network("100.64.0.0/10"),  # carrier-grade NAT, RFC 6598
-    ipaddress.IPv4Network("192.0.0.0/24"),  # protocol assignments, RFC 6890
-    ipaddress.IPv4Network("192.88.99.0/24"),  # 6to4 relay, RFC 7526
-    ipaddress.IPv6Network("64:ff9b:1::/48"),  # local-use NAT64, RFC 8215
-    ipaddress.IPv6Network("2001::/23"),  # protocol assignments, among them Teredo
-    ipaddress.IPv6Network("fec0::/10"),  # site-local, RFC 3879
+# Why an address is refused: the first range that holds it says so. Not left to `is_global`, whose
+# answer for some of these differs between Python releases.
+_REASONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "metadata",  # the services of clouds that give credentials to whoever asks
+        (
+            "169.254.169.254/32",
+            "169.254.170.2/32",  # of containers
+            "100.100.100.200/32",
+            "192.0.0.192/32",
+            "168.63.129.16/32",  # a public address in form only
+            "fd00:ec2::254/128",
+            "fd20:ce::254/128",
+        ),
+    ),
+    ("loopback", ("127.0.0.0/8", "::1/128")),
+    ("unspecified", ("0.0.0.0/8", "::/128")),  # dialled, they are this machine
+    ("private", ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fec0::/10")),
+    ("link_local", ("169.254.0.0/16", "fe80::/10")),
+    ("shared", ("100.64.0.0/10",)),  # carrier-grade NAT, RFC 6598
+    ("multicast", ("224.0.0.0/4", "ff00::/8")),
+    (
+        "reserved",
+        (
+            "192.0.0.0/24",  # protocol assignments, RFC 6890
+            "192.88.99.0/24",  # 6to4 relay, RFC 7526
+            "2001::/23",  # protocol assignments, among them Teredo
+            "3fff::/20",  # documentation, RFC 9637
+        ),
+    ),
 )
+_REFUSED: tuple[tuple[str, Network], ...] = tuple(
+    (reason, ipaddress.ip_network(text)) for reason, networks in _REASONS for text in networks
+)
+# All that was ever handed out as public. NAT64 for local use, segment routing (5f00::/16) and
+# whatever comes next lie outside.
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+BLOCKED_REASONS = (*(reason for reason, _ in _REASONS), "bad_url")
+"""Every reason a request is not sent, as the metric names it; `bad_url`: no address at all."""
 REFUSED = "the address is not a public one"
 
 
@@ -55,49 +87,63 @@ def host_port(url: str) -> str:
     if parsed.scheme not in ("http", "https") or not parsed.raw_host or not parsed.port:
         raise ValueError("not an absolute http or https URL")
     host = parsed.raw_host.lower()
+    if "%" in host and ":" not in host:  # no name of a machine: it hides something
+        raise ValueError("not an absolute http or https URL")
     return f"[{host}]:{parsed.port}" if ":" in host else f"{host}:{parsed.port}"
 
 
-def is_public(address: Address) -> bool:
-    """Whether the address belongs to the public internet, whatever form it is written in."""
+def refusal(address: Address) -> str | None:
+    """Say why an address is none of the public internet, whatever form it is in; None: it is."""
+    if isinstance(address, ipaddress.IPv6Address) and int(address) > 1:  # `::`, `::1` embed nothing
+        for network, shift, is_followed in _EMBEDDED_IPV4:
+            if address in network:
+                reason = refusal(ipaddress.IPv4Address(int(address) >> shift & 0xFFFF_FFFF))
+                return reason or (None if is_followed else "reserved")
+    for reason, refused in _REFUSED:
+        if address in refused:
+            return reason
+    is_public = address.is_global and not address.is_reserved
     if isinstance(address, ipaddress.IPv6Address):
-        embedded = embedded_ipv4(address)
-        if embedded is not None:
-            return is_public(embedded)
-    return (
-        address.is_global
-        and not address.is_multicast
-        and not address.is_reserved
-        and not any(address in network for network in _NEVER_GLOBAL)
-    )
+        is_public = is_public and address in _GLOBAL_UNICAST
+    return None if is_public else "reserved"
 
 
-def embedded_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Find the IPv4 address that an IPv6 address stands for, if it is of such a form."""
-    for network, shift in _EMBEDDED_IPV4:
-        if address in network:
-            return ipaddress.IPv4Address(int(address) >> shift & 0xFFFF_FFFF)
-    return None
+def guard(
+    allow_networks: Collection[str],
+    blocked: Counter[str],
+    trusted_places: Collection[str] | None = None,
+) -> Callable[[AddressInfo], socket.socket]:
+    """Make a socket factory that gives no socket for an address outside; each refusal is counted.
 
-
-def guard(allow_networks: Collection[str]) -> Callable[[AddressInfo], socket.socket]:
-    """Make a socket factory that gives no socket for an address outside.
-
+    With `trusted_places`, the `host:port` an operator wrote down, it is the one for these: private
+    addresses are fine. Only metadata services have to be written as addresses, because the owner of
+    a name decides where it leads.
     Raises: ValueError for a network that cannot be read; the factory raises EgressRefusedError.
     """
     allowed = [ipaddress.ip_network(text, strict=False) for text in allow_networks]
+    written = [one for place in trusted_places or () if (one := _literal(place)) is not None]
 
     def open_socket(info: AddressInfo) -> socket.socket:
         family, kind, protocol, _, where = info
-        if not _is_allowed(ipaddress.ip_address(where[0]), allowed):
+        address = ipaddress.ip_address(where[0])
+        reason = refusal(address)
+        if trusted_places is not None and (reason != "metadata" or address in written):
+            reason = None
+        if reason is not None and not _is_in(address, allowed):
+            blocked[reason] += 1
             raise EgressRefusedError
         return socket.socket(family=family, type=kind, proto=protocol)
 
     return open_socket
 
 
-def _is_allowed(address: Address, allowed: list[Network]) -> bool:
-    if is_public(address):
-        return True
-    mapped = embedded_ipv4(address) if isinstance(address, ipaddress.IPv6Address) else None
+def _literal(place: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(place.rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return None
+
+
+def _is_in(address: Address, allowed: list[Network]) -> bool:
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return any(address in network or (mapped and mapped in network) for network in allowed)

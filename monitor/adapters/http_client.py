@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 import aiohttp
@@ -30,6 +31,8 @@ ANSWER_BYTES_MAX = 16 * 1024
 CONNECT_MS_MAX = 5_000
 CONNECTIONS_MAX = 100
 CONNECTIONS_PER_HOST_MAX = 16
+
+Blocked = Counter[str]  # requests that were refused here, by reason
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]{0,8000}")
@@ -48,14 +51,18 @@ class HttpClient:
 
     `config_hosts` are the `host:port` of URLs in the configuration file: the operator wrote them,
     so they may be private. `allow_networks` opens further networks (`10.0.0.0/8`). Everything else
-    must be a public address. `resolver` replaces the system's name resolution,
-    `timeout_ms_max` bounds what callers may ask for.
+    must be a public address; what is refused is counted in `blocked`. `resolver` replaces the
+    system's name resolution, `timeout_ms_max` bounds what callers may ask for.
     """
 
     @classmethod
-    def of(cls, endpoints: Endpoints) -> HttpClient:
-        """The client that the configuration asks for."""
-        return cls(config_hosts=endpoints.config_hosts, allow_networks=endpoints.egress_allow)
+    def of(cls, endpoints: Endpoints, blocked: Blocked | None = None) -> HttpClient:
+        """The client that the configuration asks for; it counts what it refuses in `blocked`."""
+        return cls(
+            config_hosts=endpoints.config_hosts,
+            allow_networks=endpoints.egress_allow,
+            blocked=blocked,
+        )
 
     def __init__(
         self,
@@ -64,9 +71,14 @@ class HttpClient:
         allow_networks: Collection[str] = (),
         resolver: AbstractResolver | None = None,
         timeout_ms_max: int = REQUEST_MS_MAX,
+        blocked: Blocked | None = None,
     ) -> None:
         self._config_hosts = frozenset(_canonical(entry) for entry in config_hosts)
-        self._guard = guard(allow_networks)
+        self._blocked = Blocked() if blocked is None else blocked
+        self._guards = {
+            False: guard(allow_networks, self._blocked),
+            True: guard(allow_networks, self._blocked, self._config_hosts),
+        }
         self._resolver = resolver
         self._timeout_ms_max = timeout_ms_max
         # Two pools, so that permission is a property of the pool and not of a moment.
@@ -89,7 +101,7 @@ class HttpClient:
         Raises: Transient (nothing left), Permanent (refused here: address, URL or header),
         UnknownOutcome (it may have been done).
         """
-        place = _place(url)
+        place = self._place(url)
         sent_headers = _checked_headers(headers or {}, has_user=URL(url).raw_user is not None)
         session = self._session(is_trusted=place in self._config_hosts)
         self._under_way += 1
@@ -110,6 +122,7 @@ class HttpClient:
                 )
         except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
             failure = _classified(error, place)
+            self._blocked["bad_url"] += failure.code == "bad_url"
         except asyncio.CancelledError:  # by aiohttp, as it closes a pool that requests wait for
             if _is_cancelled():
                 raise
@@ -133,6 +146,22 @@ class HttpClient:
         for session in sessions.values():
             await session.close()
 
+    def _place(self, url: str) -> str:
+        """Host and port of a URL: all that a message may say of it."""
+        place = ""
+        try:
+            place = host_port(url)
+        except ValueError:
+            place = ""
+        if not place:
+            self._blocked["bad_url"] += 1
+            raise Permanent(
+                "not an absolute http or https URL",
+                code="bad_url",
+                hint="check the URL in monitor.yaml",
+            )
+        return place
+
     def _session(self, *, is_trusted: bool) -> aiohttp.ClientSession:
         """Open a session on first use: aiohttp wants a running loop for it."""
         if is_trusted not in self._sessions:
@@ -143,7 +172,7 @@ class HttpClient:
                     force_close=True,
                     resolver=self._resolver,
                     use_dns_cache=False,
-                    socket_factory=None if is_trusted else self._guard,
+                    socket_factory=self._guards[is_trusted],
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "delivery-monitor", "Accept-Encoding": "identity"},
@@ -202,22 +231,6 @@ def _classified(error: Exception, place: str) -> EffectError:
             return UnknownOutcome(f"{place}: the answer cannot be read")
         case _:
             return UnknownOutcome(f"{place}: the connection broke before the answer")
-
-
-def _place(url: str) -> str:
-    """Host and port of a URL: all that a message may say of it."""
-    place = ""
-    try:
-        place = host_port(url)
-    except ValueError:
-        place = ""
-    if not place:
-        raise Permanent(
-            "not an absolute http or https URL",
-            code="bad_url",
-            hint="check the URL in monitor.yaml",
-        )
-    return place
 
 
 def _canonical(entry: str) -> str:

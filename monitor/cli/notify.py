@@ -91,7 +91,7 @@ def _receiver(loaded: Loaded, name: str) -> ReceiverSettings:
 
 async def _send_all(loaded: Loaded, receiver: ReceiverSettings) -> list[Result]:
     endpoints, clock, ids = loaded.endpoints, SystemClock(), RandomIds()
-    client = HttpClient(config_hosts=endpoints.config_hosts, allow_networks=endpoints.egress_allow)
+    client = HttpClient.of(endpoints)
     goods = GoodsFile(Path(endpoints.data_dir))  # never opened: messages need no goods
     performer = OutsidePerformer(client, endpoints, {}, SealedVault(goods), clock)
     try:

@@ -7,6 +7,7 @@ import math
 import shutil
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.skipif(
 class Process:
     """Runtime facts of a service with one receiver."""
 
-    left_out = LeftOut()
+    left_out, blocked = LeftOut(), Counter[str]()
 
     def outbox_rows(self) -> dict[str, int]:
         return {"notify/ops/dingtalk/0": 0}

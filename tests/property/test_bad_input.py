@@ -8,6 +8,7 @@ defined answer, null with a state where there is nothing to say.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -75,7 +76,7 @@ STEPS = st.lists(
 class Process:
     """What a running process would know of itself."""
 
-    left_out = LeftOut()
+    left_out, blocked = LeftOut(), Counter[str]()
 
     def outbox_rows(self) -> dict[str, int]:
         """No effects wait."""

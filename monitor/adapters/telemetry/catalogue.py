@@ -217,6 +217,12 @@ CATALOGUE: tuple[Family, ...] = (
         "Fields of events that were left out: unknown ones and those that look like card secrets.",
     ),
     Family(
+        "delivery_monitor_egress_blocked_total",
+        "counter",
+        "Requests to the outside that were refused here, by the kind of address they led to.",
+        ("reason",),
+    ),
+    Family(
         "delivery_monitor_build_info",
         "gauge",
         "1, with the version as a label.",

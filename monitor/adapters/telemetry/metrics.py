@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from monitor import __version__
+from monitor.adapters.egress import BLOCKED_REASONS
 from monitor.adapters.telemetry.catalogue import (
     AGES_MS,
     CATALOGUE,
@@ -100,6 +101,11 @@ class RuntimeStats(Protocol):
     @property
     def left_out(self) -> LeftOut:
         """What the intake did not take."""
+        ...
+
+    @property
+    def blocked(self) -> Mapping[str, int]:
+        """Requests to the outside that were refused, by reason."""
         ...
 
     def outbox_rows(self) -> Mapping[str, int]:
@@ -309,6 +315,8 @@ def _process(stats: RuntimeStats) -> Iterator[Row]:
     yield from _summary("delivery_monitor_commit_seconds", times)
     yield from _summary("delivery_monitor_fsync_seconds", times.sync if times else None)
     yield "delivery_monitor_loop_lag_seconds", "", (), stats.loop_lag_s()
+    for reason in BLOCKED_REASONS:
+        yield "delivery_monitor_egress_blocked_total", "", (reason,), stats.blocked.get(reason, 0)
     yield "delivery_monitor_build_info", "", (__version__,), 1
 
 

@@ -1,10 +1,11 @@
 """Which addresses count as public, and how places are named."""
 
 import ipaddress
+from collections import Counter
 
 import pytest
 
-from monitor.adapters.egress import EgressRefusedError, guard, host_port, is_public
+from monitor.adapters.egress import EgressRefusedError, guard, host_port, refusal
 
 PRIVATE = [
     "0.0.0.0",
@@ -24,6 +25,7 @@ PRIVATE = [
     "224.0.0.1",
     "240.0.0.1",
     "255.255.255.255",
+    "168.63.129.16",
     "::",
     "::1",
     "::127.0.0.1",
@@ -37,6 +39,9 @@ PRIVATE = [
     "64:ff9b:1::1",
     "2001:0:4136:e378::1",
     "2001:db8::1",
+    "3fff::1",
+    "4000::1",
+    "5f00::1",
     "fc00::1",
     "fd12:3456::1",
     "fe80::1",
@@ -50,13 +55,13 @@ PUBLIC = ["1.1.1.1", "223.5.5.5", "2400:3200::1", "64:ff9b::df05:505", "::ffff:2
 @pytest.mark.parametrize("text", PRIVATE)
 def test_address_off_the_public_internet_is_not_public(text: str) -> None:
     """Loopback, private, link-local, shared, reserved, multicast and all forms that hide them."""
-    assert not is_public(ipaddress.ip_address(text))
+    assert refusal(ipaddress.ip_address(text))
 
 
 @pytest.mark.parametrize("text", PUBLIC)
 def test_address_of_the_public_internet_is_public(text: str) -> None:
     """Ordinary addresses pass, also through NAT64 and mapped."""
-    assert is_public(ipaddress.ip_address(text))
+    assert refusal(ipaddress.ip_address(text)) is None
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,7 @@ def test_address_of_the_public_internet_is_public(text: str) -> None:
 )
 def test_allowed_network_opens_that_network_only(allowed: str, text: str, is_open: bool) -> None:
     """`egress.allow` opens what it names and nothing beside it."""
-    open_socket = guard([allowed])
+    open_socket = guard([allowed], Counter())
     info = (2 if "." in text and ":" not in text else 10, 1, 6, "", (text, 80))
     if is_open:
         open_socket(info).close()

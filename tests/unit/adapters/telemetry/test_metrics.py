@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -60,6 +61,7 @@ class Process:
     def __init__(self) -> None:
         self.times: WriteTimes | None = None
         self.left_out = LeftOut()
+        self.blocked = Counter[str]()
 
     def outbox_rows(self) -> dict[str, int]:
         return {"notify/ops/dingtalk/0": 3}
@@ -335,6 +337,7 @@ def test_contract_names_are_declared() -> None:
         "delivery_monitor_loop_lag_seconds": set(),
         "delivery_monitor_label_overflow_total": {"label"},
         "delivery_monitor_ignored_fields_total": set(),
+        "delivery_monitor_egress_blocked_total": {"reason"},
         "delivery_monitor_build_info": {"version"},
     }
 

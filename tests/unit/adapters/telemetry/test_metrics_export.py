@@ -52,6 +52,7 @@ class Process:
 
     def __init__(self) -> None:
         self.left_out = LeftOut()
+        self.blocked: dict[str, int] = {}
 
     def outbox_rows(self) -> Mapping[str, int]:
         return {}
