@@ -83,6 +83,7 @@ def _folded(events: Sequence[OrderEvent]) -> float:
     began = time.process_time()
     for event in arrived:
         shard.fold(event)
+        shard.settle()
     return time.process_time() - began
 
 
@@ -111,6 +112,7 @@ def _weight(written: Sequence[bytes]) -> Row:
     try:
         for event in _read(written):
             shard.fold(_arrived(event))
+        shard.settle()
         shard.observe()
         shard.drain_dirty()
         weight = tracemalloc.get_traced_memory()[0] / len(shard.orders)

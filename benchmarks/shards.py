@@ -51,6 +51,7 @@ class Sharded:
             place = 0 if event.type == EventType.HEARTBEAT else hash64(event.order_id)
             mine = self.shards[place % len(self.shards)]
             mine.fold(event)
+            mine.settle()  # names are given in the order of the events, whatever the shards
             for other in self.shards:
                 if other is not mine:
                     other.release(event.source)

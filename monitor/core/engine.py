@@ -44,7 +44,6 @@ from monitor.model.records import (
     HandOverAnswered,
     Instruction,
     Notified,
-    Record,
     SourceMoved,
     StockCounted,
     SwitchAnswered,
@@ -68,6 +67,10 @@ _ENDS: dict[str, str] = {
     EventType.EXPIRED: "cancelled",
 }
 
+_DECISIONS = (
+    Breached, TierReached, SourceMoved, AlertMoved, SwitchDecided, CaseMoved, BaselineLearned,
+)  # fmt: skip
+
 
 class Engine:
     """Shard, control and takeover desk behind one door; pure: values in, commands out."""
@@ -87,6 +90,7 @@ class Engine:
         self._commands = []
         if isinstance(given, Batch):
             outcomes = [self._fold(entry) for entry in given.entries]
+            self.shard.settle()
             self._commands.append(Accepted(tuple(outcomes)))
             self._react(given.entries, outcomes, now_ms)
         self._judge(now_ms)
@@ -112,32 +116,24 @@ class Engine:
             rows, heard = self.shard.observe(), self.shard.heard(now_ms)
             self.control.resume(rows, heard, min(heard_ms, now_ms), now_ms)
 
-    def refold(self, record: Record) -> None:
-        """Take a logged record in again without deciding anything."""
-        if isinstance(
-            record,
-            (
-                Breached,
-                TierReached,
-                SourceMoved,
-                AlertMoved,
-                SwitchDecided,
-                CaseMoved,
-                BaselineLearned,
-            ),
-        ):
-            self._apply(record)
-        else:
-            self._fold(record)
+    def refold(self, *records: Entry | Decision) -> None:
+        """Take what one segment of the log holds in again, without deciding anything."""
+        for record in records:
+            if isinstance(record, _DECISIONS):
+                self._apply(record)
+            else:
+                self._fold(record)
+        self.shard.settle()
 
     # --- facts ------------------------------------------------------------------------------------
 
     def _fold(self, entry: Entry) -> str:
         match entry:
             case OrderEvent():
-                self.latest_ms = max(self.latest_ms, entry.time_ms)
+                if entry.time_ms > self.latest_ms:  # noqa: PLR1730 - a call is slow
+                    self.latest_ms = entry.time_ms
                 outcome = self.shard.fold(entry)
-                if outcome == "accepted":
+                if outcome == "accepted" and self.desk.cases:
                     self._count_double(entry.order_id, entry)
                 return outcome
             case Notified():
@@ -147,6 +143,7 @@ class Engine:
             case ChannelSteered():
                 self.control.controller.steer(entry)
             case HandOverAnswered():  # what answers mean is decided in `_react`, for CaseMoved
+                self.shard.settle()  # it is compared with what the shop says it delivered
                 case = self.desk.cases.get(entry.takeover_id)
                 self._count_double("" if case is None else case.order_id, entry)
             case StockCounted():
@@ -169,8 +166,8 @@ class Engine:
         for entry, outcome in zip(entries, outcomes, strict=True):
             match entry:
                 case OrderEvent():
-                    if outcome == "accepted":
-                        self._react_to_event(entry, now_ms)
+                    if entry.type in _ENDS and outcome == "accepted":
+                        self._react_to_end(entry, now_ms)
                 case ClaimAnswered() | AttemptAnswered() | HandOverAnswered():
                     self._take(self.desk.answer(entry, now_ms), now_ms)
                 case CaseResolved():
@@ -187,12 +184,10 @@ class Engine:
                 case _:
                     assert_never(entry)
 
-    def _react_to_event(self, event: OrderEvent, now_ms: int) -> None:
-        order = self.shard.orders.get(event.order_id)
-        end = _ENDS.get(event.type)
-        if order is None or order.case is None or end is None:
-            return
-        self._take(self.desk.finished(order.case, end, event.takeover_id, now_ms), now_ms)
+    def _react_to_end(self, event: OrderEvent, now_ms: int) -> None:
+        order, end = self.shard.orders.get(event.order_id), _ENDS[event.type]
+        if order is not None and order.case is not None:
+            self._take(self.desk.finished(order.case, end, event.takeover_id, now_ms), now_ms)
 
     # --- time -------------------------------------------------------------------------------------
 

@@ -108,8 +108,7 @@ async def recover(store: Store, engine: Engine, known: KnownOrders, now_ms: int)
                 undecided.extend(facts)  # type: ignore[arg-type]  # by the kind of the segment
                 undecided_position = position
                 continue
-            for record in facts:
-                engine.refold(record)
+            engine.refold(*facts)  # as one batch, like the one that it was
     engine.resume(now_ms)
     return Recovered(
         position, restart.cursor, tuple(undecided), undecided_position, tail_records, tuple(notes)

@@ -115,7 +115,7 @@ class Scenario:
         self.start_ms = self.now_ms = start_ms
         self.commands: list[tuple[int, Command]] = []
         self.wakes: list[int] = []
-        self.log: list[Entry | Decision] = []
+        self.log: list[tuple[Entry | Decision, ...]] = []  # by segment, as it is stored
         self.outcomes: tuple[str, ...] = ()
         self._wake_ms: int | None = None
         self._seen = 0
@@ -131,7 +131,8 @@ class Scenario:
             for one in given
             if one is not None
         )
-        self.log.extend(entries)
+        if entries:
+            self.log.append(entries)
         self._handle(Batch(entries) if entries else Tick(), at_ms)
         return self
 
@@ -185,7 +186,7 @@ class Scenario:
             else:
                 self.commands.append((now_ms, command))
                 if isinstance(command, Decide):
-                    self.log.append(command.decision)
+                    self.log.append((command.decision,))
 
     def _compare(self, wanted: Sequence[Expected], is_meant: Callable[[Command], bool]) -> Scenario:
         happened = [command for _, command in self.commands[self._seen :] if is_meant(command)]

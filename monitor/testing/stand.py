@@ -52,7 +52,7 @@ class Stand:
         self._keeps_log = keeps_log
         self._snapshot = self.engine.snapshot() if keeps_log else b""
         self._snapshot_ms = 0
-        self._log: list[Entry | Decision] = []
+        self._log: list[tuple[Entry | Decision, ...]] = []  # by segment, as it is stored
         self._as_of_snapshot: dict[str, Order] = {}  # stored orders that came back since
 
     def go_to(self, now_ms: int, entries: tuple[OrderEvent, ...] = ()) -> None:
@@ -83,12 +83,11 @@ class Stand:
         self._is_down = False
         self.engine = Engine(settings_for(self._settings, self._rules), self._rules)
         self.engine.restore(self._snapshot, now_ms)
-        for record in self._log:
-            if isinstance(record, OrderEvent):
-                gone = self.engine.missing([record])
-                known = (self._as_of_snapshot.get(one) or self._store.get(one) for one in gone)
-                self.engine.hydrate([_copy(one) for one in known if one is not None], now_ms)
-            self.engine.refold(record)
+        for segment in self._log:
+            gone = self.engine.missing([one for one in segment if isinstance(one, OrderEvent)])
+            known = (self._as_of_snapshot.get(one) or self._store.get(one) for one in gone)
+            self.engine.hydrate([_copy(one) for one in known if one is not None], now_ms)
+            self.engine.refold(*segment)
         self.engine.resume(now_ms)
         self._handle(Tick(), now_ms)
 
@@ -112,14 +111,14 @@ class Stand:
 
     def _handle(self, given: Input, now_ms: int) -> None:
         if self._keeps_log and isinstance(given, Batch):
-            self._log.extend(given.entries)
+            self._log.append(given.entries)
         for command in self.engine.handle(given, now_ms):
             if isinstance(command, WakeAt):
                 self._wake_ms = command.at_ms
                 continue
             self.ledger.take(command)
             if self._keeps_log and isinstance(command, Decide):
-                self._log.append(command.decision)
+                self._log.append((command.decision,))
         shard = self.engine.shard
         for order in (*shard.drain_dirty(), *shard.drain_dormant()):
             self._store[order.order_id] = order

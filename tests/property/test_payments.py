@@ -39,6 +39,7 @@ def counted(events: list[OrderEvent]) -> CallbackCountsSnapshot:
     shard = Shard(Settings())
     for one in events:
         shard.fold(one)
+    shard.settle()
     return shard.tallies.callbacks.snapshot()
 
 

@@ -114,6 +114,8 @@ def test_tallies_merge_in_any_order(events: list[OrderEvent], order: list[int]) 
     for event in events:
         whole.fold(event)
         parts[int(event.order_id[1:]) % SHARDS].fold(event)
+    for shard in (whole, *parts):
+        shard.settle()
     tallies = [part.tallies for part in parts]
     before = [one.snapshot() for one in tallies]
     together = merged([tallies[place] for place in order] + [Tallies()])

@@ -198,7 +198,7 @@ CATALOGUE: tuple[Family, ...] = (
     Family(
         "delivery_monitor_fsync_seconds",
         "summary",
-        "How long the disk took to sync these writes; quantiles are of the last 1,024.",
+        "How long the disk took to sync these writes; quantiles are of the last 1,024, NaN before one.",
     ),
     Family(
         "delivery_monitor_loop_lag_seconds",

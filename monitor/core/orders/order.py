@@ -68,13 +68,17 @@ class Order(msgspec.Struct, gc=False, omit_defaults=True):
         return self.is_open or (self.breach_ms is None and is_breach(self.facts, now_ms))
 
 
-class Due(msgspec.Struct, frozen=True):
-    """What is due for an order now, and when to look again (None: never by itself)."""
+class Due(msgspec.Struct, frozen=True, gc=False):
+    """What an order's age calls for, and when to look again (None: never by itself)."""
 
     is_breached: bool
     tier: int
     is_stuck: bool
     next_ms: int | None
+
+
+_NOTHING = Due(is_breached=False, tier=0, is_stuck=False, next_ms=None)
+_LATE = msgspec.structs.replace(_NOTHING, is_breached=True)
 
 
 def tier_limits_ms(facts: Facts, settings: Settings) -> tuple[int, int, int]:
@@ -83,12 +87,14 @@ def tier_limits_ms(facts: Facts, settings: Settings) -> tuple[int, int, int]:
     No tier begins before the promise is broken, whatever the settings say: an order in time is
     nobody's business.
     """
-    tiers = settings.tiers
-    stretch = max(1.0, facts.promise_ms / settings.promise.default_ms)
-    first = facts.promise_ms if tiers.l1_after_ms is None else tiers.l1_after_ms
-    second = max(round(tiers.l2_after_ms * stretch), facts.promise_ms)
-    third = max(round(tiers.l3_after_ms * stretch), second)
-    return (first, second, third)
+    tiers, promise_ms = settings.tiers, facts.promise_ms
+    second, third = tiers.l2_after_ms, tiers.l3_after_ms
+    if promise_ms > settings.promise.default_ms:
+        stretch = promise_ms / settings.promise.default_ms
+        second, third = round(second * stretch), round(third * stretch)
+    first = promise_ms if tiers.l1_after_ms is None else tiers.l1_after_ms
+    second = max(second, promise_ms)
+    return (first, second, max(third, second))
 
 
 def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | None) -> Due:
@@ -98,31 +104,26 @@ def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | N
     (its source is silent), then the caller asks again when the source is back.
     """
     facts = order.facts
-    paid_ms, deadline_ms = facts.paid_ms, facts.deadline_ms
-    if paid_ms is None or deadline_ms is None:
-        return Due(is_breached=False, tier=order.tier, is_stuck=False, next_ms=None)
+    paid_ms = facts.paid_ms
+    if paid_ms is None:
+        return _NOTHING
     if held_until_ms is None or now_ms < held_until_ms:
-        return Due(is_breached=False, tier=order.tier, is_stuck=False, next_ms=held_until_ms)
+        return Due(is_breached=False, tier=0, is_stuck=False, next_ms=held_until_ms)
     is_breached = order.breach_ms is None and is_breach(facts, now_ms)
     if facts.done_ms is not None:
-        return Due(is_breached=is_breached, tier=order.tier, is_stuck=False, next_ms=None)
+        return _LATE if is_breached else _NOTHING
     age_ms = now_ms - paid_ms
-    limits = first, second, third = tier_limits_ms(facts, settings)
-    tier = 3 if age_ms > third else 2 if age_ms > second else int(age_ms > first)
-    stuck_after_ms = settings.fallback.after_ms
+    first, second, third = tier_limits_ms(facts, settings)
     may_open = order.case is None or _is_only_advised(order.case, settings)
-    is_stuck = may_open and age_ms >= stuck_after_ms
+    stuck_ms = settings.fallback.after_ms if may_open else None
     # Strictly later than the limit: the events of the deadline's own millisecond come first.
-    moments = [paid_ms + limit + 1 for limit in limits]
-    moments.append(deadline_ms + 1)
-    if may_open:
-        moments.append(paid_ms + stuck_after_ms)
-    coming = [moment for moment in moments if moment > now_ms]
+    moments = (first + 1, second + 1, third + 1, facts.promise_ms + 1, stuck_ms or 0)
+    coming = [moment for moment in moments if moment > age_ms]
     return Due(
         is_breached=is_breached,
-        tier=max(tier, order.tier),
-        is_stuck=is_stuck,
-        next_ms=min(coming) if coming else None,
+        tier=3 if age_ms > third else 2 if age_ms > second else 1 if age_ms > first else 0,
+        is_stuck=stuck_ms is not None and age_ms >= stuck_ms,
+        next_ms=paid_ms + min(coming) if coming else None,
     )
 
 

@@ -12,7 +12,6 @@ from typing import assert_never
 
 import msgspec
 
-from monitor.core.orders.agenda import Agenda
 from monitor.core.orders.facts import Facts, holder_at, insert
 from monitor.core.orders.history import History, HourRow
 from monitor.core.orders.holds import Holds
@@ -20,6 +19,7 @@ from monitor.core.orders.judgement import Judgement, ShardDecision
 from monitor.core.orders.lifecycle import is_overdue, verdict
 from monitor.core.orders.names import NameBook
 from monitor.core.orders.order import Order, checks
+from monitor.core.orders.plans import Plans
 from monitor.core.orders.promises import Promises
 from monitor.core.orders.rows import OrderRows
 from monitor.core.orders.sources import Source, heard, silences
@@ -34,12 +34,13 @@ from monitor.model.settings import Settings
 from monitor.model.takeovers import CaseState
 from monitor.model.times import DAY_MS, MINUTE_MS
 
-RETRY_MS = MINUTE_MS  # a takeover that a limit forbade, or nothing came of, is looked at after this
 _HEARTBEAT = EventType.HEARTBEAT.value
 _NOTHING = Judgement((), (), (), ())
 _UNKNOWN = Facts()  # what is known of an order before its first event
-DORMANT_MS = 30 * DAY_MS  # an order nobody has spoken of for so long leaves memory, not the store
 CASE_ENDS = (CaseState.DELIVERED, CaseState.VOIDED)
+
+
+Timeline = tuple[OrderEvent, ...]
 
 
 class ShardSnapshot(msgspec.Struct, frozen=True):
@@ -67,11 +68,11 @@ class Shard:
         self.tallies = Tallies()
         self.awake_ms = 0  # since when we are here to hear anything, after a restart
         self._rows = OrderRows(self.names)
-        self._agenda = Agenda()
-        self._evictions = Agenda()
+        self._plans = Plans()
         self._holds = Holds(lambda: self.sources)
-        self._not_before: dict[str, int] = {}  # a takeover was looked at: not again before this
         self._dirty: dict[str, None] = {}
+        # Folded but not yet derived: the timeline that is to be, and when it was heard of last.
+        self._unsettled: dict[str, tuple[Timeline, int]] = {}
         self.dormant: dict[str, Order] = {}  # left memory since the last drain, still waiting
         self.configure(settings)
 
@@ -86,12 +87,12 @@ class Shard:
             source.heartbeat_ms = configured.get(name)
         for order in self.orders.values():
             if order.is_open:  # other limits may have it due already
-                self._agenda.schedule(order.order_id, 0)
+                self._plans.look(order.order_id)
 
     # --- facts ------------------------------------------------------------------------------------
 
     def fold(self, event: OrderEvent) -> str:
-        """Take in one event; `accepted` or `duplicate`."""
+        """Take in one event, `accepted` or `duplicate`; `settle` after the last one of a batch."""
         source = self._source(event)
         source.hear(event.received_ms)
         self.release(source.name)
@@ -105,37 +106,50 @@ class Shard:
         """A source spoke, of whichever shard's order: what waited for that is looked at again."""
         for order_id in self._holds.release(source):
             if order_id in self.orders:
-                self._agenda.schedule(order_id, 0)
+                self._plans.look(order_id)
 
     def _fold_order(self, event: OrderEvent, source: Source) -> str:
-        order = self.orders.get(event.order_id)
-        timeline = insert(order.timeline if order else (), event)
+        order_id = event.order_id
+        order, unsettled = self.orders.get(order_id), self._unsettled.get(order_id)
+        known = unsettled[0] if unsettled else order.timeline if order else ()
+        timeline = insert(known, event)
         if timeline is None:
             return "duplicate"
-        before = order.facts if order else _UNKNOWN
         source.note_lag(event.received_ms - event.time_ms)
         if order is None:
-            order = Order(event.order_id, timeline, before)
-            self.orders[event.order_id] = order
+            order = Order(order_id, (), _UNKNOWN)
+            self.orders[order_id] = order
             source.count_order(event.received_ms, self.settings.utc_offsets)
-            self.tallies.count_first(source.name, event.order_id, event.time_ms)
-        judged_before = self._judged(order)
+            self.tallies.count_first(source.name, order_id, event.time_ms)
+        order.traceparent = order.traceparent or event.traceparent
+        self._unsettled[order_id] = (timeline, event.received_ms)
+        return "accepted"
+
+    def settle(self) -> None:
+        """Derive what is true now of every order that events were folded for.
+
+        Once per order and batch: a backlog brings the whole life of an order at once.
+        """
+        for order_id, (timeline, heard_ms) in self._unsettled.items():
+            self._settle_order(self.orders[order_id], timeline, heard_ms)
+        self._unsettled.clear()
+
+    def _settle_order(self, order: Order, timeline: Timeline, heard_ms: int) -> None:
+        before, judged_before = order.facts, self._judged(order)
         derived = self.promises.derive(order, timeline, self.settings.promise)
         order.facts = order.with_hand_over(derived)
         order.timeline = timeline
-        order.traceparent = order.traceparent or event.traceparent
-        if before.paid_ms is None and is_overdue(order.facts, event.received_ms):
-            order.hold_until_ms = event.received_ms + self.settings.backlog_hold_ms
-        self._count_end(order, before, event.received_ms)
+        if before.paid_ms is None and is_overdue(order.facts, heard_ms):
+            order.hold_until_ms = heard_ms + self.settings.backlog_hold_ms
+        self._count_end(order, before, heard_ms)
         self.tallies.count_payment(order, before, self.names)
         self.tallies.count_verdict(judged_before, self._judged(order))
-        self._update(order, event.received_ms)
+        self._update(order, heard_ms)
         if order.facts.paid_ms is not None:
             # Whoever a breach may name has its name now: time may judge orders in any order.
             self._holder(order, order.facts.deadline_ms)
             if self._channel_name(order) == OTHER:
                 self.totals.count_overflow("channel")
-        return "accepted"
 
     def _count_end(self, order: Order, before: Facts, now_ms: int) -> None:
         """Count an order the first time that it is both paid and done."""
@@ -169,13 +183,14 @@ class Shard:
 
     def judge(self, now_ms: int) -> Judgement:
         """Decide everything that is due by now, apply it, and say what needs other hands."""
+        self.settle()
         decisions: list[ShardDecision] = []
         stuck: list[Order] = []
         woken: list[Order] = []
         for moved in silences(self.sources, now_ms, self.awake_ms, self.settings.utc_offsets):
             self.apply(moved)
             decisions.append(moved)
-        for order_id in self._agenda.take_due(now_ms):
+        for order_id in self._plans.take_due(now_ms):
             order = self.orders[order_id]
             due = checks(order, self.settings, now_ms, self._held_until_ms(order, now_ms))
             if due.is_breached and order.facts.deadline_ms is not None:
@@ -191,7 +206,7 @@ class Shard:
             if is_woken:
                 woken.append(order)
             if due.is_stuck or is_woken:
-                self._not_before[order_id] = now_ms + RETRY_MS
+                self._plans.looked(order_id, now_ms)
             self._update(order, now_ms)
         left = self._evict(now_ms)
         if not (decisions or stuck or woken or left):
@@ -200,6 +215,7 @@ class Shard:
 
     def apply(self, decision: ShardDecision) -> None:
         """Make a decision true; live and in recovery alike."""
+        self.settle()
         match decision:
             case SourceMoved():
                 self._apply_source(decision)
@@ -225,7 +241,7 @@ class Shard:
 
     def _take_case(self, order: Order, moved: CaseMoved) -> None:
         order.case = moved.case
-        self._not_before.pop(order.order_id, None)
+        self._plans.moved(order.order_id)
         if moved.case.state == CaseState.DELIVERED and order.handed_over_ms is None:
             before, judged_before = order.facts, self._judged(order)
             order.handed_over_ms = moved.at_ms
@@ -262,36 +278,16 @@ class Shard:
             )
         else:  # an earlier payment turned out to be none
             self._rows.forget(order.order_id)
-        self._schedule(order, now_ms, held_ms)
-
-    def _schedule(self, order: Order, now_ms: int, held_until_ms: int | None) -> None:
-        due = checks(order, self.settings, now_ms, held_until_ms)
-        moments = [] if due.next_ms is None else [due.next_ms]
-        if due.is_breached or due.tier > order.tier:
-            moments.append(now_ms)
-        not_before_ms = self._not_before.get(order.order_id, 0)
-        if due.is_stuck and self.settings.fallback.mode != "observe":
-            moments.append(max(now_ms, not_before_ms))
-        if order.case is not None and order.case.wake_ms is not None:
-            moments.append(max(order.case.wake_ms, not_before_ms))
-        self._agenda.schedule(order.order_id, min(moments) if moments else None)
-        latest_ms = order.breach_ms or 0
-        for event in order.timeline:
-            latest_ms = max(latest_ms, event.received_ms)
-        is_settled = order.facts.done_ms is not None and order.case is None
-        keep_ms = self.settings.signal_window_ms if is_settled else DORMANT_MS
-        # What is still to be judged stays: a promise may be longer than the memory.
-        judged_ms = 0 if due.next_ms is None else due.next_ms + MINUTE_MS
-        self._evictions.schedule(order.order_id, max(latest_ms + keep_ms, judged_ms))
+        self._plans.plan(order, self.settings, now_ms, held_ms)
 
     def _evict(self, now_ms: int) -> list[Order]:
         left = []
-        for order_id in self._evictions.take_due(now_ms):
+        for order_id in self._plans.take_leaving(now_ms):
             order = self.orders[order_id]
             if order_id in self._dirty:  # not stored yet; ask again in a while
-                self._evictions.schedule(order_id, now_ms + MINUTE_MS)
+                self._plans.stay(order_id, now_ms + MINUTE_MS)
             elif self._is_awaited(order, now_ms):
-                self._evictions.schedule(order_id, now_ms + DAY_MS)
+                self._plans.stay(order_id, now_ms + DAY_MS)
             else:
                 self._forget(order)
                 left.append(order)
@@ -308,8 +304,7 @@ class Shard:
         del self.orders[order.order_id]
         if order.facts.done_ms is None:
             self.dormant[order.order_id] = order
-        self._agenda.schedule(order.order_id, None)
-        self._not_before.pop(order.order_id, None)
+        self._plans.forget(order.order_id)
         self._rows.forget(order.order_id)
 
     # --- channels ---------------------------------------------------------------------------------
@@ -335,6 +330,7 @@ class Shard:
 
     def observe(self) -> Observation:
         """Mergeable columns of all orders that signals look at."""
+        self.settle()
         return self._rows.observe()
 
     def heard(self, now_ms: int) -> Heard:
@@ -372,7 +368,7 @@ class Shard:
 
     def next_ms(self) -> int | None:
         """When `judge` has something to do next, apart from source silence."""
-        return self._agenda.next_ms()
+        return self._plans.next_ms()
 
     def snapshot(self) -> ShardSnapshot:
         """The whole state as plain data, independent of arrival order where the state is."""

@@ -128,8 +128,17 @@ class Source(msgspec.Struct, omit_defaults=True, dict=True):
         patience_ms = patience(self.orders, max(self.last_ms - self.first_ms, 0))
         if patience_ms is None:
             return None
-        week = shares(self.week, self.week_since, self.hour, offsets)
-        return max(heard_ms + SILENCE_FLOOR_MS, reached_ms(week, heard_ms, patience_ms, offsets))
+        silent_ms = reached_ms(self._shares(offsets), heard_ms, patience_ms, offsets)
+        return max(heard_ms + SILENCE_FLOOR_MS, silent_ms)
+
+    def _shares(self, offsets: Offsets) -> tuple[int, ...]:
+        """What its hours bring; worked out once an hour, when another one has been counted."""
+        asked = (self.hour, offsets)
+        known: tuple[object, tuple[int, ...]] | None = self.__dict__.get("shares")
+        if known is None or known[0] != asked:
+            known = (asked, shares(self.week, self.week_since, self.hour, offsets))
+            self.__dict__["shares"] = known
+        return known[1]
 
     def _heard_ms(self, awake_ms: int) -> int:
         return self.last_ms if self.is_silent else max(self.last_ms, awake_ms)

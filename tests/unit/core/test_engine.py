@@ -8,7 +8,7 @@ import pytest
 from monitor.config.rules_file import load_shipped
 from monitor.core.engine import Engine, Entry
 from monitor.core.orders.names import NAMES_MAX
-from monitor.core.orders.shard import DORMANT_MS
+from monitor.core.orders.plans import DORMANT_MS
 from monitor.model.commands import Accepted, Batch, Tick
 from monitor.model.records import (
     AttemptAnswered,

@@ -36,6 +36,7 @@ def folded(*events: OrderEvent) -> Order:
     shard = Shard(Settings())
     for one in events:
         shard.fold(one)
+    shard.settle()
     shard.judge(max(one.time_ms for one in events) + 1)
     return shard.orders[events[0].order_id]
 

@@ -68,6 +68,7 @@ def test_channel_added_by_a_reload_counts_for_itself() -> None:
         shard.fold(event("order.paid", f"o{index}", channel=f"c{index}"))
     shard.configure(configured("mine"))
     shard.fold(event("order.paid", "last", channel="mine"))
+    shard.settle()
     rows = shard.observe()
     assert (rows.channel == rows.names.channel.index("mine")).sum() == 1
 
@@ -80,6 +81,7 @@ def test_configured_sources_have_their_name_and_take_no_room_from_others() -> No
         shard.fold(event("order.paid", f"of {source}", source=source))
     assert len(shard.sources) == 300 + NAMES_MAX + 1
     assert len(shard.tallies.arrivals.names) == 300 + NAMES_MAX + 1
+    shard.settle()
     rows = shard.observe()
     assert (rows.source == rows.names.source.index("mine299")).sum() == 1
     assert (rows.source == rows.names.source.index("other")).sum() == 50
@@ -91,6 +93,7 @@ def test_provider_beyond_the_limit_is_other() -> None:
     shard.fold(event("order.created", "first"))
     for index in range(250):
         shard.fold(event("order.created", f"o{index}", provider=f"p{index:03}"))
+    shard.settle()
     names = shard.tallies.callbacks.names
     assert len(names) == NAMES_MAX + 2
     assert {"unknown", "other", "p199"} <= set(names)

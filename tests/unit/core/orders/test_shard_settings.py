@@ -21,12 +21,15 @@ def test_promise_given_at_payment_stays_when_the_settings_change() -> None:
     """Later news of the order, and other facts arriving late, do not move its deadline."""
     shard = Shard(promised(60_000, gold=90_000))
     shard.fold(event("order.paid", sku="gold"))
+    shard.settle()
     shard.configure(promised(10_000, gold=20_000))
     for kind in ("order.created", "delivery.attempted", "order.refunded"):
         shard.fold(event(kind, PAID_MS + 1, channel="auto"))
+        shard.settle()
         assert shard.orders["o1"].facts.promise_ms == 90_000
     shard.configure(promised(70_000))
     shard.fold(event("delivery.delivered", PAID_MS + 2))
+    shard.settle()
     assert shard.orders["o1"].facts.promise_ms == 90_000
 
 
@@ -34,8 +37,10 @@ def test_order_unpaid_when_the_settings_change_is_promised_by_the_new_ones() -> 
     """Nothing was promised before the money came."""
     shard = Shard(promised(60_000))
     shard.fold(event("order.created"))
+    shard.settle()
     shard.configure(promised(10_000))
     shard.fold(event("order.paid", PAID_MS + 1))
+    shard.settle()
     assert shard.orders["o1"].facts.promise_ms == 10_000
 
 
@@ -43,10 +48,13 @@ def test_other_facts_choose_another_promise_from_the_settings_of_today() -> None
     """A paid order that turns out to be of a slower kind, or promised by the shop itself."""
     shard = Shard(promised(60_000))
     shard.fold(event("order.paid"))
+    shard.settle()
     shard.configure(promised(10_000, gold=20_000))
     shard.fold(event("order.accepted", PAID_MS + 1, sku="gold"))
+    shard.settle()
     assert shard.orders["o1"].facts.promise_ms == 20_000
     shard.fold(event("order.created", PAID_MS + 2, promise_ms=5_000))
+    shard.settle()
     assert shard.orders["o1"].facts.promise_ms == 5_000
 
 
@@ -54,6 +62,7 @@ def test_heartbeat_of_a_source_taken_out_of_the_file_no_longer_counts() -> None:
     """The shop is judged as one that was never configured, by its rate: one order teaches none."""
     shard = Shard(Settings(sources=(SourceSettings("shop", heartbeat_ms=MINUTE_MS),)))
     shard.fold(event("order.paid"))
+    shard.settle()
     assert next_silence_ms(shard.sources) == PAID_MS + MINUTE_MS + 1
     shard.configure(Settings())
     assert next_silence_ms(shard.sources) is None

@@ -1,0 +1,93 @@
+"""When to look at which order again, and when it may leave memory.
+
+    an order changed ─► plan ─► take_due       its next deadline, tier, takeover or case
+                            └─► take_leaving   nobody has spoken of it for long enough
+
+Each order has at most one moment in either.
+"""
+
+from __future__ import annotations
+
+from monitor.core.orders.agenda import Agenda
+from monitor.core.orders.order import Order, checks
+from monitor.model.settings import Settings
+from monitor.model.times import DAY_MS, MINUTE_MS
+
+RETRY_MS = MINUTE_MS  # a takeover that a limit forbade, or nothing came of, is looked at after this
+DORMANT_MS = 30 * DAY_MS  # an order nobody has spoken of for so long leaves memory, not the store
+
+
+class Plans:
+    """Two agendas of one shard's orders."""
+
+    def __init__(self) -> None:
+        self._looks = Agenda()
+        self._leaves = Agenda()
+        self._not_before: dict[str, int] = {}  # a takeover was looked at: not again before this
+
+    def plan(
+        self, order: Order, settings: Settings, now_ms: int, held_until_ms: int | None
+    ) -> None:
+        """Bring both agendas in line with an order that changed; held as for `checks`."""
+        due = checks(order, settings, now_ms, held_until_ms)
+        look_ms = due.next_ms
+        if due.is_breached or due.tier > order.tier:
+            look_ms = now_ms
+        not_before_ms = self._not_before.get(order.order_id, 0)
+        if due.is_stuck and settings.fallback.mode != "observe":
+            look_ms = _sooner(look_ms, max(now_ms, not_before_ms))
+        if order.case is not None and order.case.wake_ms is not None:
+            look_ms = _sooner(look_ms, max(order.case.wake_ms, not_before_ms))
+        self._looks.schedule(order.order_id, look_ms)
+        is_settled = order.case is None and order.facts.done_ms is not None
+        keep_ms = settings.signal_window_ms if is_settled else DORMANT_MS
+        leave_ms = _latest_word_ms(order) + keep_ms
+        if due.next_ms is not None:
+            # What is still to be judged stays: a promise may be longer than the memory.
+            leave_ms = max(leave_ms, due.next_ms + MINUTE_MS)
+        self._leaves.schedule(order.order_id, leave_ms)
+
+    def look(self, order_id: str) -> None:
+        """Look at an order as soon as time is judged."""
+        self._looks.schedule(order_id, 0)
+
+    def looked(self, order_id: str, now_ms: int) -> None:
+        """A takeover was looked at: not again at once."""
+        self._not_before[order_id] = now_ms + RETRY_MS
+
+    def moved(self, order_id: str) -> None:
+        """Its case moved: it may be looked at again."""
+        self._not_before.pop(order_id, None)
+
+    def take_due(self, now_ms: int) -> list[str]:
+        """Remove and return the ids to look at by now, in (time, id) order."""
+        return self._looks.take_due(now_ms)
+
+    def take_leaving(self, now_ms: int) -> list[str]:
+        """Remove and return the ids that may leave memory by now, in (time, id) order."""
+        return self._leaves.take_due(now_ms)
+
+    def stay(self, order_id: str, until_ms: int) -> None:
+        """Ask again later whether an order may leave."""
+        self._leaves.schedule(order_id, until_ms)
+
+    def forget(self, order_id: str) -> None:
+        """An order left memory."""
+        self._looks.schedule(order_id, None)
+        self._not_before.pop(order_id, None)
+
+    def next_ms(self) -> int | None:
+        """When `take_due` has something next."""
+        return self._looks.next_ms()
+
+
+def _sooner(one_ms: int | None, other_ms: int) -> int:
+    return other_ms if one_ms is None else min(one_ms, other_ms)
+
+
+def _latest_word_ms(order: Order) -> int:
+    latest_ms = order.breach_ms or 0
+    for event in order.timeline:
+        if event.received_ms > latest_ms:  # noqa: PLR1730 - runs for every event, a call is slow
+            latest_ms = event.received_ms
+    return latest_ms
