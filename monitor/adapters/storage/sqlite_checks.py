@@ -12,8 +12,10 @@ from monitor.adapters.storage.sqlite_errors import RESTORE_HINT
 from monitor.model.errors import StorageError
 
 
-def checksum(body: bytes, *facts: object) -> int:
+def checksum(body: object, *facts: object) -> int:
     """CRC-32 of the facts beside a body, and of the body."""
+    if not isinstance(body, bytes):  # SQLite hands out whatever a damaged row says it is
+        body = repr(body).encode()
     return zlib.crc32(body, zlib.crc32("|".join(map(str, facts)).encode()))
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from contextlib import closing
 
 import apsw
 
-from monitor.adapters.storage.sqlite_checks import verify
+from monitor.adapters.storage.sqlite_checks import checksum, verify
 from monitor.ports import Segment, StoredSegment
 
 # Rows per transaction when old ones are deleted, so that nobody waits long behind it.
@@ -74,8 +73,8 @@ def trim(connection: apsw.Connection, before_ms: int, up_to: int) -> int:
 
 def crc32_of(segment: Segment) -> int:
     """CRC-32 of everything in a segment."""
-    facts = f"{segment.kind}|{segment.count}|{segment.first_ms}|{segment.last_ms}|"
-    return zlib.crc32(segment.body, zlib.crc32(facts.encode()))
+    facts = (segment.kind, segment.count, segment.first_ms, segment.last_ms, "")
+    return checksum(segment.body, *facts)
 
 
 def _checked(position: int, crc32: int, segment: Segment) -> StoredSegment:

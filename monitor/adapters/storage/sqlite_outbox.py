@@ -34,7 +34,7 @@ def put(connection: apsw.Connection, rows: Sequence[OutboxRow]) -> None:
                 row.is_repeatable,
                 row.expires_ms,
                 row.tries,
-                _crc32_of(row),
+                crc32_of(row),
             )
             for row in rows
         ],
@@ -72,7 +72,9 @@ def claim(
         )
     )
     if rows:
-        connection.execute("UPDATE meta SET session = max(session, ?)", (session,))
+        connection.execute(
+            "UPDATE meta SET session = max(session, ?), commits = commits + 1", (session,)
+        )
     connection.executemany(
         "UPDATE outbox SET state = ?, session = ?, wake_ms = iif(is_repeatable, ?, NULL)"
         " WHERE key = ?",
@@ -130,11 +132,11 @@ def _rows(cursor: apsw.Cursor) -> list[OutboxRow]:
     found: list[OutboxRow] = []
     for key, lane, body, due_ms, is_repeatable, expires_ms, tries, crc32 in cursor:
         row = OutboxRow(key, lane, body, due_ms, bool(is_repeatable), expires_ms, tries)
-        verify(f"effect {key}", crc32, _crc32_of(row))
+        verify(f"effect {key}", crc32, crc32_of(row))
         found.append(row)
     return found
 
 
-def _crc32_of(row: OutboxRow) -> int:
+def crc32_of(row: OutboxRow) -> int:
     """Of what stays the same for as long as the row is there."""
     return checksum(row.body, row.key, row.lane, row.is_repeatable, row.expires_ms)

@@ -120,6 +120,7 @@ MIGRATIONS: tuple[str, ...] = (
     # Checksums (sqlite_checks.py); NULL in rows that are older.
     """
     ALTER TABLE meta ADD COLUMN crc32 INTEGER;       -- of the cursor
+    ALTER TABLE meta ADD COLUMN commits INTEGER NOT NULL DEFAULT 0; -- checkpoints and claims so far
     ALTER TABLE orders ADD COLUMN crc32 INTEGER;
     ALTER TABLE outbox ADD COLUMN crc32 INTEGER;     -- of what never changes in a row
     ALTER TABLE aggregates ADD COLUMN crc32 INTEGER;

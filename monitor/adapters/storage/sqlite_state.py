@@ -87,7 +87,7 @@ def commit(connection: apsw.Connection, lease: Lease, checkpoint: Checkpoint) ->
     if checkpoint.decisions is not None:
         position = sqlite_log.append(connection, checkpoint.decisions)
     connection.execute(
-        "UPDATE meta SET cursor = ?, crc32 = ?",
+        "UPDATE meta SET cursor = ?, crc32 = ?, commits = commits + 1",
         (checkpoint.cursor, checksum(b"", checkpoint.cursor)),
     )
     connection.executemany(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import apsw
 
@@ -15,6 +18,7 @@ from monitor.adapters.storage.reserve import Reserve
 from monitor.adapters.storage.sqlite_errors import full
 from monitor.adapters.storage.sqlite_schema import probe
 from monitor.adapters.storage.sqlite_worker import Job, T, Worker
+from monitor.adapters.storage.tail import Mark
 from monitor.model.errors import DiskFailedError, FencedError, StorageError
 from monitor.ports import (
     AggregateRow,
@@ -28,6 +32,16 @@ from monitor.ports import (
     StoredAudit,
     StoredSegment,
 )
+
+log = logging.getLogger("monitor.storage")
+
+
+class Opened(NamedTuple):
+    """Where the database stood when it was opened; `session` is one above every earlier one."""
+
+    session: int
+    position: int
+    commits: int
 
 
 class SqliteStore:
@@ -45,14 +59,19 @@ class SqliteStore:
         writer: Worker,
         reader: Worker,
         reserve: Reserve,
-        session: int,
+        mark: Mark,
+        opened: Opened,
     ) -> None:
         self._path = path
         self._lock = lock
         self._writer = writer
         self._reader = reader
         self._reserve = reserve
-        self._session = session
+        self._mark = mark
+        self.damage = ""  # what was found broken at the start or since, and what was done
+        self._looking: asyncio.Future[list[str]] | None = None
+        self._session = opened.session
+        self._position, self._commits = opened.position, opened.commits
         self._last_error = ""
         self._failure: str | None = None  # of the latest write
 
@@ -77,7 +96,10 @@ class SqliteStore:
         """See EventLog; while the disk is short of space only what was decided is written."""
         if (shortage := self._reserve.shortage) is not None:
             raise full(self._path, shortage)
-        return await self._write(lambda sql: sqlite_log.append(sql, segment))
+        position = await self._write(lambda sql: sqlite_log.append(sql, segment))
+        self._position = max(self._position, position)
+        self._mark.set(self._position, self._commits)
+        return position
 
     async def read(self, after: int, max_bytes: int = 8_000_000) -> list[StoredSegment]:
         """See EventLog."""
@@ -103,7 +125,9 @@ class SqliteStore:
 
     async def commit(self, lease: Lease, checkpoint: Checkpoint) -> int:
         """See StateStore."""
-        return await self._write(lambda sql: sqlite_state.commit(sql, lease, checkpoint))
+        position = await self._write(lambda sql: sqlite_state.commit(sql, lease, checkpoint))
+        self._note_commit(position)
+        return position
 
     async def purge(self, closed_before_ms: int) -> int:
         """See StateStore; many small transactions, so that appends come in between."""
@@ -128,9 +152,12 @@ class SqliteStore:
     async def claim(self, now_ms: int, limit: int, lease_ms: int) -> list[OutboxRow]:
         """See Outbox; oldest by the time from which a row could be claimed."""
         session = self._session
-        return await self._write(
+        rows = await self._write(
             lambda sql: sqlite_outbox.claim(sql, session, now_ms, limit, lease_ms)
         )
+        if rows:
+            self._note_commit(self._position)
+        return rows
 
     async def retry(self, key: str, due_ms: int) -> None:
         """See Outbox; a row that is not under way is left alone."""
@@ -178,6 +205,7 @@ class SqliteStore:
             await self._reader.close()  # first: the last connection to go checkpoints
             await self._writer.close()
         finally:
+            self._mark.close()
             self._lock.release()
 
     async def health(self) -> dict[str, str]:
@@ -185,7 +213,26 @@ class SqliteStore:
         if self._failure is not None:
             await self._write(probe)
         facts = await self._writer.read(self._facts)
-        return facts | {"last_error": self._last_error}
+        return facts | {"last_error": self._last_error, "damage": self.damage}
+
+    def look_through(self, look: Callable[[], list[str]]) -> None:
+        """Look at all of the database beside the work; what is found is in `damage` and the log."""
+        self._looking = asyncio.get_running_loop().run_in_executor(None, look)
+        self._looking.add_done_callback(self._looked)
+
+    def _looked(self, looking: asyncio.Future[list[str]]) -> None:
+        if looking.cancelled():
+            return
+        error = looking.exception()
+        found = [str(error)] if error is not None else looking.result()
+        if found:
+            self.damage = f"{self._path} is damaged: {'; '.join(found[:3])}"
+            log.critical("store_damaged", extra={"fields": {"findings": found}})
+
+    def _note_commit(self, position: int) -> None:
+        self._position = max(self._position, position)
+        self._commits += 1
+        self._mark.set(self._position, self._commits)
 
     async def _read(self, job: Job[T]) -> T:
         try:

@@ -89,6 +89,10 @@ class Worker:
 
         return await self._queue(committed)
 
+    async def disconnect(self) -> None:
+        """Close the connection; the next job opens another one."""
+        await self._hand_over(self._disconnect)
+
     async def close(self) -> None:
         """Finish the waiting jobs, then close the connection; a second call does nothing."""
         if self._is_closed:

@@ -83,7 +83,8 @@ async def test_new_directory_and_files_are_private(store: SqliteStore, data_dir:
     await store.append(Segment("entries", 1, 0, 0, b"x"))
     assert data_dir.stat().st_mode & 0o777 == 0o700
     modes = {path.name: path.stat().st_mode & 0o777 for path in data_dir.iterdir()}
-    assert modes == dict.fromkeys(["lock", "monitor.db", "monitor.db-shm", "monitor.db-wal"], 0o600)
+    names = ["lock", "monitor.db", "monitor.db-shm", "monitor.db-wal", "monitor.mark"]
+    assert modes == dict.fromkeys(names, 0o600)
 
 
 async def test_second_process_is_refused_until_the_first_ends(data_dir: Path) -> None:
@@ -184,9 +185,7 @@ async def test_changed_segment_is_reported_by_its_position(data_dir: Path, chang
     store = await open_sqlite(data_dir)
     for number in range(3):
         await store.append(Segment("entries", 1, 0, number, b"body"))
-    await store.close()
     database(data_dir).execute(f"UPDATE segments SET {change} WHERE position = 2")
-    store = await open_sqlite(data_dir)
     with pytest.raises(StorageError, match="position 2 is damaged") as refusal:
         await store.read(0)
     assert refusal.value.code == "storage_corrupt"
@@ -201,9 +200,7 @@ async def test_changed_snapshot_is_reported(data_dir: Path) -> None:
     lease = await store.acquire("core", "me", 0, 10)
     assert lease is not None
     await store.commit(lease, Checkpoint(cursor=6, snapshot=b"state"))
-    await store.close()
     database(data_dir).execute("UPDATE snapshots SET body = x'00'")
-    store = await open_sqlite(data_dir)
     with pytest.raises(StorageError, match="position 6 is damaged"):
         await store.load()
     await store.close()
