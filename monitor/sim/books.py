@@ -7,6 +7,7 @@ that name the damage; nothing wrong is an empty list.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -32,7 +33,8 @@ from monitor.model.records import (
 from monitor.model.rules import RuleSet
 from monitor.model.secret import Secret
 from monitor.model.takeovers import Attempt, AttemptState, CaseState, TakeoverCase
-from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
+from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from monitor.sim.faults import CHANNEL, CHAT, SHOP, SUPPLIER
 from monitor.sim.town import Caps
 from monitor.sim.trial import Ending
 from monitor.sim.virtual_loop import START_MS
@@ -41,6 +43,9 @@ from monitor.sim.world import CHANNELS, PRICE_MINOR
 RecordT = TypeVar("RecordT", bound=Record)
 
 FINAL = (CaseState.DELIVERED, CaseState.ESCALATED, CaseState.VOIDED, CaseState.ADVISED)
+TIMER_LATE_MS_MAX = 62 * SECOND_MS  # a hold after a source was silent, and a moment
+_HARMLESS_TO_TIMERS = {CHANNEL, CHAT, SHOP, SUPPLIER}
+REPEATS_PER_LIFE = 4  # messages that may be under way when a service dies
 _ANY_SECRET = Secret("whsec_c2ltdWxhdGVkIHNlY3JldCBvZiBhIHRyaWFs")
 
 
@@ -53,7 +58,7 @@ class Books:
         self._settings = ending.engine.settings
         self.log = [
             record_decoder.decode(line)
-            for stored in ending.log
+            for stored in ending.remains.log
             for line in stored.segment.body.splitlines()
         ]
         self.cases = {one.case.takeover_id: one.case for one in self._of(CaseMoved)}
@@ -88,10 +93,24 @@ class Books:
         fresh.handle(Batch(tuple(events)), START_MS)
         if fresh.state_hash() != self._ending.state_hash:
             yield "the state is not that of the events in the log"
-        told = len({(one["source"], one["id"]) for one in sent if one["type"] == "order.paid"})
-        counted = sum(one.facts.paid_ms is not None for one in fresh.shard.orders.values())
-        if told != counted:
-            yield f"{told} orders were paid and {counted} are counted"
+        yield from self._facts(fresh)
+        told = Counter((one.source, one.type) for one in _distinct(events))
+        counted = self._ending.engine.shard.totals.events
+        for (source, kind), count in told.items():
+            if counted.get(f"{source}\t{kind}\taccepted") != count:
+                yield f"{kind} of {source} was told {count} times and counted otherwise"
+
+    def _facts(self, fresh: Engine) -> Iterator[str]:
+        """What the shop says of its orders is what the log says of them."""
+        known = {order_id: one.facts for order_id, one in fresh.shard.orders.items()}
+        for order in self._town.shop.orders.values():
+            facts = known.get(order.order_id)
+            if facts is None or facts.paid_ms is None:
+                yield f"nobody knows that {order.order_id} was paid"
+            elif (facts.delivered_ms is not None) != (order.deliveries > 0):
+                yield f"{order.order_id} is believed delivered: {facts.delivered_ms is not None}"
+            elif (facts.refunded_ms is not None) != order.is_refunded:
+                yield f"{order.order_id} is believed refunded: {facts.refunded_ms is not None}"
 
     def _orders(self) -> Iterator[str]:
         """Nobody gets goods twice, nobody is forgotten."""
@@ -116,8 +135,15 @@ class Books:
             if supplier.bought_twice():
                 yield f"keys bought twice from {name}"
             for reference, keys in supplier.sold.items():
-                if handed.isdisjoint(keys) and not _is_minded(attempts.get(reference)):
+                attempt = attempts.get(reference)
+                if handed.isdisjoint(keys) and not _is_minded(attempt):
                     yield f"bought from {name} and forgotten: {reference}"
+                is_obtained = attempt is not None and attempt.state == AttemptState.OBTAINED
+                if is_obtained and reference not in self._ending.remains.goods:
+                    yield f"obtained from {name} and not in the vault: {reference}"
+        for case in self.cases.values():
+            if case.attempts and not self._town.shop.orders[case.order_id].was_granted:
+                yield f"bought for an order that the shop never granted: {case.order_id}"
 
     def _decisions(self) -> Iterator[str]:
         """A breach is decided once per order, a tier once per order and tier."""
@@ -127,11 +153,27 @@ class Books:
             if isinstance(one, (Breached, TierReached))
         )
         yield from (f"decided {count} times: {key}" for key, count in keys.items() if count > 1)
+        yield from self._late_decisions()
         for order in self._town.shop.orders.values():
             key = (Breached.__name__, order.order_id, 0)
             done_ms = order.delivered_ms
             if done_ms and done_ms > order.paid_ms + 10 * MINUTE_MS and key not in keys:
                 yield f"nobody noticed that {order.order_id} was late"
+
+    def _late_decisions(self) -> Iterator[str]:
+        """A breach is decided once its source was heard and its hold is over, if nothing hinders."""
+        if not set(self._ending.plan.kinds) <= _HARMLESS_TO_TIMERS:
+            return
+        heard: dict[str, list[int]] = {}
+        source_of: dict[str, str] = {}
+        for event in self._of(OrderEvent):
+            heard.setdefault(event.source, []).append(event.received_ms)
+            source_of[event.order_id] = event.source
+        for one in self._of(Breached):
+            times = heard[source_of[one.order_id]]
+            at = bisect_left(times, one.at_ms)
+            if at < len(times) and one.decided_ms > times[at] + TIMER_LATE_MS_MAX:
+                yield f"the breach of {one.order_id} was decided late"
 
     def _alerts(self) -> Iterator[str]:
         """Every alert is told, under one id, and never again once that is known."""
@@ -143,13 +185,12 @@ class Books:
             yield f"alerts nobody heard of: {unheard}"
         if strange := heard.keys() - {_sent_id(key) for key in calls}:
             yield f"alerts told under a name of their own: {sorted(strange)}"
+        excuses = self._ending.chat_struck + REPEATS_PER_LIFE * (self._ending.lives - 1)
+        if sum(heard.values()) - len(heard) > excuses:
+            yield "alerts told again without a reason"
         done = Counter(one.effect_key for one in self._of(Notified) if one.outcome == "ok")
         if again := [key for key, count in done.items() if count > 1]:
             yield f"told again though it was known: {again}"
-        latest = {one.alert.key: one.alert.state for one in self._of(AlertMoved)}
-        now = {one.key: one.state for one in self._ending.engine.control.alerts.values()}
-        if not latest.items() <= now.items():
-            yield "an alert is not in the state of the log"
 
     def _switches(self) -> Iterator[str]:
         """Epochs rise, one epoch means one thing, and what was decided was acknowledged."""
@@ -163,6 +204,9 @@ class Books:
         answered = {one.epoch for one in self._of(SwitchAnswered)}
         if unanswered := [one for one in epochs if one not in answered]:
             yield f"switches that nobody acknowledged or gave up: {unanswered}"
+        route = self._ending.engine.route
+        if self._town.shop.epoch != route.epoch and route.answer != "expired":
+            yield f"the shop obeys epoch {self._town.shop.epoch}, not {route.epoch}"
         applied = [one.epoch for one in self._of(SwitchAnswered) if one.status == "applied"]
         if applied and self._town.shop.epoch < max(applied):
             yield "the shop obeys an older epoch than it said"
@@ -194,8 +238,20 @@ class Books:
 
     def _restart(self) -> Iterator[str]:
         """A service started on what was left knows exactly what the stopped one knew."""
-        if self._ending.again.engine_hash() != self._ending.engine.engine_hash():
+        engine = self._ending.engine
+        if self._ending.remains.engine.engine_hash() != engine.engine_hash():
             yield "a restart would know something else"
+        alerts = {one.alert.key: one.alert.state for one in self._of(AlertMoved)}
+        for key, alert in engine.control.alerts.items():
+            if alerts.get(key, AlertState.INACTIVE) != alert.state:
+                yield f"the log does not say that an alert is {alert.state}: {key}"
+        breached = {one.order_id for one in self._of(Breached)}
+        for order in engine.shard.orders.values():
+            if (order.breach_ms is not None) != (order.order_id in breached):
+                yield f"the log does not say what is known of {order.order_id}"
+        for id_, case in engine.desk.cases.items():
+            if self.cases.get(id_) != case:
+                yield f"the log does not say what is known of takeover {id_}"
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -218,6 +274,13 @@ class Books:
             if moved.alert.state != AlertState.FIRING
             for key in outdated_keys(self._settings, moved)
         }
+
+
+def _distinct(events: Iterable[OrderEvent]) -> Iterable[OrderEvent]:
+    """Events without their repeats; a heartbeat is never a repeat."""
+    return {
+        (one.source, one.event_id, one.received_ms if one.is_unique else 0): one for one in events
+    }.values()
 
 
 def _sent_id(key: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,8 +20,10 @@ import apsw
 import msgspec
 
 from monitor.adapters.channels.stock import import_units
+from monitor.adapters.goods_file import DATABASE_NAME as GOODS_NAME
 from monitor.adapters.goods_file import GoodsFile
-from monitor.adapters.storage.directory import LOCK_NAME
+from monitor.adapters.ids import RandomIds
+from monitor.adapters.storage.directory import DATABASE_NAME, LOCK_NAME
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.app import Monitor
 from monitor.config.load import Loaded
@@ -35,6 +38,8 @@ from monitor.sim.machine import MACHINE, Disk, Machine
 from monitor.sim.virtual_loop import VirtualClock
 
 LOG_BYTES_MAX = 1 << 40
+RESTART_S = 5.0  # what a service manager waits before it starts again what has given up
+GIVES_WAY_WITHIN_S = 90.0  # three times the lease's life
 
 MakeMonitor = Callable[[Loaded, RuleSet, VirtualClock], Monitor]
 
@@ -58,6 +63,25 @@ def whole_service(loaded: Loaded, rules: RuleSet, clock: VirtualClock) -> Monito
     return Monitor(loaded, rules, clock=clock)
 
 
+class SeededIds(RandomIds):
+    """Keys that are the same in every run: digests of goods are made with one, and are logged."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(f"keys {seed}")  # noqa: S311 - a simulation has no secrets
+
+    def new_bytes(self, size: int) -> bytes:
+        """See RandomIds."""
+        return self._chance.randbytes(size)
+
+
+class Remains(msgspec.Struct, frozen=True, eq=False):
+    """What a service finds on the files: its engine rebuilt, the log, attempts with goods."""
+
+    engine: Engine
+    log: tuple[StoredSegment, ...]
+    goods: frozenset[str]
+
+
 class Deployment:
     """The lives of one service in a folder of its own."""
 
@@ -68,7 +92,10 @@ class Deployment:
         rules: RuleSet,
         disk: Disk,
         make: MakeMonitor = whole_service,
+        *,
+        seed: int = 0,
     ) -> None:
+        self._seed = seed
         self.clock = ShiftedClock()
         self.lives = 0
         self.failures: list[str] = []  # of the service itself, not of what was done to it
@@ -97,7 +124,7 @@ class Deployment:
     async def fill_pool(self, units: list[str], sku: str) -> None:
         """Put units into the local pool before the first life."""
         self.data_dir.mkdir(mode=0o700)
-        goods = GoodsFile(self.data_dir)
+        goods = GoodsFile(self.data_dir, SeededIds(self._seed))
         await goods.open()
         await import_units(goods, units, sku)
         await goods.close()
@@ -118,15 +145,30 @@ class Deployment:
         if not starting.cancelled() and (error := starting.exception()) is not None:
             raise error
 
-    def crash(self, steps: int, down_s: float) -> None:
-        """Die at a touch of the outside, and begin another life after a while."""
+    def crash(self, steps: int, down_s: float, *, busy: bool) -> None:
+        """Die at a touch of the outside (see `Machine`), and begin another life after a while."""
         if self._machine is not None and not self._machine.is_dead:
-            self._machine.crash_after(steps, lambda: self._die(down_s))
+            self._machine.crash_after(steps, lambda: self._die(down_s), busy=busy)
+
+    def usurp(self) -> None:
+        """Take the lease as another process would that believes this one dead."""
+        if self._machine is None or self._machine.is_dead or not self.is_ready:
+            return
+        intruder = apsw.Connection(str(self.data_dir / DATABASE_NAME))
+        intruder.execute("UPDATE leases SET epoch = epoch + 1, owner = 'somebody else'")
+        intruder.close()
+        life = self.lives
+        loop = asyncio.get_running_loop()
+        loop.call_later(GIVES_WAY_WITHIN_S, self._has_given_way, life)
+
+    def _has_given_way(self, life: int) -> None:
+        if self.lives == life and self._machine is not None and not self._machine.is_dead:
+            self.failures.append("it wrote on after another process had taken the lease")
 
     async def settled(self) -> None:
         """Return when a service is ready and no crash is planned any more."""
         if self._machine is not None:
-            self._machine.crash_after(1 << 60, lambda: None)
+            self._machine.spare()
         while not self.is_ready:  # noqa: ASYNC110 - the service has no event for it
             await asyncio.sleep(0.1)
 
@@ -139,21 +181,24 @@ class Deployment:
         await self._machine.inside(self.monitor.stop(), "stop")
         await self._bury(self._machine, self.lives)
 
-    async def once_more(self) -> tuple[Engine, tuple[StoredSegment, ...]]:
-        """Start and stop another life; the engine it rebuilt, and the log it read that from."""
+    async def once_more(self) -> Remains:
+        """Start and stop another life, and return what it found."""
         self._leave_to_next()
         self.lives += 1
         machine = Machine("once more", self._disk)
         return await machine.inside(self._recovered(), "once more")
 
-    async def _recovered(self) -> tuple[Engine, tuple[StoredSegment, ...]]:
+    async def _recovered(self) -> Remains:
         store = await open_sqlite(self.data_dir)
         settings = settings_for(self._loaded.settings, self._rules)
         engine = Engine(settings, self._rules)
         log = await store.read(0, max_bytes=LOG_BYTES_MAX)
         await recover(store, engine, KnownOrders(), self.clock.now_ms())
         await store.close()
-        return engine, tuple(log)
+        vault = apsw.Connection(str(self.data_dir / GOODS_NAME))
+        goods = frozenset(row[0] for row in vault.execute("SELECT attempt_ref FROM goods"))
+        vault.close()
+        return Remains(engine, tuple(log), goods)
 
     def open_connection(self, connection: apsw.Connection) -> None:
         """Note a database connection of the life that opens it; a hook of apsw."""
@@ -204,7 +249,7 @@ class Deployment:
             self.failures.append(f"{type(failure).__name__}: {failure}")
         if not machine.is_dead:
             self._watching = None
-            self._die(1.0)
+            self._die(RESTART_S)
 
     def _outside(self, work: object, name: str) -> asyncio.Task[None]:
         loop = asyncio.get_running_loop()

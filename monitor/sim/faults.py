@@ -18,11 +18,12 @@ from monitor.sim.wire import COURSES
 
 NETWORK, CRASH, DISK, SLOW_DISK, CLOCK = "network", "crash", "disk", "slow-disk", "clock"
 CHANNEL, CHAT, SHOP, SUPPLIER = "channel", "chat", "shop", "supplier"
+USURPER = "usurper"
 
 # How often each kind comes, among a hundred or so.
 WEIGHTS = {
     NETWORK: 66, CRASH: 10, DISK: 6, SLOW_DISK: 4, CLOCK: 4, CHANNEL: 2, CHAT: 3, SHOP: 3,
-    SUPPLIER: 3,
+    SUPPLIER: 3, USURPER: 1,
 }  # fmt: skip
 KINDS = tuple(WEIGHTS)
 INGEST_SHARE = 0.6  # of the network's faults; the rest meets what the monitor calls
@@ -30,9 +31,10 @@ INGEST_SHARE = 0.6  # of the network's faults; the rest meets what the monitor c
 # Seconds that a fault lasts, from and to.
 LASTS = {
     CRASH: (0.1, 20.0), DISK: (1.0, 30.0), SLOW_DISK: (5.0, 60.0), CLOCK: (5.0, 300.0),
-    CHANNEL: (300.0, 2_400.0), CHAT: (10.0, 300.0), SHOP: (10.0, 120.0), SUPPLIER: (10.0, 300.0),
+    CHANNEL: (300.0, 2_400.0), CHAT: (10.0, 300.0), SHOP: (10.0, 120.0), SUPPLIER: (10.0, 300.0), USURPER: (0.0, 0.0),
 }  # fmt: skip
-CRASH_WITHIN_STEPS = 80  # touches of the outside after which the service dies
+BUSY, BUSY_SHARE = "busy", 0.7
+CRASH_WITHIN_STEPS = {BUSY: 20, "": 80}  # touches of the outside after which the service dies
 CLOCK_S_MAX = 90.0
 FILE_BYTES_MAX = 200_000  # a full disk ends a file anywhere up to here
 SLOW_S_MAX = 0.4
@@ -68,7 +70,9 @@ def _drawn(chance: random.Random, at_s: float, kind: str, channels: Sequence[str
         return Fault(at_s, kind, chance.choice(COURSES), is_ingest)
     lasts_s = chance.uniform(*LASTS[kind])
     if kind == CRASH:
-        return Fault(at_s, kind, "", False, lasts_s, chance.randint(1, CRASH_WITHIN_STEPS))
+        what = BUSY if chance.random() < BUSY_SHARE else ""
+        steps = chance.randint(1, CRASH_WITHIN_STEPS[what])
+        return Fault(at_s, kind, what, False, lasts_s, steps)
     if kind == CLOCK:
         number = chance.uniform(-CLOCK_S_MAX, CLOCK_S_MAX)
         return Fault(at_s, kind, "", False, lasts_s, number)

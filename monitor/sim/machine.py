@@ -80,9 +80,10 @@ class Machine:
     def __init__(self, name: str, disk: Disk) -> None:
         self.name = name
         self.is_dead = False
-        self.steps = 0  # how often it touched the outside
         self._disk = disk
-        self._crash_in: tuple[int, Callable[[], None]] | None = None
+        self._crash: Callable[[], None] | None = None
+        self._steps_left = 0
+        self._waits_for_traffic = False
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._jobs: dict[int, deque[_Job]] = {}
         self._held: dict[int, Severable] = {}
@@ -120,19 +121,28 @@ class Machine:
             self._schedule(waiting)
         return answer
 
-    def step(self) -> bool:
+    def step(self, *, is_traffic: bool = False) -> bool:
         """Count that the outside is touched; False if the machine is dead, by now."""
-        self.steps += 1
-        if self._crash_in is not None and self.steps >= self._crash_in[0]:
-            crash, self._crash_in = self._crash_in[1], None
-            crash()
+        if self._crash is not None:
+            self._waits_for_traffic = self._waits_for_traffic and not is_traffic
+            self._steps_left -= not self._waits_for_traffic
+            if self._steps_left <= 0:
+                crash, self._crash = self._crash, None
+                crash()
         return not self.is_dead
 
     # --- dying --------------------------------------------------------------------------------------
 
-    def crash_after(self, steps: int, crash: Callable[[], None]) -> None:
-        """Call `crash` just before the outside is touched for the n-th time from now."""
-        self._crash_in = (self.steps + steps, crash)
+    def crash_after(self, steps: int, crash: Callable[[], None], *, busy: bool) -> None:
+        """Call `crash` just before the outside is touched for the n-th time from now.
+
+        `busy`: counted from when bytes come or go next; most of the time nothing is under way.
+        """
+        self._crash, self._steps_left, self._waits_for_traffic = crash, steps, busy
+
+    def spare(self) -> None:
+        """Call a crash off."""
+        self._crash = None
 
     def kill(self) -> None:
         """`kill -9`: nothing is written or sent any more, whatever is still on its stack."""

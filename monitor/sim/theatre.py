@@ -1,207 +1,107 @@
-"""The demo's play in virtual time, with the real runtime, and with crashes at any instant.
+"""The demo's play in virtual time, with the whole service: the story without the waiting.
 
-    buyers ─► courier ─► Service (engine, loop, outbox worker, store) ─► WorldPerformer ─► shop …
-                  ▲            │ kill, restart on what the disk held          │
-                  └────────────┴────────── goods taken, told as events ◄──────┘
+    buyers ─► courier ─► POST /v1/events ─► the service ─► shop, supplier, chat of `sim/loopback`
+                 ▲                                            │
+                 └────────── goods taken, told as events ◄────┘
 
 Everything random comes from the seed, everything timed from the virtual loop: the same seed gives
-the same log, byte for byte.
+the same log, byte for byte. What happens in bad weather is the business of `sim/trial`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any
+import tempfile
+from pathlib import Path
 
+import aiohttp
 import msgspec
 
-from monitor.adapters.storage.memory import MemoryStore
+from monitor.config.load import load
+from monitor.config.rules_file import load_rules
 from monitor.core.engine import Engine
-from monitor.model.rules import RuleSet
-from monitor.model.settings import Settings
-from monitor.runtime.loop import Loop
-from monitor.runtime.outbox_worker import OutboxWorker
+from monitor.ports import StoredSegment
 from monitor.sim.courier import Courier
-from monitor.sim.goods import Goods
-from monitor.sim.performer import Network, WorldPerformer
-from monitor.sim.service import Parts, Service
-from monitor.sim.stage import FAILING, ORDERS_PER_S, Play, pool_keys
+from monitor.sim.deployment import Deployment
+from monitor.sim.loopback import Loopback
+from monitor.sim.machine import SoundDisk
+from monitor.sim.memory_folder import memory_folder
+from monitor.sim.post import post
+from monitor.sim.stage import ORDERS_PER_S, RULES, Play, configuration, pool_keys, shrunk
 from monitor.sim.story import Outcome, Story
 from monitor.sim.traffic import Traffic
 from monitor.sim.virtual_loop import VirtualClock
-from monitor.sim.world import Chat, Shop, Supplier
+from monitor.sim.wire import Address
+from monitor.sim.world import SKU, Chat, Shop, Supplier
+from monitor.sim.world_loop import run_world
 
-QUIET_WITHIN_S = 600.0
-PATIENCE_S = 300.0  # an order that is stuck for so long will stay so
-DOWN_MAX_S = 1.5
+SERVICE: Address = ("127.0.0.1", 8080)
+WORLD: Address = ("127.0.0.1", 9000)
 CONNECTIONS = 3
 
 
-class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """What is played. Times are seconds since the curtain; other classes plant a fault.
-
-    `heals_at_s`: the failed channel delivers again; what it then delivers itself must not be
-    delivered by the fallback as well. `second_outage_s`: from when to when the channel that is used
-    then fails.
-    """
-
-    seed: int
-    settings: Settings
-    rules: RuleSet
-    seconds: float = 20.0
-    crashes_s: tuple[float, ...] = ()
-    heals_at_s: float | None = None
-    second_outage_s: tuple[float, float] | None = None
-    network: Network = Network()
-    performer: type[WorldPerformer] = WorldPerformer
-    worker: type[OutboxWorker] = OutboxWorker
-    loop: type[Loop] = Loop
-    store: type[MemoryStore] = MemoryStore
-    shop: type[Shop] = Shop
-    goods: type[Goods] = Goods
-
-
 class Ending(msgspec.Struct, frozen=True, eq=False):
-    """What is left when everything is quiet and the service was stopped in order."""
+    """What is left when the play is over and the service was stopped in order."""
 
     outcome: Outcome
-    log: tuple[bytes, ...]  # bodies of all segments
+    log: tuple[StoredSegment, ...]
     engine: Engine
-    store: MemoryStore
-    performer: WorldPerformer
     supplier: Supplier
-    acknowledged: tuple[dict[str, Any], ...]
     lines: tuple[str, ...]
 
 
-class Theatre:
-    """One performance; to be run on a virtual loop."""
+def played(seed: int, seconds: float) -> Ending:
+    """Play the story in virtual time."""
 
-    def __init__(self, script: Script) -> None:
-        self._script = script
-        clock = VirtualClock()
-        supplier = self._supplier = Supplier(_chance("supplier", script))
-        shop, chat = script.shop(), Chat()
-        goods = script.goods(pool_keys(script.seed))
-        self._performer = script.performer(
-            shop=shop,
-            supplier=supplier,
-            chat=chat,
-            goods=goods,
-            clock=clock,
-            chance=_chance("network", script),
-            network=script.network,
-        )
-        self._parts = Parts(
-            clock=clock,
-            settings=script.settings,
-            rules=script.rules,
-            performer=self._performer,
-            chance=_chance("disk", script),
-            worker=script.worker,
-            loop=script.loop,
-        )
-        self._chance = _chance("crashes", script)
-        self._service = Service(script.store(), self._parts)
-        self._courier = Courier(self._post)
-        self._lines: list[str] = []
-        self._story = Story(self._service.engine, shop, supplier, chat, self._lines.append)
-        self._traffic = Traffic(
-            shop, clock, _chance("buyers", script), self._courier.emit, orders_per_s=ORDERS_PER_S
-        )
-        self._play = Play(
-            self._story,
-            self._traffic,
-            shop,
-            clock,
-            self._performer.handed_over,
-            seconds=script.seconds,
-        )
+    async def perform() -> Ending:
+        with tempfile.TemporaryDirectory(prefix="theatre-", dir=memory_folder()) as name:
+            return await _perform(seed, seconds, Path(name))
 
-    async def run(self) -> Ending:
-        """Play it, with every crash of the script, until nothing is under way any more."""
+    return run_world(perform(), seed=seed)
+
+
+async def _perform(seed: int, seconds: float, folder: Path) -> Ending:
+    clock = VirtualClock()
+    shop, chat, supplier = Shop(), Chat(), Supplier(_chance("supplier", seed))
+    world = Loopback(shop, supplier, chat, clock)
+    service = _service(seed, folder)
+    await world.start([WORLD[1]])
+    await service.fill_pool(pool_keys(seed), SKU)
+    await service.start()
+    monitor = service.monitor
+    assert monitor is not None
+    await monitor.wait_until_ready()
+    lines: list[str] = []
+    story = Story(monitor.engine, shop, supplier, chat, lines.append)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+        courier = Courier(lambda events: post(session, SERVICE, events))
         loop = asyncio.get_running_loop()
-        self._plan_outages(loop)
-        couriers = [loop.create_task(self._courier.run()) for _ in range(CONNECTIONS)]
-        self._starting = loop.create_task(self._service.start())
-        crashing = loop.create_task(self._crash())
-        outcome = await self._play.perform(self._until_quiet(crashing))
-        await self._service.stop()
-        for courier in couriers:
-            courier.cancel()
-        segments = await self._service.store.read(0, max_bytes=1 << 40)
-        return Ending(
-            outcome=outcome,
-            log=tuple(stored.segment.body for stored in segments),
-            engine=self._service.engine,
-            store=self._service.store,
-            performer=self._performer,
-            supplier=self._supplier,
-            acknowledged=tuple(self._courier.acknowledged),
-            lines=tuple(self._lines),
+        couriers = [loop.create_task(courier.run()) for _ in range(CONNECTIONS)]
+        traffic = Traffic(
+            shop, clock, _chance("buyers", seed), courier.emit, orders_per_s=ORDERS_PER_S
         )
-
-    def _plan_outages(self, loop: asyncio.AbstractEventLoop) -> None:
-        broken = self._performer.shop.broken
-        if self._script.heals_at_s is not None:
-            loop.call_later(self._script.heals_at_s, broken.discard, FAILING)
-
-        def fail_and_heal(after_s: float) -> None:
-            channel = self._performer.shop.active_channel()
-            broken.add(channel)
-            loop.call_later(after_s, broken.discard, channel)
-
-        if self._script.second_outage_s is not None:
-            start_s, end_s = self._script.second_outage_s
-            loop.call_later(start_s, fail_and_heal, end_s - start_s)
-
-    async def _post(self, events: list[dict[str, Any]]) -> None:
-        await self._service.ingest(events)
-
-    async def _crash(self) -> None:
-        """Kill the service at each instant of the script, wherever it is, and start another."""
-        loop = asyncio.get_running_loop()
-        for at_s in self._script.crashes_s:
-            await asyncio.sleep(max(0.0, at_s - loop.time()))
-            self._starting.cancel()
-            left = await self._service.kill()
-            await asyncio.sleep(self._chance.uniform(0.0, DOWN_MAX_S))
-            self._service = Service(left, self._parts)
-            self._story.engine = self._service.engine
-            self._starting = loop.create_task(self._service.start())
-
-    async def _until_quiet(self, crashing: asyncio.Task[None]) -> None:
-        """Wait until no effect is left to perform and no event to send; bounded."""
-        await crashing
-        await self._starting
-        loop = asyncio.get_running_loop()
-        end = loop.time() + QUIET_WITHIN_S
-        patient_until = loop.time() + PATIENCE_S
-        while loop.time() < end:
-            await asyncio.sleep(1.0)
-            failure = self._service.supervisor.failure
-            if failure is not None:
-                raise failure
-            await self._courier.flushed()
-            await self._performer.settled()
-            has_stuck = bool(self._story.stuck()) and loop.time() < patient_until
-            is_busy = has_stuck or self._is_anything_open()
-            if not is_busy and not await self._service.store.depth():
-                return
-
-    def _is_anything_open(self) -> bool:
-        has_open_case = any(
-            case.wake_ms is not None for case in self._service.engine.desk.cases.values()
-        )
-        return has_open_case or bool(self._performer.handed_over)
+        play = Play(story, traffic, shop, clock, world.delivered, seconds=seconds)
+        outcome = await play.perform(courier.flushed())
+        await service.stop()
+        for one in couriers:
+            one.cancel()
+    remains = await service.once_more()
+    await world.stop()
+    return Ending(outcome, remains.log, monitor.engine, supplier, tuple(lines))
 
 
-def crash_instants(seed: int, from_s: float, to_s: float, count: int) -> tuple[float, ...]:
-    """Random instants of a play, in order."""
-    chance = random.Random(f"instants {seed}")  # noqa: S311 - repeatable, not secret
-    return tuple(sorted(chance.uniform(from_s, to_s) for _ in range(count)))
+def _service(seed: int, folder: Path) -> Deployment:
+    config, rules = folder / "monitor.yaml", folder / "rules.yaml"
+    url = f"http://{WORLD[0]}:{WORLD[1]}"
+    config.write_text(configuration(url, str(folder / "data"), f"{SERVICE[0]}:{SERVICE[1]}"))
+    rules.write_text(RULES)
+    loaded = load(config, environ={})
+    loaded = msgspec.structs.replace(loaded, settings=shrunk(loaded.settings))
+    return Deployment(
+        folder, loaded, load_rules([rules]), SoundDisk(_chance("disk", seed)), seed=seed
+    )
 
 
-def _chance(what: str, script: Script) -> random.Random:
-    return random.Random(f"{what} {script.seed}")  # noqa: S311 - repeatable, not secret
+def _chance(what: str, seed: int) -> random.Random:
+    return random.Random(f"{what} {seed}")  # noqa: S311 - repeatable, not secret

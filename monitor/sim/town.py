@@ -11,7 +11,6 @@ in what can be known of a purchase: one can be asked, one honours our key, one d
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,12 @@ import aiohttp
 
 from monitor.config.load import Loaded, load
 from monitor.config.rules_file import load_rules
-from monitor.model.errors import InvariantError, Transient
+from monitor.model.errors import InputError
 from monitor.model.ids import derived_id
 from monitor.model.rules import RuleSet
 from monitor.sim.courier import Courier
 from monitor.sim.loopback import Loopback
+from monitor.sim.post import post
 from monitor.sim.traffic import Pace, Traffic
 from monitor.sim.virtual_loop import VirtualClock
 from monitor.sim.wire import Address
@@ -177,6 +177,7 @@ class Town:
             )
             for name in STOREFRONTS
         ]
+        self._told: set[str] = set()
         self._session: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -213,27 +214,20 @@ class Town:
             self.world.news.clear()
             while self.world.delivered:
                 order_id, takeover_id = self.world.delivered.pop(0)
+                if order_id in self._told:  # a hand-over that was repeated
+                    continue
+                self._told.add(order_id)
                 order = self.shop.orders[order_id]
                 teller = self._storefronts[order_id[0] == "W"]
                 await teller.say_delivered(order, takeover_id)
 
     async def _post(self, events: list[dict[str, Any]]) -> None:
-        """Send events; returns only for an answer that acknowledges every one of them."""
+        """Send events; what the service calls wrong goes into the books."""
         assert self._session is not None
-        url = f"http://{INGEST[0]}:{INGEST[1]}/v1/events"
         try:
-            async with self._session.post(url, json=events) as answer:
-                status, body = answer.status, await answer.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Transient("no answer") from error
-        if status == 400:
-            self.refused.append(body.decode())
-            raise InvariantError("the service calls an event wrong")
-        if status != 202:
-            raise Transient(f"HTTP {status}")
-        counts = json.loads(body)
-        if counts["accepted"] + counts["duplicates"] != len(events):
-            self.refused.append(body.decode())
+            await post(self._session, INGEST, events)
+        except InputError as error:
+            self.refused.append(str(error))
 
 
 def _supplier(

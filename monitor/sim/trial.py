@@ -21,10 +21,10 @@ import msgspec
 
 from monitor.core.engine import Engine
 from monitor.model.times import HOUR_MS, SECOND_MS
-from monitor.ports import StoredSegment
 from monitor.sim import faults as kinds
-from monitor.sim.deployment import Deployment, MakeMonitor, whole_service
+from monitor.sim.deployment import Deployment, MakeMonitor, Remains, whole_service
 from monitor.sim.faults import Fault, FaultyDisk, forecast
+from monitor.sim.memory_folder import memory_folder
 from monitor.sim.town import CHAT, INGEST, PROMISE_S, SHOP, SUPPLY, Town, configured
 from monitor.sim.wire import DUPLICATE, REFUSED, Wire
 from monitor.sim.world import CHANNELS, SKU
@@ -53,20 +53,20 @@ class Ending(msgspec.Struct, frozen=True, eq=False):
 
     plan: Plan
     town: Town
-    log: tuple[StoredSegment, ...]
     engine: Engine
     state_hash: str
-    again: Engine  # of a service that was started once more on the same files
+    remains: Remains  # what a service finds that is started once more
     unsettled: tuple[str, ...]  # orders in nobody's hands when the promise plus a minute was over
     failures: tuple[str, ...]
     lives: int
     faults: int
     struck: dict[str, int]
+    chat_struck: int  # connections to the chat that met a fault
 
     def trace_hash(self) -> str:
         """Hash of every byte of the log and of everything the world saw."""
         trace = hashlib.sha256()
-        for stored in self.log:
+        for stored in self.remains.log:
             trace.update(b"%d %s\n" % (stored.position, stored.segment.body))
         world = self.town.world
         trace.update(repr([(one.webhook_id, one.at_ms) for one in world.heard]).encode())
@@ -89,7 +89,7 @@ class Trial:
         self._town = Town(plan.seed, plan.orders_per_minute)
         loaded, rules = configured(folder)
         self._settings, self._rules = loaded.settings, rules
-        self._service = Deployment(folder, loaded, rules, self._disk, plan.make)
+        self._service = Deployment(folder, loaded, rules, self._disk, plan.make, seed=plan.seed)
         self._faults = 0
 
     async def run(self) -> Ending:
@@ -123,20 +123,20 @@ class Trial:
         state_hash = (await monitor.state_hash(None)).state_hash
         await service.stop()
         engine = monitor.engine
-        again, log = await service.once_more()
+        remains = await service.once_more()
         await town.close()
         return Ending(
             plan=self._plan,
             town=town,
-            log=log,
             engine=engine,
             state_hash=state_hash,
-            again=again,
+            remains=remains,
             unsettled=unsettled,
             failures=tuple(service.failures),
             lives=service.lives,
             faults=self._faults,
             struck=dict(sorted(self._wire.struck.items())),
+            chat_struck=self._wire.struck_at.get(CHAT, 0),
         )
 
     # --- faults -------------------------------------------------------------------------------------
@@ -153,7 +153,8 @@ class Trial:
             case kinds.NETWORK:
                 self._arm(fault)
             case kinds.CRASH:
-                self._service.crash(int(fault.number), fault.lasts_s)
+                is_busy = fault.what == kinds.BUSY
+                self._service.crash(int(fault.number), fault.lasts_s, busy=is_busy)
             case kinds.DISK:
                 self._disk.file_bytes_max = int(fault.number)
                 self._later(fault, self._disk.heal)
@@ -163,6 +164,8 @@ class Trial:
             case kinds.CLOCK:
                 self._service.clock.set_wrong(fault.number)
                 self._later(fault, lambda: self._service.clock.set_wrong(0.0))
+            case kinds.USURPER:
+                self._service.usurp()
             case kinds.CHANNEL:
                 self._town.shop.broken.add(fault.what)
                 self._later(fault, lambda: self._town.shop.broken.discard(fault.what))
@@ -229,12 +232,7 @@ def held(plan: Plan) -> Ending:
     """Hold a trial in virtual time and return what is left of it."""
 
     async def live() -> Ending:
-        with tempfile.TemporaryDirectory(prefix="trial-", dir=_memory()) as name:
+        with tempfile.TemporaryDirectory(prefix="trial-", dir=memory_folder()) as name:
             return await Trial(plan, Path(name)).run()
 
     return run_world(live(), seed=plan.seed, max_s=(plan.hours + 8) * 3_600.0)
-
-
-def _memory() -> str | None:
-    """A folder in memory where there is one: what is synced there costs nothing."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder of its own in it

@@ -25,6 +25,7 @@ Address = tuple[str, int]
 
 LATENCY_S_MIN, LATENCY_S_MAX = 0.001, 0.030
 DUPLICATE_AFTER_S_MAX = 3.0
+LATE_S_MIN, LATE_S_MAX = 12.0, 50.0  # more than a client waits, less than a supplier settles
 
 SOUND = "sound"
 REFUSED = "refused"  # nothing of the request leaves
@@ -34,13 +35,14 @@ CUT = "cut"  # half an answer arrives
 STALL_BEFORE = "stall before"  # the request never arrives, nobody is told
 STALL_AFTER = "stall after"  # the answer never arrives, nobody is told
 SLOW = "slow"  # seconds each way
+LATE = "late"  # the request is carried out long after its sender gave up
 ERROR_BEFORE = "5xx before"  # a proxy refuses for the server
 ERROR_AFTER = "5xx after"  # a proxy loses the answer and says so
 GARBAGE = "garbage"  # 200 with a page of somebody else, after the request was carried out
 DUPLICATE = "duplicate"  # the request arrives a second time, later
 
 COURSES = (
-    REFUSED, RESET_BEFORE, RESET_AFTER, CUT, STALL_BEFORE, STALL_AFTER, SLOW, ERROR_BEFORE,
+    REFUSED, RESET_BEFORE, RESET_AFTER, CUT, STALL_BEFORE, STALL_AFTER, SLOW, LATE, ERROR_BEFORE,
     ERROR_AFTER, GARBAGE, DUPLICATE,
 )  # fmt: skip
 
@@ -53,6 +55,7 @@ class Course(msgspec.Struct, frozen=True):
 
     kind: str = SOUND
     latency_s: float = LATENCY_S_MIN
+    forth_s: float = LATENCY_S_MIN
     status: int = 502
     again_after_s: float = 0.0
 
@@ -66,6 +69,7 @@ class Wire:
         self._armed: dict[Address, deque[str]] = {}
         self._blocked: dict[Address, str] = {}
         self.struck: dict[str, int] = {}  # faults that met a connection, by kind
+        self.struck_at: dict[Address, int] = {}
         self._ports = 40_000
 
     def arm(self, address: Address, kind: str) -> None:
@@ -108,13 +112,18 @@ class Wire:
             kind = armed.popleft()
         if kind != SOUND:
             self.struck[kind] = self.struck.get(kind, 0) + 1
+            self.struck_at[address] = self.struck_at.get(address, 0) + 1
         latency_s = self._chance.uniform(LATENCY_S_MIN, LATENCY_S_MAX)
         if kind == SLOW:
             latency_s = self._chance.uniform(0.3, 4.0)
+        forth_s = latency_s
+        if kind == LATE:
+            forth_s = self._chance.uniform(LATE_S_MIN, LATE_S_MAX)
         statuses = (500, 502, 503) if kind == ERROR_BEFORE else (500, 502, 504)
         return Course(
             kind=kind,
             latency_s=latency_s,
+            forth_s=forth_s,
             status=self._chance.choice(statuses) if kind in {ERROR_BEFORE, ERROR_AFTER} else 502,
             again_after_s=self._chance.uniform(0.0, DUPLICATE_AFTER_S_MAX),
         )
@@ -234,7 +243,7 @@ class End(asyncio.Transport):
             self._hand_over(self._held.popleft())
 
     def _hand_over(self, piece: bytes | None) -> None:
-        if self._machine is not None and not self._machine.step():
+        if self._machine is not None and not self._machine.step(is_traffic=True):
             return
         if piece:
             assert isinstance(self._protocol, asyncio.Protocol)
@@ -252,7 +261,7 @@ class End(asyncio.Transport):
         """Send bytes."""
         if self._is_closing or self._is_lost or not data:
             return
-        if self._machine is None or self._machine.step():
+        if self._machine is None or self._machine.step(is_traffic=True):
             self.send(bytes(data))
 
     def close(self) -> None:

@@ -36,6 +36,7 @@ class ShopOrder(msgspec.Struct, gc=False):
     by_takeover: str | None = None
     deliveries: int = 0
     is_refunded: bool = False
+    was_granted: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -102,6 +103,7 @@ class Shop:
         if order.claim_id not in (None, request["claim_id"]):
             return {"status": "denied"}
         order.claim_id = str(request["claim_id"])
+        order.was_granted = True
         return {
             "status": "granted",
             "paid": True,

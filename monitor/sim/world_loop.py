@@ -86,7 +86,7 @@ class WorldLoop(VirtualLoop):
         ours: Address = ("127.0.0.1", self.wire.new_port())
         machine = MACHINE.get()
         client = End(self, protocol, (ours, place), course.latency_s, copy_context(), machine)
-        server = self._server_end(listener, ours, course.latency_s)
+        server = self._server_end(listener, ours, course.forth_s)
         connect(client, server, course, functools.partial(self._again, place))
         return client, protocol
 
