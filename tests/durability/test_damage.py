@@ -21,6 +21,7 @@ from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.vault import SealedVault
 from monitor.core.engine import Engine
+from monitor.model.commands import Batch
 from monitor.model.errors import MonitorError
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
@@ -50,6 +51,8 @@ async def _state(data_dir: Path) -> tuple[tuple[str, str], str]:
     try:
         engine = Engine(Settings(), RuleSet())
         recovered = await recover(store, engine, KnownOrders(), END_MS)
+        if recovered.undecided:  # as the loop does before anything else
+            engine.handle(Batch(recovered.undecided), END_MS)
         orders = await Archive(store, engine).state_hash(END_MS)
         rest = [recovered.cursor, recovered.position, await store.depth()]
         return (orders.state_hash, repr(rest)), store.damage

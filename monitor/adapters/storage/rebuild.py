@@ -94,6 +94,8 @@ def _drafted(path: Path, draft: Path, data_dir: Path) -> tuple[int, bool, list[s
             is_whole = count > 0 and count == newest and _sequence(old) is not None
             if missing := newest - first + 1 - count:
                 lost.append(f"{missing} log positions")
+            if (held := _commits(old)) < commits:
+                lost.append(f"{commits - held} commits of what was decided; it is decided again")
             for table in KEPT if is_whole else (*KEPT, *DERIVED):
                 lost += _copy_table(old, new, table)
             new.execute(
@@ -149,6 +151,12 @@ def _sequence(old: apsw.Connection) -> int | None:
         return head(old)
     except apsw.Error:
         return None
+
+
+def _commits(old: apsw.Connection) -> int:
+    with suppress(apsw.Error):
+        return int(old.execute("SELECT commits FROM meta").get or 0)
+    return 0
 
 
 def _copy_table(old: apsw.Connection, new: apsw.Connection, table: str) -> list[str]:
