@@ -24,6 +24,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from monitor.adapters.egress import EgressRefusedError, guard, host_port
+from monitor.adapters.names import Names
 from monitor.model.endpoints import REQUEST_MS_MAX, Endpoints
 from monitor.model.errors import EffectError, Permanent, Transient, UnknownOutcome
 
@@ -79,7 +80,7 @@ class HttpClient:
             False: guard(allow_networks, self._blocked),
             True: guard(allow_networks, self._blocked, self._config_hosts),
         }
-        self._resolver = resolver
+        self._resolver = resolver or Names()
         self._timeout_ms_max = timeout_ms_max
         # Two pools, so that permission is a property of the pool and not of a moment.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}

@@ -9,6 +9,7 @@ import ast
 import ipaddress
 import os
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,19 @@ async def test_no_url_of_the_corpus_makes_a_connection() -> None:
     await client.close()
     assert (dialled, callers) == ([], [])
     assert set(blocked) == set(BLOCKED_REASONS)
+
+
+async def test_hole_in_the_guard_would_be_seen() -> None:
+    """With every network opened the same corpus does connect, so the zeros above mean something."""
+    client = HttpClient(allow_networks=["0.0.0.0/0", "::/0"])
+    async with listening() as (port, callers):
+        with connections() as dialled:
+            for url in LITERALS:
+                with suppress(EffectError):
+                    await client.request("POST", url.format(port=port), timeout_ms=500)
+    await client.close()
+    assert len(dialled) > 50
+    assert len(callers) > 20
 
 
 @pytest.mark.parametrize("answers", ANSWERS)
@@ -167,6 +181,7 @@ def test_only_one_module_opens_connections_to_the_outside() -> None:
     """
     own = {
         "monitor/adapters/http_client.py",
+        "monitor/adapters/names.py",
         "monitor/cli/client.py",
         "monitor/cli/demo.py",
         "monitor/cli/doctor_disk.py",

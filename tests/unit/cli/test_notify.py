@@ -11,6 +11,7 @@ import pytest
 
 from monitor.cli.main import main
 from tests.loopback import Answer, Loopback, loopback
+from tests.security.connections import connections
 
 CONFIG = """
 language: en
@@ -93,6 +94,19 @@ def test_unreachable_receiver_is_a_failure_without_its_token(
     shown = capsys.readouterr()
     assert shown.out.count("FAILED") == 2
     assert "t0ken" not in shown.out + shown.err
+
+
+def test_redirect_is_a_failure_and_not_followed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The test button goes the way of an alert: what it may not reach, this may not either."""
+    with server() as inside, server() as target, connections() as dialled:
+        target.script = [Answer(status=307, headers={"Location": inside.url("inside")})]
+        options = config_for(tmp_path, target.url())
+        assert main(["notify", "test", "ops", *options, "--json"]) == 1
+    assert [one["is_ok"] for one in json.loads(capsys.readouterr().out)["results"]] == [False] * 2
+    assert dialled == [("127.0.0.1", target.port)] * 2
+    assert inside.seen == []
 
 
 def test_unknown_receiver_and_none_at_all_end_with_2(
