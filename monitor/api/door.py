@@ -6,13 +6,11 @@ import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from aiohttp import web
-
 from monitor.api.auth import Gate, ensure_admin_token, gate_of
 from monitor.api.edge import Edge
 from monitor.api.fast import FastListener
+from monitor.api.listener import Listener, url_of
 from monitor.api.routes import ROUTES, Route
-from monitor.api.server import make_app, make_runner
 from monitor.api.service import Service
 from monitor.model.endpoints import Endpoints
 from monitor.ports import Clock
@@ -38,7 +36,7 @@ class Door:
         self.token_path = ensure_admin_token(data_dir, new_token)
         self.keyring = Keyring(data_dir, clock, self._renew_gate, service.note)
         self.edge = Edge(service, clock, self._gate(), session=session)
-        self._runner: web.AppRunner | None = None
+        self._main: Listener | None = None
         self._fast = FastListener(self.edge)
 
     async def open(self, pages: Iterable[Route]) -> str:
@@ -47,20 +45,19 @@ class Door:
         Raises: OSError where the address is taken.
         """
         listen = self._endpoints.listen
-        self._runner = make_runner(make_app(self.edge, (*ROUTES, *pages)))
-        await self._runner.setup()
-        await web.TCPSite(self._runner, listen.host, listen.port).start()
+        self._main = Listener(self.edge, (*ROUTES, *pages))
+        await self._main.open(listen)
         if self._endpoints.listen_fast is not None:
             fast = self._endpoints.listen_fast
-            url = _url(fast.host, await self._fast.start(fast))
+            url = url_of(fast.host, await self._fast.start(fast))
             log.info("listening_fast", extra={"fields": {"url": url}})
-        return _url(listen.host, self._runner.addresses[0][1])
+        return self._main.url
 
     async def close(self) -> None:
         """Answer what is under way, take nothing new, and write down when keys were used."""
         await self._fast.stop()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._main is not None:
+            await self._main.close()
         self.keyring.save()
 
     def renew(self, endpoints: Endpoints) -> None:
@@ -77,7 +74,3 @@ class Door:
 
     def _renew_gate(self) -> None:
         self.edge.gate = self._gate()
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import msgspec
 from aiohttp import web
 
@@ -9,21 +11,29 @@ from monitor.api.auth import Caller, Gate
 from monitor.api.decisions import Decisions
 from monitor.api.fast_answer import Accepted
 from monitor.api.idempotency import Answers
+from monitor.api.overload import Shed
 from monitor.api.service import Service, StreamEvent
 from monitor.api.stream import StreamHub
 from monitor.ports import Clock
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much and how long one connection may ask for.
+    """How much and how long one connection may ask for, and how many there may be.
 
-    aiohttp closes a connection on which no whole request head arrived within `idle_s`, be it new,
-    kept alive or in the middle of a header.
+    `idle_s`: between two requests. `connections_per_address` does not count for this machine and
+    for `proxies`, behind which are many clients.
     """
 
     body_bytes_max: int = 1024 * 1024
+    header_deadline_s: float = 5.0
     body_deadline_s: float = 10.0
+    answer_deadline_s: float = 10.0  # without a byte of it being read
     idle_s: float = 30.0
+    connections_max: int = 1_000  # of one listener
+    connections_per_address: int = 64
+    proxies: tuple[Network, ...] = ()
     headers_max: int = 64
     line_bytes_max: int = 8_190
     lingering_s: float = 2.0  # reading on after a refusal, so that the client gets to see it
@@ -57,6 +67,7 @@ class Edge:
         self.clock = clock
         self.gate = gate
         self.limits = limits or Limits()
+        self.shed = Shed()
         self.streams = StreamHub()
         self.decisions = Decisions()
         self.answers = Answers()

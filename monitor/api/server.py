@@ -8,11 +8,9 @@ Source of the limits: docs of aiohttp's threat model; contract §2 and §3.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Iterable
 
 from aiohttp import web
-from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from monitor.api.admission import admitted
 from monitor.api.audit import REQUEST_ID, change_of, note_refusal
@@ -20,11 +18,11 @@ from monitor.api.edge import CALLER, CHANGE, EDGE, Edge
 from monitor.api.fast_answer import NO_STORE, SECURITY_HEADERS, SERVER
 from monitor.api.problems import Handler, problems
 from monitor.api.routes import ROUTES, Route
-from monitor.model.errors import ConfigError, MonitorError, Problem
+from monitor.model.errors import MonitorError
 
 
 def make_app(edge: Edge, routes: Iterable[Route] = ROUTES) -> web.Application:
-    """Build the application; serve it with `make_runner`."""
+    """Build the application; a `Listener` serves it."""
     app = web.Application(
         middlewares=[problems, doorkeeper], client_max_size=edge.limits.body_bytes_max
     )
@@ -39,31 +37,6 @@ def make_app(edge: Edge, routes: Iterable[Route] = ROUTES) -> web.Application:
     app.on_shutdown.append(_close_streams)
     app.cleanup_ctx.append(_feed_streams)
     return app
-
-
-def make_runner(app: web.Application) -> web.AppRunner:
-    """Put the limits of the edge around the application.
-
-    Raises: ConfigError where aiohttp has only its Python parser, which is lenient with smuggling.
-    """
-    if HttpRequestParser is HttpRequestParserPy:
-        message = "aiohttp runs without its C parser"
-        hint = "unset AIOHTTP_NO_EXTENSIONS or install a wheel of aiohttp"
-        raise ConfigError([Problem("aiohttp", 1, 1, message, hint)])
-    limits = app[EDGE].limits
-    return web.AppRunner(
-        app,
-        access_log=None,
-        auto_decompress=False,  # a bomb would be inflated before its size is known
-        handle_signals=False,
-        keepalive_timeout=limits.idle_s,
-        logger=_protocol_logger(),
-        lingering_time=limits.lingering_s,
-        max_field_size=limits.line_bytes_max,
-        max_headers=limits.headers_max,
-        max_line_size=limits.line_bytes_max,
-        shutdown_timeout=limits.shutdown_s,
-    )
 
 
 def guarded(route: Route) -> Handler:
@@ -100,22 +73,6 @@ async def doorkeeper(request: web.Request, handler: Handler) -> web.StreamRespon
     gate.check_host(request.headers)
     gate.check_origin(request.method, request.headers)
     return await handler(request)
-
-
-def _protocol_logger() -> logging.Logger:
-    """Return the logger of aiohttp's protocol, which quotes what it could not parse."""
-    logger = logging.getLogger("monitor.api.protocol")
-    logger.addFilter(_discreet)
-    return logger
-
-
-def _discreet(record: logging.LogRecord) -> bool:
-    """Keep only the type of the error: the quoted line may be the one with the token."""
-    error = record.exc_info[0] if record.exc_info else None
-    record.fields = {"error": error.__name__ if error else ""}
-    record.msg, record.args = "http_request_malformed", ()
-    record.exc_info = record.exc_text = None
-    return True
 
 
 async def _secure(request: web.Request, response: web.StreamResponse) -> None:

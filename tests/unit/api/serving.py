@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession
 from yarl import URL
 
 from monitor.api.auth import Gate, token_sha256
 from monitor.api.edge import Edge, Limits
 from monitor.api.left_out import LeftOut
+from monitor.api.listener import Listener
 from monitor.api.routes import ROUTES, Route
-from monitor.api.server import make_app, make_runner
 from monitor.api.service import Readiness, StreamEvent
 from monitor.api.signed import Signatures
 from monitor.core.engine import Engine, Entry
@@ -207,14 +207,14 @@ class MemoryService:
 class Server:
     """A running server, how to call it and how to stop it."""
 
-    def __init__(self, service: MemoryService, edge: Edge, runner: web.AppRunner) -> None:
-        self.service, self.edge, self._runner = service, edge, runner
-        self.port: int = runner.addresses[0][1]
+    def __init__(self, service: MemoryService, edge: Edge, listener: Listener) -> None:
+        self.service, self.edge, self.listener = service, edge, listener
+        self.port = listener.address[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
     async def stop(self) -> None:
         """Shut down as on SIGTERM."""
-        await self._runner.cleanup()
+        await self.listener.close()
 
     async def raw(self, request: bytes) -> bytes:
         """Send bytes as they are and return everything until the server closes."""
@@ -242,10 +242,9 @@ async def serving(
     service = service or MemoryService()
     gate = Gate(Listen(listen), keys, token_sha256(ADMIN_TOKEN), allowed_hosts, signatures)
     edge = Edge(service, service.clock, gate, limits)
-    runner = make_runner(make_app(edge, routes))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server = Server(service, edge, runner)
+    listener = Listener(edge, routes)
+    await listener.open(Listen("127.0.0.1", 0))
+    server = Server(service, edge, listener)
     try:
         yield server
     finally:

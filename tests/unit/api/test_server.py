@@ -192,9 +192,9 @@ async def test_malformed_request_leaves_no_header_in_the_log(
             b"GET /livez HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer dm_token\x01\r\n\r\n"
         )
         assert raw.split()[1] == b"400"
-    (record,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    (record,) = [one for one in caplog.records if one.levelno >= logging.WARNING]
     assert record.getMessage() == "http_request_malformed"
-    assert record.__dict__["fields"] == {"error": "BadHttpMessage"}
+    assert record.__dict__["fields"] == {"error": "BadHttpMessage", "requests": 1}
     assert "dm_token" not in caplog.text + str(record.__dict__)
 
 

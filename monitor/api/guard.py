@@ -1,0 +1,263 @@
+"""One listener's connections: how many there may be, and how long each may take for what it owes.
+
+aiohttp itself waits for ever for the rest of a head and for somebody to read an answer, and takes as
+many connections as there are file descriptors. Here no connection has a timer: the listener looks
+at all of them twice a second.
+
+    new ──head──► request ──body, handler, answer──► idle ──head──► …
+     └ header_deadline_s    └ body_deadline_s (body.py)  └ idle_s, then header_deadline_s
+       answers: answer_deadline_s without a byte read by the client
+
+When all places are taken, a connection that has never sent a whole head gives way to the newcomer,
+the oldest first: those who open sockets and dribble keep nobody out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections import Counter
+from typing import Any, cast
+
+from aiohttp import web
+
+from monitor.api.edge import Edge
+from monitor.api.fast_answer import as_bytes
+from monitor.api.overload import CONNECTIONS
+from monitor.api.problems import from_error, problem
+from monitor.model.errors import CapacityError
+
+LOOK_EVERY_S = 0.5
+LOG_EVERY_S = 10.0  # what cannot be parsed is told no more often
+_log = logging.getLogger("monitor.api.protocol")
+
+
+class Connections:
+    """The open connections of one listener."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+        self.lag_s = 0.0  # how late the latest look was: how long the event loop was busy
+        self._open: dict[GuardedConnection, str] = {}
+        self._headless: dict[GuardedConnection, None] = {}  # the oldest first
+        self._by_address: Counter[str] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_s = 0.0
+        self._malformed = 0
+        self._logged_s = -LOG_EVERY_S
+        self._emptied: asyncio.Future[None] | None = None
+
+    def begin(self) -> None:
+        """Look after deadlines from now on."""
+        loop = asyncio.get_running_loop()
+        limits = self.edge.limits
+        every_s = min(LOOK_EVERY_S, limits.header_deadline_s / 4, limits.idle_s / 4)
+        self._due_s = loop.time() + every_s
+        self._timer = loop.call_at(self._due_s, self._look)
+
+    def end(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def drained(self, limit_s: float) -> None:
+        """Wait until all are gone; those that are not in time are ended, whoever reads or writes."""
+        if self._open:
+            self._emptied = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._emptied], timeout=limit_s)
+        for connection in list(self._open):
+            connection.abort()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, connection: GuardedConnection, address: str) -> str:
+        """Take a connection in; returns why not, if there is no place for it."""
+        limits = self.edge.limits
+        place = place_of(address)
+        if not self._is_exempt(address) and (
+            self._by_address[place] >= limits.connections_per_address
+        ):
+            return "address"
+        if len(self._open) >= limits.connections_max and not self._make_room():
+            return "connections"
+        self._open[connection] = place
+        self._headless[connection] = None
+        self._by_address[place] += 1
+        return ""
+
+    def headed(self, connection: GuardedConnection) -> None:
+        """A connection has sent a whole head: it is a client."""
+        self._headless.pop(connection, None)
+
+    def remove(self, connection: GuardedConnection) -> None:
+        """A connection is gone."""
+        place = self._open.pop(connection, None)
+        self._headless.pop(connection, None)
+        if place is not None:
+            self._by_address[place] -= 1
+            if not self._by_address[place]:
+                del self._by_address[place]
+        if not self._open and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    def note_malformed(self, error: BaseException | None) -> None:
+        """Log that a request could not be read, without a word of it: it may be the token."""
+        self._malformed += 1
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._logged_s < LOG_EVERY_S:
+            return
+        fields = {"error": type(error).__name__, "requests": self._malformed}
+        _log.warning("http_request_malformed", extra={"fields": fields})
+        self._logged_s, self._malformed = now_s, 0
+
+    def _make_room(self) -> bool:
+        oldest = next(iter(self._headless), None)
+        if oldest is None:
+            return False
+        self.remove(oldest)
+        oldest.abort()
+        return True
+
+    def _is_exempt(self, address: str) -> bool:
+        known = _parsed(address)
+        if known is None:
+            return True  # not the internet: a socket of this machine
+        return known.is_loopback or any(known in one for one in self.edge.limits.proxies)
+
+    def _look(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        self.lag_s = max(0.0, now_s - self._due_s)
+        for connection in list(self._open):
+            connection.check(now_s)
+        self.begin()
+
+
+class GuardedConnection(web.RequestHandler):
+    """aiohttp's connection with the deadlines it lacks."""
+
+    __slots__ = (
+        "_connections", "_ended_s", "_has_begun", "_head_since_s", "_socket", "_stuck_since_s",
+    )  # fmt: skip
+
+    def __init__(self, manager: web.Server, connections: Connections, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._connections = connections
+        self._socket: asyncio.Transport | None = None  # aiohttp forgets its own when it closes
+        self._head_since_s: float | None = None
+        self._has_begun = False  # a head, of which there is at least one byte
+        self._stuck_since_s: float | None = None  # the client reads nothing of what it asked for
+        self._ended_s: float | None = None
+
+    # --- of asyncio -------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or refuse it when there are too many."""
+        self._socket = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        refusal = self._connections.add(self, peer[0] if peer else "")
+        if refusal:
+            self._connections.edge.shed.count(CONNECTIONS)
+            self._force_close = True
+            error = CapacityError("too many connections", retry_after_s=1)
+            self._say(from_error(error))
+            return
+        self._head_since_s = self._loop.time()
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand the bytes on, and note whether they end or begin a head."""
+        count = self._request_count
+        super().data_received(data)
+        if self._request_count != count:
+            if self._head_since_s is not None:
+                self._head_since_s, self._has_begun = None, False
+                self._connections.headed(self)
+        elif self._waiter is not None:
+            self._has_begun = True
+            if self._head_since_s is None:
+                self._head_since_s = self._loop.time()
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as we answer."""
+        super().pause_writing()
+        self._stuck_since_s = self._loop.time()
+
+    def resume_writing(self) -> None:
+        """The client has read on."""
+        super().resume_writing()
+        self._stuck_since_s = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the connection."""
+        self._connections.remove(self)
+        self._socket = None
+        super().connection_lost(exc)
+
+    # --- of the listener --------------------------------------------------------------------------
+
+    def check(self, now_s: float) -> None:
+        """End the connection if it owes something for too long."""
+        limits = self._connections.edge.limits
+        if self._socket is None:
+            return
+        if self._socket.is_closing():  # and the client does not read the rest
+            self._ended_s = self._ended_s or now_s
+            if now_s - self._ended_s > limits.lingering_s:
+                self.abort()
+        elif _is_over(self._stuck_since_s, limits.answer_deadline_s, now_s):
+            self.abort()
+        elif _is_over(self._head_since_s, limits.header_deadline_s, now_s) and self._waiter:
+            if self._has_begun:
+                detail = f"the head did not arrive within {limits.header_deadline_s:g} s"
+                self._say(problem(408, "timeout", detail))
+            self.force_close()
+
+    def abort(self) -> None:
+        """End at once, whatever is still to be sent."""
+        if self._socket is not None:
+            self._socket.abort()
+
+    # --- of aiohttp -------------------------------------------------------------------------------
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be parsed in the form of every other refusal."""
+        if status != 400:
+            return super().handle_error(request, status, exc, message)
+        self._connections.note_malformed(exc)
+        response = problem(400, "bad_request", "the request cannot be read")
+        response.force_close()
+        return response
+
+    def _say(self, response: web.Response) -> None:
+        if self._socket is not None:
+            now_ms = self._connections.edge.clock.now_ms()
+            self._socket.write(as_bytes(response, now_ms, is_last=True))
+            self._socket.close()
+
+
+def place_of(address: str) -> str:
+    """What counts as one address: an IPv4 address, or the /64 that one IPv6 host has to itself."""
+    known = _parsed(address)
+    if isinstance(known, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((known, 64), strict=False))
+    return address
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _is_over(since_s: float | None, limit_s: float, now_s: float) -> bool:
+    return since_s is not None and now_s - since_s > limit_s

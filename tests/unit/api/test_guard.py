@@ -1,0 +1,190 @@
+"""Deadlines and places of connections: who owes something is let go, who came to talk is let in."""
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from aiohttp import web
+
+from monitor.api.edge import Limits
+from monitor.api.guard import place_of
+from monitor.api.overload import CONNECTIONS
+from monitor.api.routes import ROUTES, Route
+from tests.unit.api.serving import Server, serving
+
+HEAD = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+HASTY = Limits(header_deadline_s=0.2, idle_s=0.8, answer_deadline_s=0.3, lingering_s=0.1)
+
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def connected(server: Server, source: str = "127.0.0.1") -> AsyncIterator[Ends]:
+    """A connection from an address of this machine."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, local_addr=(source, 0))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def until_end(reader: asyncio.StreamReader) -> bytes:
+    """What the server says until it ends the connection; empty when it only hangs up."""
+    async with asyncio.timeout(10):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+async def ask_alive(ends: Ends) -> bytes:
+    """The first line of the answer to a whole request, which stays open."""
+    reader, writer = ends
+    writer.write(HEAD + b"\r\n")
+    async with asyncio.timeout(10):
+        line = await reader.readline()
+        rest = await reader.readuntil(b"\r\n\r\nok\n")
+    assert rest
+    return line
+
+
+async def dribble(writer: asyncio.StreamWriter, raw: bytes, gap_s: float) -> None:
+    """Send byte by byte until somebody hangs up."""
+    with suppress(ConnectionError):
+        for place in range(len(raw)):
+            writer.write(raw[place : place + 1])
+            await writer.drain()
+            await asyncio.sleep(gap_s)
+
+
+async def test_dribbled_head_is_a_408_at_its_deadline() -> None:
+    """A byte now and then does not prolong the time for a head."""
+    async with serving(limits=HASTY) as server, connected(server) as (reader, writer):
+        sending = asyncio.create_task(dribble(writer, HEAD * 20, 0.02))
+        answer = await until_end(reader)
+        sending.cancel()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"Connection: close" in answer
+        assert b'"code":"timeout"' in answer
+
+
+async def test_silent_newcomer_is_hung_up_on() -> None:
+    """Who says nothing is told nothing."""
+    async with serving(limits=HASTY) as server, connected(server) as (reader, _):
+        assert await until_end(reader) == b""
+        assert len(server.listener.connections) == 0
+
+
+async def test_second_head_has_the_same_deadline() -> None:
+    """After a whole request the next one may not be dribbled either."""
+    limits = Limits(header_deadline_s=0.2, idle_s=30.0)
+    async with serving(limits=limits) as server, connected(server) as ends:
+        assert b"200" in await ask_alive(ends)
+        reader, writer = ends
+        writer.write(b"GET /live")
+        assert (await until_end(reader)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_connection_between_requests_waits_until_the_idle_limit() -> None:
+    """The deadline of a head does not end a connection that owes nothing."""
+    async with serving(limits=HASTY) as server, connected(server) as ends:
+        assert b"200" in await ask_alive(ends)
+        await asyncio.sleep(0.45)  # two deadlines of a head, half of the idle limit
+        assert b"200" in await ask_alive(ends)
+        assert await until_end(ends[0]) == b""
+
+
+async def test_reader_that_takes_nothing_of_its_answer_is_cut_off() -> None:
+    """A full socket does not keep a place for ever."""
+
+    async def flood(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"x" * 50_000_000)
+
+    routes = (*ROUTES, Route("GET", "/flood", None, flood))
+    async with serving(limits=HASTY, routes=routes) as server, connected(server) as (_, writer):
+        writer.write(b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        async with asyncio.timeout(10):
+            while not len(server.listener.connections):
+                await asyncio.sleep(0.01)
+            while len(server.listener.connections):
+                await asyncio.sleep(0.01)
+
+
+async def test_newcomer_takes_the_place_of_the_oldest_that_never_asked() -> None:
+    """Sockets that only hold places keep nobody out; clients that have asked keep theirs."""
+    async with (
+        serving(limits=Limits(connections_max=3)) as server,
+        connected(server) as client,
+        connected(server) as oldest,
+        connected(server) as younger,
+    ):
+        assert b"200" in await ask_alive(client)
+        younger[1].write(b"GET /li")
+        async with connected(server) as newcomer:
+            assert b"200" in await ask_alive(newcomer)
+            assert await until_end(oldest[0]) == b""
+            assert b"200" in await ask_alive(client)
+            assert len(server.listener.connections) == 3
+
+
+async def test_one_connection_too_many_hears_when_to_come_again() -> None:
+    """Where all places are taken by clients, the next one is refused at once."""
+    async with (
+        serving(limits=Limits(connections_max=1)) as server,
+        connected(server) as client,
+    ):
+        assert b"200" in await ask_alive(client)
+        async with connected(server) as (reader, _):
+            answer = await until_end(reader)
+            assert answer.startswith(b"HTTP/1.1 429 ")
+            assert b"Retry-After: 1" in answer
+        assert server.edge.shed.counts[CONNECTIONS] == 1
+        assert b"200" in await ask_alive(client)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "places"),
+    [((), 2), ((ipaddress.ip_network("192.0.2.0/24"),), 5)],
+)
+async def test_address_has_so_many_places_and_a_proxy_as_many_as_there_are(
+    proxies: tuple[ipaddress.IPv4Network, ...], places: int
+) -> None:
+    """One address cannot take all; behind a proxy there are many clients."""
+    async with serving(limits=Limits(connections_per_address=2, proxies=proxies)) as server:
+        connections = server.listener.connections
+        taken = [connections.add(object(), "192.0.2.7") for _ in range(5)]  # type: ignore[arg-type]  # only its identity matters
+        assert taken.count("") == places
+        assert connections.add(object(), "127.0.0.1") == ""  # type: ignore[arg-type]  # the same
+        connections._open.clear()
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.7", "::ffff:192.0.2.7"),
+    ],
+)
+def test_ipv6_host_with_many_addresses_is_one_place(address: str, place: str) -> None:
+    """A host has a whole /64 to itself; an IPv4 address has no neighbours."""
+    assert place_of(address) == place
+
+
+async def test_gone_connections_leave_nothing_behind() -> None:
+    """Places are given back, whoever ends."""
+    async with serving() as server:
+        for _ in range(20):
+            async with connected(server) as ends:
+                assert b"200" in await ask_alive(ends)
+        async with asyncio.timeout(10):
+            while len(server.listener.connections):
+                await asyncio.sleep(0.01)
+        assert not server.listener.connections._by_address
+        assert not server.listener.connections._headless
