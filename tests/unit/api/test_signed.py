@@ -129,6 +129,22 @@ def test_whatever_a_stranger_sends_is_refused_in_good_order(
     assert verdict(headers, source, body) in ("bad_signature", "stale_signature")
 
 
+def test_id_that_could_swallow_the_timestamp_is_refused() -> None:
+    """`a.1` signed at 2 over `x` has the signed text of `a` signed at 1 over `2.x`."""
+    when, later = RECEIVED_MS // 1000, RECEIVED_MS // 1000 + 1
+    headers = webhook_headers(NEW, "a", RECEIVED_MS, b"%d.x" % later)
+    assert isinstance(verdict(headers, body=b"%d.x" % later), Caller)
+    shifted = headers | {"webhook-id": f"a.{when}", "webhook-timestamp": str(later)}
+    assert verdict(shifted, body=b"x") == "bad_signature"
+
+
+def test_key_that_only_fills_up_the_time_is_not_believed() -> None:
+    """A source with one secret is checked for as long as one with two."""
+    filling = Secret("whsec_" + base64.b64encode(bytes(32)).decode())
+    assert verdict(signed(filling), "other") == "bad_signature"
+    assert verdict(signed(filling), "nobody") == "bad_signature"
+
+
 def test_event_in_headers_is_refused() -> None:
     """The signature does not cover them: whoever is between us could change the order's id."""
     with pytest.raises(InputError) as caught:
