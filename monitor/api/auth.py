@@ -172,12 +172,12 @@ def gate_of(
 
     Raises: OSError, AuthError for an unusable token file.
     """
-    fast = (endpoints.listen_fast.host,) if endpoints.listen_fast else ()
+    more = (listen.host for listen in endpoints.more_addresses().values())
     return Gate(
         endpoints.listen,
         endpoints.keys,
         read_token_sha256(token_path),
-        (*endpoints.allowed_hosts, *fast),
+        (*endpoints.allowed_hosts, *more),
         Signatures(endpoints.source_secrets, endpoints.replay_window_ms // 1000),
         stored,
         used,

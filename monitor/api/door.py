@@ -1,18 +1,21 @@
-"""The door of one service: its socket, the gate in it, and the keys that open the gate."""
+"""The door of one service: its sockets, the gate in it, and the keys that open the gate."""
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from monitor.api.auth import Gate, ensure_admin_token, gate_of
-from monitor.api.edge import Edge
+from monitor.api.edge import Edge, Limits
 from monitor.api.fast import FastListener
 from monitor.api.listener import Listener, url_of
+from monitor.api.roles import of_ingest, of_listen, of_metrics
 from monitor.api.routes import ROUTES, Route
 from monitor.api.service import Service
-from monitor.model.endpoints import Endpoints
+from monitor.model.endpoints import Endpoints, Listen
 from monitor.ports import Clock
 from monitor.runtime.keyring import Keyring
 
@@ -35,30 +38,40 @@ class Door:
         self._endpoints = endpoints
         self.token_path = ensure_admin_token(data_dir, new_token)
         self.keyring = Keyring(data_dir, clock, self._renew_gate, service.note)
-        self.edge = Edge(service, clock, self._gate(), session=session)
-        self._main: Listener | None = None
+        limits = limits_of(endpoints)
+        self.edge = Edge(service, clock, self._gate(), limits, session=session)
+        self._listeners: list[Listener] = []
         self._fast = FastListener(self.edge)
 
     async def open(self, pages: Iterable[Route]) -> str:
-        """Listen, and return the address.
+        """Listen, and return the main address.
 
-        Raises: OSError where the address is taken.
+        Raises: OSError where an address is taken.
         """
-        listen = self._endpoints.listen
-        self._main = Listener(self.edge, (*ROUTES, *pages))
-        await self._main.open(listen)
-        if self._endpoints.listen_fast is not None:
-            fast = self._endpoints.listen_fast
-            url = url_of(fast.host, await self._fast.start(fast))
-            log.info("listening_fast", extra={"fields": {"url": url}})
-        return self._main.url
+        endpoints = self._endpoints
+        routes = (*ROUTES, *pages)
+        ingest, metrics = endpoints.listen_ingest, endpoints.listen_metrics
+        has_ingest, has_metrics = ingest is not None, metrics is not None
+        main = of_listen(routes, has_ingest=has_ingest, has_metrics=has_metrics)
+        url = await self._listen(endpoints.listen, main)
+        if ingest is not None:
+            _tell("listening_ingest", await self._listen(ingest, of_ingest(routes)))
+        if metrics is not None:
+            _tell("listening_metrics", await self._listen(metrics, of_metrics(routes)))
+        if endpoints.listen_fast is not None:
+            fast = endpoints.listen_fast
+            _tell("listening_fast", url_of(fast.host, await self._fast.start(fast)))
+        return url
 
     async def close(self) -> None:
         """Answer what is under way, take nothing new, and write down when keys were used."""
-        await self._fast.stop()
-        if self._main is not None:
-            await self._main.close()
+        closing = (self._fast.stop(), *(listener.close() for listener in self._listeners))
+        await asyncio.gather(*closing)
         self.keyring.save()
+
+    def lag_s(self) -> float:
+        """The longest the event loop was busy of late, in seconds."""
+        return max((listener.connections.lag_s for listener in self._listeners), default=0.0)
 
     def renew(self, endpoints: Endpoints) -> None:
         """Take over other keys, secrets and names; the address stays.
@@ -68,9 +81,29 @@ class Door:
         self._endpoints = endpoints
         self.keyring.reread()
 
+    async def _listen(self, listen: Listen, routes: Iterable[Route]) -> str:
+        listener = Listener(self.edge, routes)
+        await listener.open(listen)
+        self._listeners.append(listener)
+        return listener.url
+
     def _gate(self) -> Gate:
         keyring = self.keyring
         return gate_of(self._endpoints, self.token_path, keyring.keys, keyring.used)
 
     def _renew_gate(self) -> None:
         self.edge.gate = self._gate()
+
+
+def limits_of(endpoints: Endpoints) -> Limits:
+    """The limits of connections as configured; the others are the same for everybody."""
+    places = endpoints.places
+    return Limits(
+        connections_max=places.total,
+        connections_per_address=places.per_address,
+        proxies=tuple(ipaddress.ip_network(network) for network in places.proxies),
+    )
+
+
+def _tell(event: str, url: str) -> None:
+    log.info(event, extra={"fields": {"url": url}})

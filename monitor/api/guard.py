@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections import Counter
+from collections import Counter, deque
 from typing import Any, cast
 
 from aiohttp import web
@@ -29,6 +29,7 @@ from monitor.api.problems import from_error, problem
 from monitor.model.errors import CapacityError
 
 LOOK_EVERY_S = 0.5
+LAGS_KEPT = 30  # every scrape of a quarter minute sees the worst since the one before
 LOG_EVERY_S = 10.0  # what cannot be parsed is told no more often
 _log = logging.getLogger("monitor.api.protocol")
 
@@ -38,7 +39,7 @@ class Connections:
 
     def __init__(self, edge: Edge) -> None:
         self.edge = edge
-        self.lag_s = 0.0  # how late the latest look was: how long the event loop was busy
+        self._lags = deque([0.0], maxlen=LAGS_KEPT)
         self._open: dict[GuardedConnection, str] = {}
         self._headless: dict[GuardedConnection, None] = {}  # the oldest first
         self._by_address: Counter[str] = Counter()
@@ -68,6 +69,11 @@ class Connections:
             await asyncio.wait([self._emptied], timeout=limit_s)
         for connection in list(self._open):
             connection.abort()
+
+    @property
+    def lag_s(self) -> float:
+        """How late the latest looks of a quarter minute were: how long the event loop was busy."""
+        return max(self._lags)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -128,7 +134,7 @@ class Connections:
 
     def _look(self) -> None:
         now_s = asyncio.get_running_loop().time()
-        self.lag_s = max(0.0, now_s - self._due_s)
+        self._lags.append(max(0.0, now_s - self._due_s))
         for connection in list(self._open):
             connection.check(now_s)
         self.begin()

@@ -25,7 +25,7 @@ class Listener:
 
     def __init__(self, edge: Edge, routes: Iterable[Route] = ROUTES) -> None:
         self._edge = edge
-        self._app = make_app(edge, routes)
+        self._app = make_app(edge, tuple(routes))
         self._runner = web.AppRunner(
             self._app, handle_signals=False, shutdown_timeout=edge.limits.shutdown_s
         )

@@ -8,7 +8,7 @@ Source of the limits: docs of aiohttp's threat model; contract §2 and §3.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
@@ -16,12 +16,13 @@ from monitor.api.admission import admitted
 from monitor.api.audit import REQUEST_ID, change_of, note_refusal
 from monitor.api.edge import CALLER, CHANGE, EDGE, Edge
 from monitor.api.fast_answer import NO_STORE, SECURITY_HEADERS, SERVER
+from monitor.api.live import get_stream
 from monitor.api.problems import Handler, problems
 from monitor.api.routes import ROUTES, Route
 from monitor.model.errors import MonitorError
 
 
-def make_app(edge: Edge, routes: Iterable[Route] = ROUTES) -> web.Application:
+def make_app(edge: Edge, routes: Sequence[Route] = ROUTES) -> web.Application:
     """Build the application; a `Listener` serves it."""
     app = web.Application(
         middlewares=[problems, doorkeeper], client_max_size=edge.limits.body_bytes_max
@@ -34,8 +35,9 @@ def make_app(edge: Edge, routes: Iterable[Route] = ROUTES) -> web.Application:
         else:
             app.router.add_route(route.method, route.path, handler)
     app.on_response_prepare.append(_secure)
-    app.on_shutdown.append(_close_streams)
-    app.cleanup_ctx.append(_feed_streams)
+    if any(route.handler is get_stream for route in routes):
+        app.on_shutdown.append(_close_streams)
+        app.cleanup_ctx.append(_feed_streams)
     return app
 
 

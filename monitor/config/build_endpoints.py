@@ -26,6 +26,7 @@ from monitor.model.endpoints import (
     HttpRequest,
     IngestKey,
     Listen,
+    Places,
     ShopEndpoints,
     Signing,
     SourceSecrets,
@@ -46,7 +47,14 @@ def build_endpoints(
     failover = document.failover.webhook
     endpoints = Endpoints(
         listen=listen,
-        listen_fast=Listen(*split_listen(document.listen_fast)) if document.listen_fast else None,
+        listen_fast=_address(document.listen_fast),
+        listen_ingest=_address(document.listen_ingest),
+        listen_metrics=_address(document.listen_metrics),
+        places=Places(
+            document.connections.max,
+            document.connections.per_address,
+            tuple(document.connections.proxies),
+        ),
         data_dir=data_dir,
         disk_reserve_mib=document.disk_reserve_mib,
         integrations=builder.integrations(),
@@ -72,6 +80,10 @@ def build_endpoints(
     urls = [*builder.urls, *([otlp.endpoint] if otlp else [])]
     hosts = dict.fromkeys(host_port(url) for url in urls)
     return msgspec.structs.replace(endpoints, config_hosts=tuple(hosts))
+
+
+def _address(written: str | None) -> Listen | None:
+    return Listen(*split_listen(written)) if written else None
 
 
 def _allowed_hosts(document: Document) -> tuple[str, ...]:

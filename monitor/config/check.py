@@ -13,6 +13,7 @@ from monitor.config.report import Report
 from monitor.config.schema import Document, Fallback
 from monitor.config.schema_channels import Channel
 from monitor.config.schema_outlets import DingTalk, PlainWebhook, Webhook
+from monitor.config.values import split_listen
 from monitor.config.yaml_lines import YamlPath
 from monitor.model.spelling import did_you_mean
 from monitor.model.times import format_duration
@@ -72,6 +73,7 @@ def mentioned(document: object) -> Mentioned:
 def check_document(document: Document, names: Mentioned, report: Report) -> None:
     """Report everything that does not fit together."""
     _check_unique(document, report)
+    _check_addresses(document, report)
     _check_zones(document, report)
     _check_times(document, report)
     for index, channel in enumerate(document.channels):
@@ -103,6 +105,16 @@ def _check_unique(document: Document, report: Report) -> None:
             if name in names[:index]:
                 where = (*at, index, "name")
                 report.error(where, f"{report.name(where)}: '{name}' is taken by an earlier entry")
+
+
+def _check_addresses(document: Document, report: Report) -> None:
+    taken: dict[tuple[str, int], str] = {}
+    for key in ("listen", "listen_fast", "listen_ingest", "listen_metrics"):
+        written = getattr(document, key)
+        address = split_listen(written) if written else ("", 0)
+        if address[1] and address in taken:
+            report.error((key,), f"{key} is the same address as {taken[address]}")
+        taken[address] = key
 
 
 def _check_zones(document: Document, report: Report) -> None:

@@ -85,7 +85,8 @@ def load(
     has_key = _has_stored_key(data_folder, report) or names.has_api_key
     if needs_keys and not has_key:
         _check_listen("listen", address, overrides.get("listen"), report)
-        _check_listen("listen_fast", endpoints.listen_fast or Listen(), None, report)
+        for key, other in endpoints.more_addresses().items():
+            _check_listen(key, other, None, report)
     settings = build_settings(document, endpoints)
     if language := overrides.get("language"):
         settings = msgspec.structs.replace(settings, language=_language(language, report))

@@ -26,6 +26,9 @@ _SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
 _ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("listen", ("listen",)),
     ("listen_fast", ("listen_fast",)),
+    ("listen_ingest", ("listen_ingest",)),
+    ("listen_metrics", ("listen_metrics",)),
+    ("connections", ("places",)),
     ("data_dir", ("data_dir",)),
     ("disk_reserve_mib", ("disk_reserve_mib",)),
     ("allowed_hosts", ("allowed_hosts",)),
@@ -41,7 +44,8 @@ _ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("telemetry", ("telemetry",)),
 )
 RESTART_KEYS = (
-    "listen", "listen_fast", "data_dir", "disk_reserve_mib", "currency", "telemetry", "canary",
+    "listen", "listen_fast", "listen_ingest", "listen_metrics", "connections", "data_dir",
+    "disk_reserve_mib", "currency", "telemetry", "canary",
 )  # fmt: skip
 
 
@@ -69,6 +73,9 @@ def taken_over(old: Loaded, new: Loaded) -> Loaded:
         new.endpoints,
         listen=old.endpoints.listen,
         listen_fast=old.endpoints.listen_fast,
+        listen_ingest=old.endpoints.listen_ingest,
+        listen_metrics=old.endpoints.listen_metrics,
+        places=old.endpoints.places,
         data_dir=old.endpoints.data_dir,
         disk_reserve_mib=old.endpoints.disk_reserve_mib,
         telemetry=old.endpoints.telemetry,

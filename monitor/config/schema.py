@@ -25,6 +25,8 @@ from monitor.config.values import (
     Mode,
     Money,
     Name,
+    Network,
+    Places,
     Span,
     Spans,
     Text,
@@ -64,6 +66,14 @@ class Retention(ConfigModel):
 
     events: Span = 30 * DAY_MS
     orders: Span = 400 * DAY_MS
+
+
+class Connections(ConfigModel):
+    """How many connections one address of the service takes."""
+
+    max: Places = 1_000
+    per_address: Places = 64
+    proxies: Annotated[list[Network], FEW] = []
 
 
 class Promise(ConfigModel):
@@ -148,6 +158,9 @@ class Document(ConfigModel):
     retention: Retention = Retention()
     listen: Listen = "127.0.0.1:8080"
     listen_fast: Listen | None = None
+    listen_ingest: Listen | None = None
+    listen_metrics: Listen | None = None
+    connections: Connections = Connections()
     public_url: Url | None = None
     allowed_hosts: Annotated[list[HostName], FEW] = []
     data_dir: Text = "./data"

@@ -20,6 +20,7 @@ DURATION_MAX_MS = 3650 * DAY_MS
 MONEY_MAX_MINOR = 10**15
 TEXT_MAX = 4_096
 NAME_MAX = 64
+PLACES_MAX = 20_000  # of connections: each may hold a megabyte while it is read
 FILES_MAX = 10  # secrets in force at once; a rotation needs two
 ITEMS_MAX = 200  # of any list or table in the file; contract §2 keeps at most 200 channels apart
 
@@ -140,6 +141,12 @@ def _from_words(value: object) -> object:
 def _count(value: int) -> int:
     if not 0 <= value <= 1_000_000:
         raise ValueError("must be between 0 and 1000000")
+    return value
+
+
+def _places(value: int) -> int:
+    if not 1 <= value <= PLACES_MAX:
+        raise ValueError(f"must be between 1 and {PLACES_MAX}")
     return value
 
 
@@ -271,6 +278,7 @@ Span = Annotated[Duration, BeforeValidator(_short), AfterValidator(_span)]
 Spans = Annotated[dict[str, Span], FEW]
 Count = Annotated[int, BeforeValidator(_from_digits), AfterValidator(_count)]
 Money = Annotated[int, BeforeValidator(_from_digits), AfterValidator(_money)]
+Places = Annotated[int, BeforeValidator(_from_digits), AfterValidator(_places)]
 Weight = Annotated[int, BeforeValidator(_from_digits), AfterValidator(_weight)]
 Flag = Annotated[bool, BeforeValidator(_from_words)]
 Currency = Annotated[str, AfterValidator(_currency)]

@@ -110,6 +110,17 @@ class Listen(msgspec.Struct, frozen=True):
     port: int = 8080
 
 
+class Places(msgspec.Struct, frozen=True):
+    """How many connections each address of the service takes, and how many of them from one client.
+
+    `proxies` are networks behind which are many clients.
+    """
+
+    total: int = 1_000
+    per_address: int = 64
+    proxies: tuple[str, ...] = ()
+
+
 class IngestKey(msgspec.Struct, frozen=True):
     """An API key of one source, named in the configuration; only its SHA-256 is kept.
 
@@ -142,6 +153,9 @@ class Endpoints(msgspec.Struct, frozen=True):
 
     listen: Listen = Listen()
     listen_fast: Listen | None = None  # events only, on a parser without a framework
+    listen_ingest: Listen | None = None  # what shops send and ask; then no events on `listen`
+    listen_metrics: Listen | None = None  # then no metrics on `listen`
+    places: Places = Places()
     data_dir: str = "./data"
     disk_reserve_mib: int = 32  # held back, to be given up when the disk is full; 0: nothing
     integrations: tuple[Endpoint, ...] = ()  # named `<receiver>/<kind>/<index>`
@@ -157,3 +171,12 @@ class Endpoints(msgspec.Struct, frozen=True):
     config_hosts: tuple[str, ...] = ()  # host:port of every URL in the configuration file
     allowed_hosts: tuple[str, ...] = ()  # extra names accepted in the Host header
     telemetry: Telemetry = Telemetry()
+
+    def more_addresses(self) -> dict[str, Listen]:
+        """The addresses beside `listen`, by their key in the configuration."""
+        known = {
+            "listen_fast": self.listen_fast,
+            "listen_ingest": self.listen_ingest,
+            "listen_metrics": self.listen_metrics,
+        }
+        return {key: listen for key, listen in known.items() if listen is not None}

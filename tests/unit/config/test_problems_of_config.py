@@ -87,6 +87,34 @@ CASES: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
+        "every address is closed to others without keys",
+        "listen_ingest: 0.0.0.0:1\nlisten_metrics: :2",
+        [
+            (
+                "1:16 listen_ingest 0.0.0.0:1 is not loopback: the service refuses to start without "
+                "keys; make one with delivery-monitor keys new, or listen on 127.0.0.1"
+            ),
+            (
+                "2:17 listen_metrics 0.0.0.0:2 is not loopback: the service refuses to start without "
+                "keys; make one with delivery-monitor keys new, or listen on 127.0.0.1"
+            ),
+        ],
+    ),
+    (
+        "one address for two",
+        "listen: 127.0.0.1:1\nlisten_metrics: 127.0.0.1:1\nlisten_ingest: 127.0.0.1:0",
+        ["2:17 listen_metrics is the same address as listen"],
+    ),
+    (
+        "places",
+        "connections: {max: 0, per_address: 20001, proxies: [10.0.0.1/8]}",
+        [
+            "1:20 connections.max must be between 1 and 20000",
+            "1:36 connections.per_address must be between 1 and 20000",
+            "1:53 connections.proxies[1] is an address inside a network; did you mean '10.0.0.0/8'?",
+        ],
+    ),
+    (
         "name twice",
         "channels: [{name: a}, {name: b}, {name: a}]",
         ["1:41 channels[3].name: 'a' is taken by an earlier entry"],
