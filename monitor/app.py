@@ -67,7 +67,7 @@ from monitor.web.source import STARTING, ServicePage
 log = logging.getLogger("monitor.app")
 
 RETRY_STORE_S = 5.0
-FACTS_EVERY_S = 2.0
+FACTS_EVERY_S, FACTS_IN_TROUBLE_S = 5.0, 2.0
 
 OpenStore = Callable[[Path], Awaitable[SqliteStore]]
 
@@ -388,7 +388,8 @@ class Monitor:
                     self.trouble = self._assembly.loop.trouble
             except StorageError as error:
                 self.trouble = str(error)
-            await asyncio.sleep(FACTS_EVERY_S)
+            is_well = self.readiness().is_ready
+            await asyncio.sleep(FACTS_EVERY_S if is_well else FACTS_IN_TROUBLE_S)
 
     def _publish(self, commands: Sequence[Command]) -> None:
         self._broadcast.publish(commands, self.engine, self.clock.now_ms())

@@ -16,6 +16,7 @@ class Durations:
 
     def __init__(self) -> None:
         self._ring = [0.0] * RING_LEN
+        self._ordered: tuple[int, list[float]] = (0, [])  # at which count, and what was in the ring
         self.count = 0
         self.sum_s = 0.0
 
@@ -36,7 +37,11 @@ class Durations:
 
     def quantile(self, share: float) -> float | None:
         """Nearest-rank quantile of the recent durations in seconds; None when there are none."""
-        ordered = sorted(self.recent())
+        count, ordered = self._ordered
+        if count != self.count:  # asked more often than there is something new
+            count = self.count
+            ordered = sorted(self.recent())
+            self._ordered = (count, ordered)
         if not ordered:
             return None
         return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
