@@ -243,6 +243,22 @@ class transaction:  # noqa: N801 - used as a statement: `with transaction(connec
                 self._connection.execute("ROLLBACK")
 
 
+class statement:  # noqa: N801 - like `transaction`
+    """The block is a single statement, committed by itself; `commit_s` is all of it."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        assert not connection.in_transaction
+        self.commit_s = 0.0
+        self._started_s = 0.0
+
+    def __enter__(self) -> Self:
+        self._started_s = time.perf_counter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.commit_s = time.perf_counter() - self._started_s
+
+
 def probe(connection: apsw.Connection) -> None:
     """Write something that means nothing, to learn whether the disk takes it.
 

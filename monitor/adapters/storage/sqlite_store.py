@@ -96,7 +96,7 @@ class SqliteStore:
         """See EventLog; while the disk is short of space only what was decided is written."""
         if (shortage := self._reserve.shortage) is not None:
             raise full(self._path, shortage)
-        position = await self._write(lambda sql: sqlite_log.append(sql, segment))
+        position = await self._write(lambda sql: sqlite_log.append(sql, segment), is_statement=True)
         self._position = max(self._position, position)
         self._mark.set(self._position, self._commits)
         return position
@@ -241,9 +241,9 @@ class SqliteStore:
             self._last_error = str(error)
             raise
 
-    async def _write(self, job: Job[T]) -> T:
+    async def _write(self, job: Job[T], *, is_statement: bool = False) -> T:
         try:
-            result = await self._writer.write(job)
+            result = await self._writer.write(job, is_statement=is_statement)
         except StorageError as error:
             if not isinstance(error, FencedError) or isinstance(error, DiskFailedError):
                 self._last_error = self._failure = str(error)

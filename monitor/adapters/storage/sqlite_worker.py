@@ -1,8 +1,7 @@
 """One thread with one connection: jobs wait in line, run one after the other, and answer the loop.
 
-A job is a function of the connection. The thread is an executor of one: the queue, the hand-over
-and the way back (`loop.call_soon_threadsafe`) are the standard library's. Grouping many events into
-one commit happens before this line: while one segment is being synced, the next one is gathered.
+A job is a function of the connection. Grouping many events into one commit happens before this
+line: while one segment is being synced, the next one is gathered.
 
 A disk that fails under a write is trusted once more: what the write left behind is overwritten, the
 file is opened anew and checked. A second failure within a minute ends the process: after a failed
@@ -11,10 +10,8 @@ sync the kernel may call pages clean that are not on the disk (PostgreSQL stops 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +20,8 @@ import apsw
 from monitor.adapters.storage.durations import Durations
 from monitor.adapters.storage.reserve import Reserve
 from monitor.adapters.storage.sqlite_errors import storage_errors
-from monitor.adapters.storage.sqlite_schema import overwrite_refused, transaction
+from monitor.adapters.storage.sqlite_schema import overwrite_refused, statement, transaction
+from monitor.adapters.storage.thread import CallThread
 from monitor.model.errors import DiskFailedError, StorageError
 
 JOBS_MAX = 4_096
@@ -47,7 +45,7 @@ class Worker:
         self._connect = connect
         self._reserve = reserve or Reserve(path.parent, 0)
         self._connection: apsw.Connection | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._thread = CallThread(name)
         self._jobs = 0
         self._is_closed = False
         self._failed_s: float | None = None
@@ -59,18 +57,22 @@ class Worker:
         """Run a job as it is; raises StorageError when the database does not answer."""
         return await self._queue(job)
 
-    async def write(self, job: Job[T]) -> T:
+    async def write(self, job: Job[T], *, is_statement: bool = False) -> T:
         """Run a job in one transaction and return after its commit is synced.
+
+        `is_statement`: the job is a single statement, which SQLite commits by itself. That is one
+        way through the interpreter's lock instead of three, each of which a busy loop holds up.
 
         Raises: StorageError, and whatever the job raises; then nothing of it is kept.
         DiskFailedError: nothing was acknowledged, and this process cannot know what is kept.
         """
+        scope = statement if is_statement else transaction
 
         def committed(connection: apsw.Connection) -> T:
             started_s = time.perf_counter()
             changes = connection.total_changes()
             try:
-                with transaction(connection) as done:
+                with scope(connection) as done:
                     result = job(connection)
             except apsw.FullError:
                 self._reserve.give_up()
@@ -101,7 +103,7 @@ class Worker:
         try:
             await self._hand_over(self._disconnect)
         finally:
-            self._thread.shutdown(wait=False)
+            self._thread.stop()
 
     async def _queue(self, job: Job[T]) -> T:
         if self._is_closed:
@@ -119,7 +121,7 @@ class Worker:
             self._jobs -= 1
 
     async def _hand_over(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        return await self._thread.call(call)
 
     def _work(self, job: Job[T]) -> T:
         if self._given_up is not None:
