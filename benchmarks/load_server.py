@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 KEY = "dm_benchmark-of-the-ingest-door-0123456789"
 CONFIG = """\
 listen: 127.0.0.1:0
+listen_fast: 127.0.0.1:0
 data_dir: data
 sources: [{name: main-shop, api_key_file: key}]
 channels: [{name: auto, kind: external}, {name: supplier, kind: external}]
@@ -74,21 +75,20 @@ def service(folder: Path, more_config: str = "") -> Iterator[Server]:
             stderr=errors,
         )
     try:
-        ports = [int(url.rpartition(":")[2]) for url in _urls_when_ready(process, log)]
-        yield Server(process.pid, *ports)
+        ports = _ports_when_ready(process, log)
+        yield Server(process.pid, ports["listening"], ports.get("listening_fast", 0))
     finally:
         process.terminate()
         process.wait(timeout=60)
 
 
-def _urls_when_ready(process: subprocess.Popen[bytes], log: Path) -> list[str]:
-    """Wait for the line that says so; returns the addresses that the log named."""
+def _ports_when_ready(process: subprocess.Popen[bytes], log: Path) -> dict[str, int]:
+    """Wait for the line that says so; returns the ports that the log named, by its event."""
     while process.poll() is None:
-        lines = [
-            json.loads(line) for line in log.read_bytes().split(b"\n")[:-1] if line[:1] == b"{"
-        ]
+        lines = [json.loads(line) for line in log.read_bytes().split(b"\n")[:-1] if line[:1] == b"{"]
         if any(line["event"] == "ready" for line in lines):
-            return [line["url"] for line in lines if "url" in line]
+            named = [(line["event"], line["url"]) for line in lines if "url" in line]
+            return {event: int(url.rpartition(":")[2]) for event, url in named}
         time.sleep(0.02)
     raise AssertionError(f"the service did not start: {log.read_text(encoding='utf-8')}")
 

@@ -51,7 +51,7 @@ def decode(
     bad_header`.
     """
     media = content_type.partition(";")[0].strip().lower()
-    is_binary = _has_attributes(headers) and not media.startswith("application/cloudevents")
+    is_binary = has_attributes(headers) and not media.startswith("application/cloudevents")
     if not is_binary:
         wires, is_list = _read_quick(body, media)
         if wires is not None:
@@ -63,7 +63,7 @@ def decode(
     return _decode_each(sources, context, is_list=is_list)
 
 
-def _has_attributes(headers: Mapping[str, str]) -> bool:
+def has_attributes(headers: Mapping[str, str]) -> bool:
     """Whether there is a `ce-` header: then the request may be an event in binary mode."""
     return any([name[:3].lower() == _BINARY_PREFIX for name in headers])  # noqa: C419 - faster
 

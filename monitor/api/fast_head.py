@@ -17,6 +17,7 @@ import httptools
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from monitor.api.decode import has_attributes
 from monitor.api.edge import Limits
 from monitor.model.errors import InputError
 
@@ -25,11 +26,15 @@ PATH = "/v1/events"
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What a head asks for; `length` is that of the body in bytes."""
+    """What a head asks for; `length` is that of the body in bytes.
+
+    `attributes` are all headers if some of them may be a CloudEvent's, else none.
+    """
 
     target: str
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
+    attributes: Mapping[str, str]
     length: int
     keeps_alive: bool
 
@@ -88,7 +93,14 @@ def read_head(raw: bytes, limits: Limits) -> Head:
     if parser.get_method() != b"POST":
         raise HeadError(405, "method_not_allowed", "this listener takes POST only")
     keeps_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
-    return Head(target, parse_qs(query), headers, _length(headers, limits), keeps_alive)
+    return Head(
+        target,
+        parse_qs(query),
+        headers,
+        headers if has_attributes(headers) else {},
+        _length(headers, limits),
+        keeps_alive,
+    )
 
 
 def _texts(lines: _Lines) -> list[tuple[str, str]]:

@@ -124,7 +124,9 @@ class Intake:
         body = plain_body(raw_body, headers.get("Content-Encoding", ""), edge.limits)
         if HEADER in headers and self._is_repeated(caller, head, body, waiting):
             return
-        waiting.decoded = read_events(edge, caller, headers, body)
+        waiting.decoded = read_events(
+            edge, caller, headers.get("Content-Type", ""), head.attributes, body
+        )
         if waiting.decoded.events:
             edge.service.offer(waiting.decoded.events, caller.message, waiting)
         else:

@@ -21,7 +21,7 @@ from monitor.api.problems import problem
 from monitor.model.errors import CapacityError, MonitorError
 
 PIPELINE_MAX = 64
-HEADS_MAX = 4  # different heads remembered per connection, of at most so many bytes each
+HEADS_MAX = 16  # different heads remembered per connection, of at most so many bytes each
 HEAD_REMEMBERED_MAX = 1_024
 UNREAD_BYTES_MAX = 64 * 1024 * 1024  # of bodies not yet whole, over all connections
 _END = b"\r\n\r\n"

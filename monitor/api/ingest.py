@@ -41,7 +41,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     edge = request.app[EDGE]
     body = await read_body(request, edge.limits)
     caller, headers = request[CALLER], request.headers
-    decoded = read_events(edge, caller, headers, body)
+    decoded = read_events(edge, caller, headers.get("Content-Type", ""), headers, body)
     outcomes: Sequence[str] = ()
     if decoded.events:
         outcomes = await edge.service.ingest(decoded.events, caller.message)
@@ -53,17 +53,19 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     return web.Response(status=202, body=said, content_type="application/json")
 
 
-def read_events(edge: Edge, caller: Caller, headers: Mapping[str, str], body: bytes) -> Decoded:
+def read_events(
+    edge: Edge, caller: Caller, content_type: str, headers: Mapping[str, str], body: bytes
+) -> Decoded:
     """Decode a plain body, and count what is left out of it.
 
-    Raises: InputError for a body that is refused whole.
+    `headers` may be a CloudEvent's attributes. Raises: InputError for a body that is refused whole.
     """
     context = DecodeContext(
         received_ms=edge.clock.now_ms(),
         default_source=caller.source or DEFAULT_SOURCE,
         sources=known_sources(caller, edge.service.sources()),
     )
-    decoded = decode(body, headers.get("Content-Type", ""), headers, context)
+    decoded = decode(body, content_type, headers, context)
     ignored = decoded.unknown_fields + decoded.secret_fields
     if decoded.rejected or ignored:
         edge.service.left_out.count(
