@@ -23,4 +23,18 @@ PROMISES = (
         1_000,
         "kills",
     ),
+    Promise(
+        "P18",
+        "No request leaves to an address inside, however it is written, named or redirected.",
+        "tests/security/test_egress.py",
+        20_000,
+        "requests",
+    ),
+    Promise(
+        "P27",
+        "Dead receivers delay the messages to the others by less than 5 %.",
+        "tests/security/test_dead_receivers.py",
+        30_000,
+        "messages",
+    ),
 )

@@ -21,7 +21,7 @@ from monitor.model.errors import Permanent, Transient, UnknownOutcome
 from monitor.model.secret import Secret
 from monitor.model.times import HOUR_MS, SECOND_MS, format_rfc3339, from_datetime
 
-POST_TIMEOUT_MS = 15_000
+POST_TIMEOUT_MS = 10_000
 RETRY_AFTER_MS_MAX = HOUR_MS  # a peer may slow us down, not silence us
 
 _BUSY = (408, 425, 429, 503)

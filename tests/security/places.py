@@ -9,8 +9,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
 # `{port}` becomes the port of a real listener on 127.0.0.1 and ::1.
 LITERALS = (
     "http://127.0.0.1:{port}/",
@@ -146,7 +144,7 @@ ANSWERS: tuple[tuple[tuple[str, ...], ...], ...] = (
 )
 
 PRIVATE = tuple(
-    ipaddress.ip_network(text)
+    ipaddress.IPv4Network(text)
     for text in (
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
         "172.16.0.0/12", "192.0.0.0/29", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15",
