@@ -31,7 +31,8 @@ from monitor.model.settings import SourceSettings
 # Control characters (C0, DEL, C1), line separators, direction overrides, lone surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _CHECKED = tuple(name for name in ATTRIBUTES if name != "reason")  # the reason is mended instead
-_IDENTITY = tuple(name for name in ATTRIBUTES if name != "order_id")
+# Not of the buyer: who has the id of an event could try out every telephone number.
+_IDENTITY = tuple(name for name in ATTRIBUTES if name not in ("order_id", "customer_hash"))
 
 _KINDS = {kind: kind for kind in LIFECYCLE_RANK}  # one text per type instead of one per event
 
@@ -130,7 +131,7 @@ class _Event:
             attempt=fields.attempt,
             reason=self._reason(),
             promise_ms=None if fields.promise_s is None else round(fields.promise_s * 1_000),
-            customer_hash=fields.customer_hash or None,
+            customer_hash=self._customer(),
             traceparent=self._traceparent(),
         )
 
@@ -198,6 +199,10 @@ class _Event:
         if len(reason) > TEXT_LENGTH_MAX:
             self.notes.remarks[f"reason was cut to {TEXT_LENGTH_MAX} characters"] += 1
         return _CONTROL.sub(" ", reason[:TEXT_LENGTH_MAX])
+
+    def _customer(self) -> str | None:
+        customer = self.fields.customer_hash
+        return self.context.name_customer(customer) if customer else None
 
     def _traceparent(self) -> str | None:
         text = self.envelope.traceparent

@@ -62,7 +62,15 @@ class Sender:
     `is_clean`: no character of the request needs a look.
     """
 
-    __slots__ = ("_context", "ahead_ms", "default_source", "is_clean", "means_paid", "received_ms")
+    __slots__ = (
+        "_context",
+        "ahead_ms",
+        "default_source",
+        "is_clean",
+        "means_paid",
+        "name_customer",
+        "received_ms",
+    )
 
     def __init__(self, context: DecodeContext, *, is_clean: bool) -> None:
         self.received_ms = context.received_ms
@@ -70,6 +78,7 @@ class Sender:
         self.default_source = context.default_source
         self.is_clean = is_clean
         self.means_paid: dict[str, bool | None] = {}
+        self.name_customer = context.name_customer
         self._context = context
 
     def admit(self, source: str) -> bool | None:
@@ -194,7 +203,7 @@ def build(wire: Wire, sender: Sender) -> OrderEvent | None:
         fields.attempt,
         None,
         None if promise_s is None else round(promise_s * 1_000),
-        fields.customer_hash or None,
+        sender.name_customer(fields.customer_hash) if fields.customer_hash else None,
         traceparent,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
 import msgspec
@@ -20,12 +20,13 @@ class DecodeContext(msgspec.Struct, frozen=True):
     """Who sends, and when it arrived.
 
     `default_source` is the name of the authenticated source, or `default`. `sources` are the
-    configured ones by name.
+    configured ones by name. `name_customer` makes of what a shop says of a buyer what is kept.
     """
 
     received_ms: int
     default_source: str
     sources: Mapping[str, SourceSettings]
+    name_customer: Callable[[str], str] = str
 
 
 class Rejected(msgspec.Struct, frozen=True):

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from monitor.adapters.ids import RandomIds
+from monitor.adapters.pepper import ensure_pepper
 from monitor.api.auth import Gate, ensure_admin_token, gate_of
 from monitor.api.edge import Edge, Limits
 from monitor.api.fast import FastListener
@@ -39,7 +41,8 @@ class Door:
         self.token_path = ensure_admin_token(data_dir, new_token)
         self.keyring = Keyring(data_dir, clock, self._renew_gate, service.note)
         limits = limits_of(endpoints)
-        self.edge = Edge(service, clock, self._gate(), limits, session=session)
+        name_customer = ensure_pepper(data_dir, RandomIds()).name
+        self.edge = Edge(service, clock, self._gate(), limits, session, name_customer)
         self._listeners: list[Listener] = []
         self._fast = FastListener(self.edge)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
@@ -62,11 +63,13 @@ class Edge:
         gate: Gate,
         limits: Limits | None = None,
         session: str = "",
+        name_customer: Callable[[str], str] = str,
     ) -> None:
         self.service = service
         self.clock = clock
         self.gate = gate
         self.limits = limits or Limits()
+        self.name_customer = name_customer
         self.shed = Shed()
         self.streams = StreamHub()
         self.decisions = Decisions()

@@ -64,6 +64,7 @@ def read_events(
         received_ms=edge.clock.now_ms(),
         default_source=caller.source or DEFAULT_SOURCE,
         sources=known_sources(caller, edge.service.sources()),
+        name_customer=edge.name_customer,
     )
     decoded = decode(body, content_type, headers, context)
     ignored = decoded.unknown_fields + decoded.secret_fields
