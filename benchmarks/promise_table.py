@@ -31,6 +31,13 @@ PROMISES = (
         "requests",
     ),
     Promise(
+        "P19",
+        "No forged, stale, replayed or foreign request is accepted, whatever is in its headers.",
+        "tests/security/test_forgery.py",
+        100_000,
+        "requests",
+    ),
+    Promise(
         "P27",
         "Dead receivers delay the messages to the others by less than 5 %.",
         "tests/security/test_dead_receivers.py",
