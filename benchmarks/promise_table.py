@@ -41,7 +41,7 @@ PROMISES = (
         "P27",
         "Dead receivers delay the messages to the others by less than 5 %.",
         "tests/security/test_dead_receivers.py",
-        30_000,
+        10_000,
         "messages",
     ),
 )

@@ -35,7 +35,7 @@ def test_name_is_an_hmac_of_the_normalised_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "mode"), [("00" * 32, 0o644), ("00" * 31, 0o600), ("no hex", 0o600), ("", 0o600)]
+    ("content", "mode"), [("00" * 32, 0o644), ("00" * 31, 0o600), ("zz", 0o600), ("", 0o600)]
 )
 def test_unusable_file_is_an_error_without_its_content(
     tmp_path: Path, content: str, mode: int
