@@ -73,6 +73,10 @@ class StreamHub:
     def close(self) -> None:
         """End all streams and refuse new ones."""
         self._is_closed = True
+        self.let_go()
+
+    def let_go(self) -> None:
+        """End all streams; whoever still may connects again."""
         for reader in self._readers:
             reader.end()
 

@@ -122,3 +122,14 @@ async def test_quiet_stream_shows_signs_of_life() -> None:
 async def test_line_break_inside_an_event_does_not_end_it(body: bytes) -> None:
     """A frame is one line of data whatever the JSON looks like."""
     assert stream._frame(StreamEvent("alert", body)) == b'event: alert\ndata: {"a": 1}\n\n'
+
+
+async def test_streams_end_when_the_keys_change_and_open_again_for_who_may() -> None:
+    """A key that was revoked must not go on reading for as long as its connection lives."""
+    async with serving() as server, client(server) as session:
+        async with streaming(session, 2) as answers:
+            server.edge.streams.let_go()
+            async with asyncio.timeout(10):
+                assert [await answer.content.read() for answer in answers] == [b"", b""]
+        async with streaming(session):
+            assert server.edge.streams.readers == 1
