@@ -36,6 +36,9 @@ VERBS = {
     "keys": "make, list and revoke API keys",
     "replay": "run recorded events through the real engine in virtual time",
     "rules": "test rules",
+    "backup": "ship the state to another directory while the service runs",
+    "restore": "make a data directory of a backup, or drill that",
+    "fsck": "check log, checksums, orders, outbox and goods of a data directory",
     "notify": "send a test message to a receiver",
     "stock": "import keys into the encrypted pool",
 }

@@ -10,7 +10,8 @@ it is taken out of the row first, so that folding the log counts it exactly once
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -19,7 +20,7 @@ from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
 from monitor.model.ids import hash64
 from monitor.model.records import Audited, MessageTaken, Note, Record, record_decoder
-from monitor.ports import OrderRow, Restart, Store, StoredSegment
+from monitor.ports import OrderRow, Restart, StoredSegment
 
 LOOKUP_IDS = 2_000  # orders read from the store at a time
 
@@ -72,7 +73,7 @@ class KnownOrders:
         return hash64(order_id) in self._hashes
 
     async def bring_back(
-        self, store: Store, engine: Engine, entries: Iterable[Record], now_ms: int
+        self, store: Readable, engine: Engine, entries: Iterable[Record], now_ms: int
     ) -> None:
         """Load the orders that entries speak of and memory does not hold."""
         self.add(engine.shard.dormant)  # left since the last commit: stored, but not yet as closed
@@ -83,7 +84,27 @@ class KnownOrders:
             engine.hydrate([order_of(rows[one]) for one in wanted if one in rows], now_ms)
 
 
-async def recover(store: Store, engine: Engine, known: KnownOrders, now_ms: int) -> Recovered:
+class Readable(Protocol):
+    """What a restart reads."""
+
+    async def load(self) -> Restart:
+        """See StateStore."""
+        ...
+
+    async def lookup(self, order_ids: Sequence[str]) -> dict[str, OrderRow]:
+        """See StateStore."""
+        ...
+
+    async def closed_ids(self) -> list[str]:
+        """See StateStore."""
+        ...
+
+    async def read(self, after: int, max_bytes: int = ...) -> list[StoredSegment]:
+        """See EventLog."""
+        ...
+
+
+async def recover(store: Readable, engine: Engine, known: KnownOrders, now_ms: int) -> Recovered:
     """Rebuild the engine's state from the store; raises StorageError if it cannot be read."""
     restart: Restart = await store.load()
     known.add(await store.closed_ids())
@@ -115,7 +136,7 @@ async def recover(store: Store, engine: Engine, known: KnownOrders, now_ms: int)
     )
 
 
-async def _bring_back_as_of(store: Store, engine: Engine, restart: Restart, now_ms: int) -> None:
+async def _bring_back_as_of(store: Readable, engine: Engine, restart: Restart, now_ms: int) -> None:
     """Load the stored orders that the log behind the snapshot speaks of, as they were before it.
 
     All of them, not only closed ones: an order that lay dormant and was woken by this log is stored

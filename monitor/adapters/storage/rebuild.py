@@ -96,6 +96,8 @@ def _drafted(path: Path, draft: Path, data_dir: Path) -> tuple[int, bool, list[s
                 lost.append(f"{missing} log positions")
             if (held := _commits(old)) < commits:
                 lost.append(f"{commits - held} commits of what was decided; it is decided again")
+            if not is_whole:
+                cursor = _decide_again(new, _snapshot_position(old), newest, cursor, lost)
             for table in KEPT if is_whole else (*KEPT, *DERIVED):
                 lost += _copy_table(old, new, table)
             new.execute(
@@ -151,6 +153,29 @@ def _sequence(old: apsw.Connection) -> int | None:
         return head(old)
     except apsw.Error:
         return None
+
+
+def _snapshot_position(old: apsw.Connection) -> int:
+    with suppress(apsw.Error):
+        return int(old.execute("SELECT position FROM snapshots").get or 0)
+    return 0
+
+
+def _decide_again(
+    new: apsw.Connection, snapshot: int, newest: int, cursor: int, lost: list[str]
+) -> int:
+    """Drop decisions behind a hole that a restart would read; returns the cursor before the hole.
+
+    What they rest on may be missing, so they cannot be folded: what is there is decided anew.
+    """
+    known = {row[0] for row in new.execute("SELECT position FROM segments")}
+    hole = next((one for one in range(snapshot + 1, newest + 1) if one not in known), None)
+    if hole is None:
+        return cursor
+    new.execute("DELETE FROM segments WHERE kind = 'decisions' AND position > ?", (hole,))
+    if dropped := new.changes():
+        lost.append(f"decisions of {dropped} turns after log position {hole}, taken anew")
+    return min(cursor, hole)
 
 
 def _commits(old: apsw.Connection) -> int:
