@@ -33,7 +33,7 @@ from monitor.adapters.telemetry.traces import OtlpTraceSink
 from monitor.adapters.vault import SealedVault
 from monitor.api.audit import entry_of_signal
 from monitor.api.broadcast import Broadcast
-from monitor.api.door import Door
+from monitor.api.door import Door, sparing
 from monitor.api.left_out import LeftOut
 from monitor.api.routes import page_route
 from monitor.api.service import ByName, Events, Readiness, StreamEvent
@@ -187,7 +187,7 @@ class Monitor:
         self._assembly = Assembly(
             self.store, self.engine, self._performer(), self.clock, self.supervisor,
             messages=Messages(self.loaded.endpoints.replay_window_ms),
-            traces=self._traces, canary=self._canaries(),
+            traces=sparing(self._traces, self._door), canary=self._canaries(),
             count_stock=lambda: free_stock(self._goods), on_turn=self._publish,
         )  # fmt: skip
         await self._assembly.start()
@@ -344,8 +344,8 @@ class Monitor:
         return write_times(self.store.commit_seconds, self.store.sync_seconds)
 
     def loop_lag_s(self) -> float:
-        """How late the loop woke up last."""
-        return 0.0 if self._assembly is None else self._assembly.loop.lag_s
+        """How late the loop woke up, at worst of late."""
+        return 0.0 if self._door is None else self._door.lag_s()
 
     # --- parts --------------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ import zlib
 
 from aiohttp import web
 
-from monitor.api.edge import Limits
+from monitor.api.edge import EDGE, Limits
 from monitor.model.errors import InputError
 
+RAW_BODY = web.RequestKey("raw_body", bytes)
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -39,11 +40,13 @@ async def read_raw(request: web.Request, limits: Limits) -> bytes:
     """
     if (request.content_length or 0) > limits.body_bytes_max:
         raise _too_large(limits)
+    if RAW_BODY in request:
+        return request[RAW_BODY]
     try:
         if request.content.is_eof():  # all of it is here already: nothing to wait for
             return await request.read()
         async with asyncio.timeout(limits.body_deadline_s):
-            return await request.read()
+            request[RAW_BODY] = await _collect(request, limits)
     except TimeoutError:
         detail = f"the body did not arrive within {limits.body_deadline_s:g} s"
         raise InputError(detail, code="timeout") from None
@@ -51,6 +54,25 @@ async def read_raw(request: web.Request, limits: Limits) -> bytes:
         raise _too_large(limits) from None
     except web.RequestPayloadError:
         raise InputError("the body broke off", code="bad_body") from None
+    return request[RAW_BODY]
+
+
+async def _collect(request: web.Request, limits: Limits) -> bytes:
+    """Read a body that is still on its way; bytes that wait for others are counted by all together.
+
+    Raises: InputError `too_large`, OverloadError.
+    """
+    flow, chunks, size = request.app[EDGE].flow, [], 0
+    try:
+        while chunk := await request.content.readany():
+            flow.read(len(chunk))
+            size += len(chunk)
+            if size > limits.body_bytes_max:
+                raise _too_large(limits)
+            chunks.append(chunk)
+    finally:
+        flow.read(-size)
+    return b"".join(chunks)
 
 
 def _check_encoding(encoding: str) -> str:

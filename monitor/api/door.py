@@ -14,11 +14,13 @@ from monitor.api.auth import Gate, ensure_admin_token, gate_of
 from monitor.api.edge import Edge, Limits
 from monitor.api.fast import FastListener
 from monitor.api.listener import Listener, url_of
+from monitor.api.overload import TRACES_FILL, Flow
 from monitor.api.roles import of_ingest, of_listen, of_metrics
 from monitor.api.routes import ROUTES, Route
 from monitor.api.service import Service
+from monitor.api.shed import TRACES
 from monitor.model.endpoints import Endpoints, Listen
-from monitor.ports import Clock
+from monitor.ports import Clock, OrderRow, TraceSink
 from monitor.runtime.keyring import Keyring
 
 log = logging.getLogger("monitor.door")
@@ -43,6 +45,7 @@ class Door:
         limits = limits_of(endpoints)
         name_customer = ensure_pepper(data_dir, RandomIds()).name
         self.edge = Edge(service, clock, self._gate(), limits, session, name_customer)
+        self.edge.quotas.per_s = endpoints.quotas
         self._listeners: list[Listener] = []
         self._fast = FastListener(self.edge)
 
@@ -82,6 +85,7 @@ class Door:
         Raises: ConfigError for unusable keys, OSError, AuthError for an unusable token.
         """
         self._endpoints = endpoints
+        self.edge.quotas.per_s = endpoints.quotas
         self.keyring.reread()
 
     async def _listen(self, listen: Listen, routes: Iterable[Route]) -> str:
@@ -96,6 +100,7 @@ class Door:
 
     def _renew_gate(self) -> None:
         self.edge.gate = self._gate()
+        self.edge.streams.let_go()  # a key that was revoked would go on reading
 
 
 def limits_of(endpoints: Endpoints) -> Limits:
@@ -106,6 +111,25 @@ def limits_of(endpoints: Endpoints) -> Limits:
         connections_per_address=places.per_address,
         proxies=tuple(ipaddress.ip_network(network) for network in places.proxies),
     )
+
+
+class Sparing:
+    """Traces that are given up while the way of events is filling up."""
+
+    def __init__(self, traces: TraceSink, flow: Flow) -> None:
+        self._traces, self._flow = traces, flow
+
+    def offer(self, order_row: OrderRow) -> None:
+        """See TraceSink."""
+        if self._flow.fill >= TRACES_FILL:
+            self._flow.give_up(TRACES)
+        else:
+            self._traces.offer(order_row)
+
+
+def sparing(traces: TraceSink | None, door: Door | None) -> TraceSink | None:
+    """Take traces, where there is somebody to export them, only while there is room for events."""
+    return Sparing(traces, door.edge.flow) if traces is not None and door is not None else None
 
 
 def _tell(event: str, url: str) -> None:

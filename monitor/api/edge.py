@@ -12,9 +12,12 @@ from monitor.api.auth import Caller, Gate
 from monitor.api.decisions import Decisions
 from monitor.api.fast_answer import Accepted
 from monitor.api.idempotency import Answers
-from monitor.api.overload import Shed
+from monitor.api.overload import PAGES_FILL, Flow
+from monitor.api.quota import Quotas
 from monitor.api.service import Service, StreamEvent
+from monitor.api.shed import QUOTA, SIGNALS
 from monitor.api.stream import StreamHub
+from monitor.model.errors import QuotaError
 from monitor.ports import Clock
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -70,7 +73,8 @@ class Edge:
         self.gate = gate
         self.limits = limits or Limits()
         self.name_customer = name_customer
-        self.shed = Shed()
+        self.flow = Flow(service.left_out)
+        self.quotas = Quotas({})
         self.streams = StreamHub()
         self.decisions = Decisions()
         self.answers = Answers()
@@ -79,10 +83,27 @@ class Edge:
         self._session = session
         self._requests = 0
 
+    def check_quota(self, caller: Caller) -> None:
+        """Refuse a source that has sent too much. Raises: QuotaError."""
+        try:
+            self.quotas.check(caller.source, self.clock.now_ms())
+        except QuotaError:
+            self.flow.give_up(QUOTA)
+            raise
+
     def next_name(self) -> str:
         """Name a request: no two have the same name, in this process or another."""
         self._requests += 1
         return f"{self._session}/{self._requests}"
+
+    def wants_signals(self) -> bool:
+        """Whether readers of a stream are to hear that numbers moved."""
+        if not self.streams.readers:
+            return False
+        if self.flow.fill < PAGES_FILL:
+            return True
+        self.flow.give_up(SIGNALS)
+        return False
 
     def publish(self, event: StreamEvent) -> None:
         """Take a stream event of the service: for open streams and the list of decisions."""

@@ -33,13 +33,14 @@ class Waiting:
     It is the `Reply` of the loop's queue. `is_last`: the connection ends with this answer.
     """
 
-    __slots__ = ("_intake", "_keep", "_tell", "decoded", "is_last", "raw")
+    __slots__ = ("_intake", "_keep", "_tell", "decoded", "entries", "is_last", "raw", "size")
 
     def __init__(self, intake: Intake, tell: Callable[[], None]) -> None:
         self._intake = intake
         self._tell = tell
         self._keep: Name | None = None
         self.decoded = Decoded()
+        self.size = self.entries = 0  # what it takes of the way to the disk
         self.is_last = False
         self.raw: bytes | None = None
 
@@ -78,6 +79,8 @@ class Waiting:
 
     def _settle(self, body: bytes | None) -> None:
         """Keep a success for whoever repeats the request; after anything else it may be tried anew."""
+        self._intake.edge.flow.leave(self.size, self.entries)
+        self.size = self.entries = 0
         if self._keep is not None:
             answers, name, self._keep = self._intake.edge.event_answers, self._keep, None
             if body is None:
@@ -124,10 +127,13 @@ class Intake:
         body = plain_body(raw_body, headers.get("Content-Encoding", ""), edge.limits)
         if HEADER in headers and self._is_repeated(caller, head, body, waiting):
             return
+        edge.check_quota(caller)
+        waiting.size = edge.flow.enter(body, headers)
         waiting.decoded = read_events(
             edge, caller, headers.get("Content-Type", ""), head.attributes, body
         )
         if waiting.decoded.events:
+            waiting.entries = edge.flow.queue(len(waiting.decoded.events))
             edge.service.offer(waiting.decoded.events, caller.message, waiting)
         else:
             waiting.set_result(())

@@ -24,9 +24,9 @@ from aiohttp import web
 
 from monitor.api.edge import Edge
 from monitor.api.fast_answer import as_bytes
-from monitor.api.overload import CONNECTIONS
 from monitor.api.problems import from_error, problem
-from monitor.model.errors import CapacityError
+from monitor.api.shed import CONNECTIONS
+from monitor.model.errors import OverloadError
 
 LOOK_EVERY_S = 0.5
 LAGS_KEPT = 30  # every scrape of a quarter minute sees the worst since the one before
@@ -164,9 +164,9 @@ class GuardedConnection(web.RequestHandler):
         peer = transport.get_extra_info("peername")
         refusal = self._connections.add(self, peer[0] if peer else "")
         if refusal:
-            self._connections.edge.shed.count(CONNECTIONS)
+            self._connections.edge.flow.give_up(CONNECTIONS)
             self._force_close = True
-            error = CapacityError("too many connections", retry_after_s=1)
+            error = OverloadError("too many connections", retry_after_s=1)
             self._say(from_error(error))
             return
         self._head_since_s = self._loop.time()

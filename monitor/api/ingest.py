@@ -39,12 +39,20 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     Raises: InputError, CapacityError, StorageError.
     """
     edge = request.app[EDGE]
-    body = await read_body(request, edge.limits)
     caller, headers = request[CALLER], request.headers
-    decoded = read_events(edge, caller, headers.get("Content-Type", ""), headers, body)
-    outcomes: Sequence[str] = ()
-    if decoded.events:
-        outcomes = await edge.service.ingest(decoded.events, caller.message)
+    edge.check_quota(caller)
+    body = await read_body(request, edge.limits)
+    size = edge.flow.enter(body, headers)
+    entries = 0
+    try:
+        await edge.flow.turn(size)
+        decoded = read_events(edge, caller, headers.get("Content-Type", ""), headers, body)
+        outcomes: Sequence[str] = ()
+        if decoded.events:
+            entries = edge.flow.queue(len(decoded.events))
+            outcomes = await edge.service.ingest(decoded.events, caller.message)
+    finally:
+        edge.flow.leave(size, entries)
     said = answer_body(decoded, outcomes)
     if said is None:
         return all_rejected(decoded, outcomes)
@@ -67,6 +75,7 @@ def read_events(
         name_customer=edge.name_customer,
     )
     decoded = decode(body, content_type, headers, context)
+    edge.quotas.spend(caller.source, len(decoded.events), context.received_ms)
     ignored = decoded.unknown_fields + decoded.secret_fields
     if decoded.rejected or ignored:
         edge.service.left_out.count(

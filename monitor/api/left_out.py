@@ -1,4 +1,4 @@
-"""What the intake did not take: rejected events and ignored fields, since the process started.
+"""What was not taken since the process started: events, fields, and what was too much.
 
 Not part of the engine's state, because nothing of it is in the log: a restart counts from zero.
 """
@@ -6,6 +6,8 @@ Not part of the engine's state, because nothing of it is in the log: a restart c
 from __future__ import annotations
 
 from collections import Counter
+
+from monitor.api.shed import SHED
 
 
 class LeftOut:
@@ -15,6 +17,7 @@ class LeftOut:
         # By authenticated source: what a rejected event says of itself proves nothing.
         self.rejected: Counter[str] = Counter()
         self.ignored_fields = 0
+        self.shed: Counter[str] = Counter(dict.fromkeys(SHED, 0))  # by what was given up
 
     def count(self, source: str, *, rejected: int, ignored_fields: int) -> None:
         """Add what one request of a source contained."""

@@ -1,26 +1,130 @@
-"""What is given up when more comes in than can be taken, and how often that happened."""
+"""What comes in between the socket and the disk: how much, and what is given up when it is too much.
+
+    fill of the way, 0 to 1          given up from here on
+    0.4  TRACES_FILL                 spans of orders are not offered to the exporter
+    0.5  PAGES_FILL                  pages and lists answer 503, streams hear no more of numbers
+    0.7  EVENTS_FILL                 events are refused unless an outcome is among them
+    1.0  is full                     every request with events is refused before its body is read
+
+The way is full when it holds as many events or as many bytes as the loop can take in well within
+half a second. An outcome (delivered, failed, refunded …) ends somebody's wait: without it an order
+looks late that is not. So the last third of the way is kept for requests that bring one. Whether
+they do is looked up in the raw body: to decode what will be refused costs as much as to take it.
+
+No turn of the event loop decodes more than `TICK_BYTES`, so that refusals leave in between.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
+from collections import deque
+from collections.abc import Mapping
 
-TRACES, SIGNALS, PAGES, EVENTS, UNREAD, QUOTA, CONNECTIONS = SHED = (
-    "traces",
-    "signals",
-    "pages",
-    "events",
-    "unread",
-    "quota",
-    "connections",
-)
+from monitor.api.left_out import LeftOut
+from monitor.api.shed import EVENTS, UNREAD
+from monitor.model.errors import OverloadError
+from monitor.runtime.loop import PENDING_ENTRIES_MAX
+
+ENTRIES_MAX = PENDING_ENTRIES_MAX * 9 // 10  # the rest of the loop's queue is for our own effects
+BYTES_MAX = 6 * 1024 * 1024  # of events of ordinary size as many as ENTRIES_MAX
+READING_BYTES_MAX = 64 * 1024 * 1024  # of bodies that are not whole yet
+TICK_BYTES = 64 * 1024
+
+TRACES_FILL = 0.4
+PAGES_FILL = 0.5
+EVENTS_FILL = 0.7
+
+# In a type or in a field: taken for an outcome too often rather than too seldom.
+_OUTCOMES = (b"delivered", b"failed", b"refunded", b"cancelled", b"expired", b"verified")
 
 
-class Shed:
-    """Counts what was given up since the process started, by kind."""
+class Flow:
+    """Requests with events that are not answered yet."""
 
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter(dict.fromkeys(SHED, 0))
+    def __init__(self, left_out: LeftOut) -> None:
+        self.left_out = left_out
+        self.entries = 0
+        self.bytes = 0
+        self.reading_bytes = 0
+        self._spent = 0  # bytes decoded in this turn of the event loop
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    def count(self, what: str) -> None:
-        """Note one more; `what` is of `SHED`."""
-        self.counts[what] += 1
+    @property
+    def fill(self) -> float:
+        """How full the way is; more than 1 only by the request that filled it."""
+        return max(self.entries / ENTRIES_MAX, self.bytes / BYTES_MAX)
+
+    def give_up(self, what: str) -> None:
+        """Count something that was given up."""
+        self.left_out.shed[what] += 1
+
+    def check(self) -> None:
+        """Refuse a request with events by the state of the way alone.
+
+        Raises: OverloadError.
+        """
+        if self.entries >= ENTRIES_MAX or self.bytes >= BYTES_MAX:
+            self.give_up(UNREAD)
+            raise OverloadError("too many events are on their way to the disk")
+
+    def enter(self, body: bytes, headers: Mapping[str, str]) -> int:
+        """Let a body in, if there is room for what it brings; returns its size, for `leave`.
+
+        Raises: OverloadError.
+        """
+        self.check()
+        if self.fill >= EVENTS_FILL and not has_outcome(body, headers):
+            self.give_up(EVENTS)
+            raise OverloadError("there is only room for outcomes of orders now")
+        self.bytes += len(body)
+        return len(body)
+
+    def queue(self, entries: int) -> int:
+        """Count the events of a body that was let in; returns their number, for `leave`."""
+        self.entries += entries
+        return entries
+
+    def leave(self, size: int, entries: int) -> None:
+        """The request is answered."""
+        self.bytes -= size
+        self.entries -= entries
+
+    def read(self, size: int) -> None:
+        """Count bytes of a body that is not whole, or (negative) that is.
+
+        Raises: OverloadError.
+        """
+        if size > 0 and self.reading_bytes + size > READING_BYTES_MAX:
+            self.give_up(UNREAD)
+            raise OverloadError("too many bodies are on their way")
+        self.reading_bytes += size
+
+    async def turn(self, size: int) -> None:
+        """Wait until this turn of the event loop has time to decode so many bytes; first come first."""
+        if not self._waiting and (not self._spent or self._spent + size <= TICK_BYTES):
+            self._spend(size)
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        await turn
+
+    def _spend(self, size: int) -> None:
+        if not self._spent:
+            asyncio.get_running_loop().call_soon(self._next)
+        self._spent += max(1, size)
+
+    def _next(self) -> None:
+        self._spent = 0
+        while self._waiting and (
+            not self._spent or self._spent + self._waiting[0][0] <= TICK_BYTES
+        ):
+            size, turn = self._waiting.popleft()
+            if not turn.done():
+                self._spend(size)
+                turn.set_result(None)
+
+
+def has_outcome(body: bytes, headers: Mapping[str, str]) -> bool:
+    """Whether events in a plain body may tell how an order ended."""
+    kind = headers.get("ce-type", "").encode("utf-8", "replace")
+    return any(word in body or word in kind for word in _OUTCOMES)

@@ -24,6 +24,7 @@ from monitor.model.errors import (
     InvariantError,
     MonitorError,
     NotFoundError,
+    OverloadError,
     StorageError,
 )
 
@@ -43,6 +44,7 @@ _STATUS_OF_CLASS: tuple[tuple[type[MonitorError], int], ...] = (
     (ConfigError, 400),
     (AuthError, 401),
     (NotFoundError, 404),
+    (OverloadError, 503),
     (CapacityError, 429),
     (StorageError, 503),
     (EffectError, 502),

@@ -14,12 +14,16 @@ from aiohttp import web
 
 from monitor.api.admission import admitted
 from monitor.api.audit import REQUEST_ID, change_of, note_refusal
+from monitor.api.caller import READ
 from monitor.api.edge import CALLER, CHANGE, EDGE, Edge
 from monitor.api.fast_answer import NO_STORE, SECURITY_HEADERS, SERVER
 from monitor.api.live import get_stream
+from monitor.api.overload import PAGES_FILL
 from monitor.api.problems import Handler, problems
+from monitor.api.roles import EVENTS, OF_SHOPS
 from monitor.api.routes import ROUTES, Route
-from monitor.model.errors import MonitorError
+from monitor.api.shed import PAGES
+from monitor.model.errors import MonitorError, OverloadError
 
 
 def make_app(edge: Edge, routes: Sequence[Route] = ROUTES) -> web.Application:
@@ -43,9 +47,16 @@ def make_app(edge: Edge, routes: Sequence[Route] = ROUTES) -> web.Application:
 
 def guarded(route: Route) -> Handler:
     """Let only callers with the route's scope through to its handler, and only when it can answer."""
+    is_intake = route.path == EVENTS
+    is_page = route.method == "GET" and route.scope == READ and route.path not in OF_SHOPS
 
     async def handle(request: web.Request) -> web.StreamResponse:
         edge = request.app[EDGE]
+        if is_intake:
+            edge.flow.check()  # before the body is read, be it only for its signature
+        elif is_page and edge.flow.fill >= PAGES_FILL:
+            edge.flow.give_up(PAGES)
+            raise OverloadError("pages and lists wait until events have been taken in")
         request[CALLER] = await admitted(request, edge, route)
         if not route.is_early:
             edge.service.rebuilt()  # raises until there is something to tell
@@ -87,7 +98,7 @@ async def _secure(request: web.Request, response: web.StreamResponse) -> None:
 
 async def _feed_streams(app: web.Application) -> AsyncIterator[None]:
     edge = app[EDGE]
-    unsubscribe = edge.service.subscribe(edge.publish, lambda: edge.streams.readers > 0)
+    unsubscribe = edge.service.subscribe(edge.publish, edge.wants_signals)
     yield
     unsubscribe()
 

@@ -70,6 +70,11 @@ def build_endpoints(
         http_channels=builder.http_channels(),
         keys=builder.keys(),
         source_secrets=builder.source_secrets(),
+        quotas={
+            source.name: source.max_events_per_s
+            for source in document.sources
+            if source.max_events_per_s is not None
+        },
         replay_window_ms=document.replay_window,
         egress_allow=tuple(document.egress.allow),
         allowed_hosts=_allowed_hosts(document),

@@ -32,7 +32,7 @@ _ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("data_dir", ("data_dir",)),
     ("disk_reserve_mib", ("disk_reserve_mib",)),
     ("allowed_hosts", ("allowed_hosts",)),
-    ("sources", ("keys", "source_secrets")),
+    ("sources", ("keys", "source_secrets", "quotas")),
     ("replay_window", ("replay_window_ms",)),
     ("channels", ("http_channels",)),
     ("failover", ("failover",)),

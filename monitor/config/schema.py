@@ -27,6 +27,7 @@ from monitor.config.values import (
     Name,
     Network,
     Places,
+    Quota,
     Span,
     Spans,
     Text,
@@ -104,6 +105,7 @@ class Source(ConfigModel):
     heartbeat: Span | None = None
     timezone: Text | None = None
     created_means_paid: Flag = False
+    max_events_per_s: Quota | None = None
 
 
 class Failover(ConfigModel):

@@ -150,6 +150,12 @@ def _places(value: int) -> int:
     return value
 
 
+def _quota(value: int) -> int:
+    if not 1 <= value <= 1_000_000:
+        raise ValueError("must be between 1 and 1000000")
+    return value
+
+
 def _weight(value: int) -> int:
     if not 0 <= value <= 100:
         raise ValueError("must be between 0 and 100")
@@ -279,6 +285,7 @@ Spans = Annotated[dict[str, Span], FEW]
 Count = Annotated[int, BeforeValidator(_from_digits), AfterValidator(_count)]
 Money = Annotated[int, BeforeValidator(_from_digits), AfterValidator(_money)]
 Places = Annotated[int, BeforeValidator(_from_digits), AfterValidator(_places)]
+Quota = Annotated[int, BeforeValidator(_from_digits), AfterValidator(_quota)]
 Weight = Annotated[int, BeforeValidator(_from_digits), AfterValidator(_weight)]
 Flag = Annotated[bool, BeforeValidator(_from_words)]
 Currency = Annotated[str, AfterValidator(_currency)]

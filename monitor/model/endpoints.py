@@ -166,6 +166,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     http_channels: tuple[HttpChannel, ...] = ()
     keys: tuple[IngestKey, ...] = ()
     source_secrets: tuple[SourceSecrets, ...] = ()
+    quotas: dict[str, int] = {}  # events a second, by source; without one as many as there are
     replay_window_ms: int = 300_000  # how far a signature's time may be from ours
     egress_allow: tuple[str, ...] = ()  # networks, e.g. 10.0.0.0/8
     config_hosts: tuple[str, ...] = ()  # host:port of every URL in the configuration file

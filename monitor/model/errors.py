@@ -5,6 +5,8 @@
     ├── InputError         a request or an event is wrong; carries a JSON pointer
     ├── AuthError          who you are, or what you may do, is not enough
     ├── CapacityError      a named limit is reached; try again after `retry_after_s`
+    │   ├── OverloadError  … by everybody together
+    │   └── QuotaError     … by one source
     ├── NotFoundError      no such order, takeover, rule …
     ├── StorageError       the disk or the database said no; nothing was acknowledged
     │   └── FencedError    another process owns the data directory now
@@ -87,6 +89,16 @@ class CapacityError(MonitorError):
     def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
         super().__init__(message, hint=f"retry after {retry_after_s} s")
         self.retry_after_s = retry_after_s
+
+
+class OverloadError(CapacityError):
+    """More comes in than the service can take, whoever sends it; nothing was taken."""
+
+
+class QuotaError(CapacityError):
+    """A source sends more than it may; nothing was taken."""
+
+    code = "quota_exceeded"
 
 
 class NotFoundError(MonitorError):

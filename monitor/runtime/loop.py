@@ -24,6 +24,7 @@ from monitor.model.errors import (
     CapacityError,
     FencedError,
     InvariantError,
+    OverloadError,
     StorageError,
 )
 from monitor.model.records import Audited, MessageTaken
@@ -67,7 +68,6 @@ class Loop:
         self.engine = engine
         self.is_ready = False
         self.trouble: str | None = None  # why writes are refused right now
-        self.lag_s = 0.0
         self.turns = 0
         self._store = store
         self._clock = clock
@@ -81,7 +81,7 @@ class Loop:
         self._known = KnownOrders()
         self._requests: deque[Request] = deque()
         self._pending_entries = 0
-        self._waiter: asyncio.Future[bool] | None = None  # of `_wait`, while it waits
+        self._waiter: asyncio.Future[None] | None = None  # of `_wait`, while it waits
         self._wake_ms = 0
         self._cursor = 0
         self._position = 0
@@ -146,7 +146,7 @@ class Loop:
             raise StorageError(self.trouble)
         count = len(request.entries)
         if self._pending_entries + count > PENDING_ENTRIES_MAX:
-            raise CapacityError(f"{self._pending_entries} events are waiting to be written")
+            raise OverloadError(f"{self._pending_entries} events are waiting to be written")
         if request.message is not None:
             self._messages.check_room(self._clock.now_ms())
         elif not count and request.audit is None:
@@ -201,18 +201,16 @@ class Loop:
         due_s = loop.time() + min(max(delay_s, 0.0), IDLE_MAX_S)
         # A bare future and one timer: this is passed once per group commit.
         self._waiter = loop.create_future()
-        timer = loop.call_at(due_s, self._nudge, True)
+        timer = loop.call_at(due_s, self._nudge)
         try:
-            is_timed = await self._waiter
+            await self._waiter
         finally:
             timer.cancel()
             self._waiter = None
-        if is_timed:
-            self.lag_s = max(0.0, loop.time() - due_s)
 
-    def _nudge(self, is_timed: bool = False) -> None:  # noqa: FBT001, FBT002 - of `call_at`
+    def _nudge(self) -> None:
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(is_timed)
+            self._waiter.set_result(None)
 
     async def _turn(self) -> None:
         requests = self._take_requests()

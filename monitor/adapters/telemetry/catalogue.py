@@ -203,7 +203,7 @@ CATALOGUE: tuple[Family, ...] = (
     Family(
         "delivery_monitor_loop_lag_seconds",
         "gauge",
-        "How late the service woke up from its latest wait.",
+        "How late the service was at waking up: the worst of the last 15 s.",
     ),
     Family(
         "delivery_monitor_label_overflow_total",
@@ -221,6 +221,13 @@ CATALOGUE: tuple[Family, ...] = (
         "counter",
         "Requests to the outside that were refused here, by the kind of address they led to.",
         ("reason",),
+    ),
+    Family(
+        "delivery_monitor_shed_total",
+        "counter",
+        "What was given up or refused because it was too much: traces, signals (of streams), pages, "
+        "events (without an outcome), unread (requests with events), quota, connections.",
+        ("what",),
     ),
     Family(
         "delivery_monitor_build_info",

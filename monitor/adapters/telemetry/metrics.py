@@ -94,6 +94,11 @@ class LeftOut(Protocol):
         """Fields of events."""
         ...
 
+    @property
+    def shed(self) -> Mapping[str, int]:
+        """What was given up because it was too much, by kind."""
+        ...
+
 
 class RuntimeStats(Protocol):
     """What the process knows of itself; answers come from memory, without waiting."""
@@ -306,6 +311,8 @@ def _left_out(engine: Engine, left_out: LeftOut) -> Iterator[Row]:
         labels = (source, "unknown", "rejected")
         yield "delivery_events_total", "", labels, left_out.rejected.get(source, 0)
     yield "delivery_monitor_ignored_fields_total", "", (), left_out.ignored_fields
+    for what, count in left_out.shed.items():
+        yield "delivery_monitor_shed_total", "", (what,), count
 
 
 def _process(stats: RuntimeStats) -> Iterator[Row]:

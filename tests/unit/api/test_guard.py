@@ -10,8 +10,8 @@ from aiohttp import web
 
 from monitor.api.edge import Limits
 from monitor.api.guard import place_of
-from monitor.api.overload import CONNECTIONS
 from monitor.api.routes import ROUTES, Route
+from monitor.api.shed import CONNECTIONS
 from tests.unit.api.serving import Server, serving
 
 HEAD = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
@@ -140,9 +140,9 @@ async def test_one_connection_too_many_hears_when_to_come_again() -> None:
         assert b"200" in await ask_alive(client)
         async with connected(server) as (reader, _):
             answer = await until_end(reader)
-            assert answer.startswith(b"HTTP/1.1 429 ")
+            assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"Retry-After: 1" in answer
-        assert server.edge.shed.counts[CONNECTIONS] == 1
+        assert server.service.left_out.shed[CONNECTIONS] == 1
         assert b"200" in await ask_alive(client)
 
 

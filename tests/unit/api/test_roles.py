@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
+from monitor.api.auth import token_sha256
 from monitor.api.door import Door
 from monitor.api.listener import Listener
 from monitor.model.endpoints import Endpoints, IngestKey, Listen, Places
 from tests.unit.api.samples import paid
-from tests.unit.api.serving import SHOP_TOKEN, MemoryService, token_sha256
+from tests.unit.api.serving import SHOP_TOKEN, MemoryService
 
 HERE = Listen("127.0.0.1", 0)
 PATHS = ("/v1/events", "/metrics", "/v1/orders", "/v1/route", "/livez", "/readyz")
