@@ -11,13 +11,12 @@ from monitor.api.query import choice, duration, instant, text
 from monitor.core.engine import Engine
 from monitor.core.views import arrivals, budgets, channels, fleet, signals
 from monitor.model.errors import NotFoundError
-from monitor.model.ids import ALL_ORDERS
+from monitor.model.ids import WHOLE_SHOP
 from monitor.model.spelling import did_you_mean
 from monitor.model.times import HOUR_MS, MINUTE_MS, format_duration, format_rfc3339
 
 WINDOW_MS = 15 * MINUTE_MS
 TAU_MS_MAX = 6 * HOUR_MS
-WHOLE = ("all", ALL_ORDERS)
 
 
 async def get_health_index(request: web.Request) -> web.StreamResponse:
@@ -28,7 +27,7 @@ async def get_health_index(request: web.Request) -> web.StreamResponse:
     edge = request.app[EDGE]
     engine, now_ms = edge.service.rebuilt(), edge.clock.now_ms()
     scope, window_ms = text(request, "scope") or "all", _window_ms(request, engine)
-    channel = None if scope in WHOLE else known_channel(engine, scope)
+    channel = None if scope in WHOLE_SHOP else known_channel(engine, scope)
     index = signals.health(engine, channel, window_ms, now_ms)
     return answer(
         {

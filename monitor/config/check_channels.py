@@ -23,13 +23,15 @@ TEMPLATE_NAMES = (
 _HTTP_KEYS = ("submit", "query", "answer", "errors", "sign")
 _TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _SIGNS_WITH_HEADER = ("hmac_sha256", "bearer")
+_RESERVED = {"other": "the channels beyond the first 200", "all": "all channels together"}
 
 
 def check_channel(channel: Channel, at: YamlPath, report: Report) -> None:
     """Report everything that is wrong in one channel."""
-    if channel.name == "other":
-        message = f"{report.name((*at, 'name'))} must not be 'other'"
-        report.error((*at, "name"), message, "it stands for the channels beyond the first 200")
+    meaning = _RESERVED.get(channel.name)
+    if meaning is not None:
+        message = f"{report.name((*at, 'name'))} must not be '{channel.name}'"
+        report.error((*at, "name"), message, f"it stands for {meaning}")
     if report.lacks(at, "kind"):
         return
     if channel.kind != "http":

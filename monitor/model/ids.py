@@ -17,6 +17,7 @@ DEFAULT_SOURCE = SourceId("default")
 CANARY_PREFIX = "canary-"  # ids of our own synthetic orders
 CANARY_SOURCE = "canary"
 ALL_ORDERS = "*"  # the one routing scope of this version: every order of the shop
+WHOLE_SHOP = ("all", ALL_ORDERS)  # what all orders together are called: nobody's own name
 
 
 def digest(*parts: str, size: int = 16) -> bytes:

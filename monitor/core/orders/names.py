@@ -1,7 +1,8 @@
 """Names of channels, sources, providers and goods as small numbers, so that rows stay columns.
 
 Names of the configuration always have a code, and so have the few that we give ourselves. Of others
-each label takes at most `NAMES_MAX`, in the order of the log; whatever comes later shares `other`.
+each label takes at most `NAMES_MAX`, in the order of the log; whatever comes later shares `other`,
+and so does whoever calls himself what all orders together are called.
 One book serves all shards of a shop: if each had its own, what a name counts as would depend on how
 many shards there are.
 """
@@ -9,7 +10,7 @@ many shards there are.
 from __future__ import annotations
 
 from monitor.core.signals.observation import LABELS, Names
-from monitor.model.ids import OTHER, UNKNOWN, UNNAMED_CHANNEL
+from monitor.model.ids import OTHER, UNKNOWN, UNNAMED_CHANNEL, WHOLE_SHOP
 from monitor.model.settings import Settings
 
 NAMES_MAX = 200
@@ -73,7 +74,8 @@ class NameBook:
     def _code(self, label: str, name: str | None) -> int:
         """The code of a name somebody used; beyond the limit new ones share that of `other`."""
         codes, known = self._codes[label], name or UNKNOWN
-        if known not in codes and known not in self._ours[label] and self._is_full(label):
+        is_strange = known not in codes and known not in self._ours[label]
+        if is_strange and (known in WHOLE_SHOP or self._is_full(label)):
             known = OTHER
         return self._add(label, known)
 

@@ -135,6 +135,11 @@ CASES: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
+        "name of all orders together",
+        "channels: [{name: all}]",
+        ["1:19 channels[1].name must not be 'all'; it stands for all channels together"],
+    ),
+    (
         "plain secret",
         "shop: {claim_url: 'http://h/c', deliver_url: 'http://h/d', secret: s3cret}",
         [

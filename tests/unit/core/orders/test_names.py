@@ -34,6 +34,15 @@ def test_configured_name_is_itself_beyond_the_limit() -> None:
     assert book.names().channel[code] == "mine"
 
 
+def test_whoever_calls_himself_all_orders_is_other() -> None:
+    """`*` and `all` are the scopes of the whole shop: a metric would have two series of one name."""
+    book = filled(0)
+    for label in ("channel", "source", "provider", "sku"):
+        assert [book.name(label, name) for name in ("*", "all", "any")] == ["other", "other", "any"]
+    code, *_ = book.codes("*", "shop", None, None)
+    assert book.names().channel[code] == "other"
+
+
 def test_configured_names_take_no_room_from_others() -> None:
     """Three configured, one of them seen before: 200 others have names, the next is `other`."""
     book = filled(1)
