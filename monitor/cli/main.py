@@ -39,6 +39,7 @@ VERBS = {
     "backup": "ship the state to another directory while the service runs",
     "restore": "make a data directory of a backup, or drill that",
     "fsck": "check log, checksums, orders, outbox and goods of a data directory",
+    "erase": "take a buyer out of everything that is stored",
     "notify": "send a test message to a receiver",
     "stock": "import keys into the encrypted pool",
 }

@@ -37,7 +37,7 @@ from monitor.adapters.storage.sqlite_log import head
 from monitor.adapters.storage.sqlite_schema import BUSY_MS, MIGRATIONS
 from monitor.model.errors import StorageError
 
-GOODS = ("goods.db", "goods.key", "admin.token", "keys.json")
+GOODS = ("goods.db", "goods.key", "admin.token", "keys.json", "pepper")
 BATCH_BYTES = 32 * 1024 * 1024  # of log in memory; more is shipped with the next batch
 KEPT = 2  # generations
 GROWING = {"audit": "place", "messages": "page"}
