@@ -38,6 +38,7 @@ from monitor.sim.machine import MACHINE, Disk, Machine
 from monitor.sim.virtual_loop import VirtualClock
 
 LOG_BYTES_MAX = 1 << 40
+PAGES_MAX = 1 << 30
 RESTART_S = 5.0  # what a service manager waits before it starts again what has given up
 GIVES_WAY_WITHIN_S = 90.0  # three times the lease's life
 
@@ -109,6 +110,7 @@ class Deployment:
         self._context = copy_context()
         self._reviving: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._is_full = False
         self._connections: dict[int, list[apsw.Connection]] = {}
 
     @property
@@ -200,11 +202,19 @@ class Deployment:
         vault.close()
         return Remains(engine, tuple(log), goods)
 
+    def set_full(self, *, is_full: bool) -> None:
+        """Let no database grow any more, or let them grow again; SQLite says `database is full`."""
+        self._is_full = is_full
+        for connection in self._connections.get(id(self._machine), []):
+            _limit(connection, is_full=is_full)
+
     def open_connection(self, connection: apsw.Connection) -> None:
         """Note a database connection of the life that opens it; a hook of apsw."""
         machine = MACHINE.get()
         if machine is not None:
             self._connections.setdefault(id(machine), []).append(connection)
+            if self._is_full:
+                _limit(connection, is_full=True)
 
     # --- dying --------------------------------------------------------------------------------------
 
@@ -254,6 +264,12 @@ class Deployment:
     def _outside(self, work: object, name: str) -> asyncio.Task[None]:
         loop = asyncio.get_running_loop()
         return loop.create_task(work, name=name, context=self._context.copy())  # type: ignore[arg-type]  # any coroutine
+
+
+def _limit(connection: apsw.Connection, *, is_full: bool) -> None:
+    """A limit below the size of the file means its size; a connection may be closed by now."""
+    with suppress(apsw.ConnectionClosedError):
+        connection.execute(f"PRAGMA max_page_count = {1 if is_full else PAGES_MAX}")
 
 
 def _close_lock(path: Path) -> None:

@@ -14,24 +14,37 @@ from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit, setrlimit
 import msgspec
 
 from monitor.sim.machine import JOB_S_MAX
-from monitor.sim.wire import COURSES
+from monitor.sim.wire import (
+    COURSES,
+    CUT,
+    ERROR_AFTER,
+    GARBAGE,
+    LATE,
+    RESET_AFTER,
+    RESET_BEFORE,
+    STALL_AFTER,
+    STALL_BEFORE,
+)
 
 NETWORK, CRASH, DISK, SLOW_DISK, CLOCK = "network", "crash", "disk", "slow-disk", "clock"
 CHANNEL, CHAT, SHOP, SUPPLIER = "channel", "chat", "shop", "supplier"
-USURPER = "usurper"
+USURPER, FULL_DISK, PURCHASE = "usurper", "full-disk", "purchase"
 
 # How often each kind comes, among a hundred or so.
 WEIGHTS = {
     NETWORK: 66, CRASH: 10, DISK: 6, SLOW_DISK: 4, CLOCK: 4, CHANNEL: 2, CHAT: 3, SHOP: 3,
-    SUPPLIER: 3, USURPER: 1,
+    SUPPLIER: 3, USURPER: 1, FULL_DISK: 4, PURCHASE: 6,
 }  # fmt: skip
 KINDS = tuple(WEIGHTS)
+# What leaves a buyer in doubt; the first half has happened.
+UNCLEAR = (LATE, CUT, ERROR_AFTER, GARBAGE, RESET_AFTER, STALL_AFTER, RESET_BEFORE, STALL_BEFORE)
 INGEST_SHARE = 0.6  # of the network's faults; the rest meets what the monitor calls
 
 # Seconds that a fault lasts, from and to.
 LASTS = {
     CRASH: (0.1, 20.0), DISK: (1.0, 30.0), SLOW_DISK: (5.0, 60.0), CLOCK: (5.0, 300.0),
     CHANNEL: (300.0, 2_400.0), CHAT: (10.0, 300.0), SHOP: (10.0, 120.0), SUPPLIER: (10.0, 300.0), USURPER: (0.0, 0.0),
+    FULL_DISK: (1.0, 60.0),
 }  # fmt: skip
 BUSY, BUSY_SHARE = "busy", 0.7
 CRASH_WITHIN_STEPS = {BUSY: 20, "": 80}  # touches of the outside after which the service dies
@@ -68,6 +81,8 @@ def _drawn(chance: random.Random, at_s: float, kind: str, channels: Sequence[str
     if kind == NETWORK:
         is_ingest = chance.random() < INGEST_SHARE
         return Fault(at_s, kind, chance.choice(COURSES), is_ingest)
+    if kind == PURCHASE:
+        return Fault(at_s, kind, chance.choice(UNCLEAR))
     lasts_s = chance.uniform(*LASTS[kind])
     if kind == CRASH:
         what = BUSY if chance.random() < BUSY_SHARE else ""

@@ -148,6 +148,9 @@ class Machine:
         """`kill -9`: nothing is written or sent any more, whatever is still on its stack."""
         self.is_dead = True
         self._jobs.clear()
+        for timer in asyncio.get_running_loop()._scheduled:  # type: ignore[attr-defined]  # noqa: SLF001 - else they would tick on
+            if timer._context.get(MACHINE) is self:  # noqa: SLF001 - as above
+                timer.cancel()
         for one in list(self._held.values()):
             one.sever()
         self._held.clear()

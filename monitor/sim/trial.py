@@ -10,6 +10,7 @@ fails fails again: the same seed gives the same trace, byte for byte, under any 
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import random
 import tempfile
@@ -34,7 +35,6 @@ ARMED_MAX = 2  # faults that wait for one address; more would never meet anybody
 MERCY_S = 60.0  # beyond the promise, until every order must be in good hands
 QUIET_WITHIN_S = 4 * 3_600.0
 LOOK_EVERY_S = 20.0
-POSITION_MAX = 1 << 40
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +158,12 @@ class Trial:
             case kinds.DISK:
                 self._disk.file_bytes_max = int(fault.number)
                 self._later(fault, self._disk.heal)
+            case kinds.PURCHASE:
+                if self._wire.waiting(SUPPLY) < ARMED_MAX:
+                    self._wire.arm(SUPPLY, fault.what)
+            case kinds.FULL_DISK:
+                self._service.set_full(is_full=True)
+                self._later(fault, lambda: self._service.set_full(is_full=False))
             case kinds.SLOW_DISK:
                 self._disk.is_slow = True
                 self._later(fault, self._disk.heal)
@@ -188,6 +194,7 @@ class Trial:
     def _heal(self) -> None:
         self._wire.disarm()
         self._disk.heal()
+        self._service.set_full(is_full=False)
         self._service.clock.set_wrong(0.0)
         self._town.shop.broken.clear()
 
@@ -235,4 +242,9 @@ def held(plan: Plan) -> Ending:
         with tempfile.TemporaryDirectory(prefix="trial-", dir=memory_folder()) as name:
             return await Trial(plan, Path(name)).run()
 
-    return run_world(live(), seed=plan.seed, max_s=(plan.hours + 8) * 3_600.0)
+    gc.disable()  # a quarter of the time otherwise; what hours leave behind fits into memory
+    try:
+        return run_world(live(), seed=plan.seed, max_s=(plan.hours + 8) * 3_600.0)
+    finally:
+        gc.enable()
+        gc.collect()

@@ -66,10 +66,13 @@ class VirtualClock:
 
     def __init__(self, start_ms: UnixMs = START_MS) -> None:
         self.start_ms = start_ms
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def now_ms(self) -> UnixMs:
         """UTC milliseconds; only inside a running loop."""
-        return UnixMs(self.start_ms + round(asyncio.get_running_loop().time() * SECOND_MS))
+        if self._loop is None or self._loop.is_closed():
+            self._loop = asyncio.get_running_loop()
+        return UnixMs(self.start_ms + round(self._loop.time() * SECOND_MS))
 
 
 def run_virtual(main: Coroutine[Any, Any, T], *, max_s: float = RUN_MAX_S) -> T:
