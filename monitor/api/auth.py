@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import ipaddress
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from monitor.api.caller import (
     Caller,
 )
 from monitor.api.signed import Signatures, is_signed
+from monitor.model.addresses import address_of, is_loopback
 from monitor.model.endpoints import Endpoints, IngestKey, Listen
 from monitor.model.errors import AuthError
 from monitor.model.keys import KEY_PREFIX, ApiKey, token_sha256
@@ -92,7 +92,7 @@ class Gate:
         host = host_name(headers.get("Host", ""))
         if host in self._hosts or is_loopback(host):
             return
-        if self._is_wildcard and _address(host) is not None:
+        if self._is_wildcard and address_of(host) is not None:
             return
         raise AuthError(
             "this Host is not served here",
@@ -201,15 +201,6 @@ def is_forwarded(headers: Mapping[str, str]) -> bool:
     )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine only."""
-    address = _address(host)
-    if address is None:
-        return host.lower() == "localhost"
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
-
-
 def host_name(authority: str) -> str:
     """Return the host of `host:port` or `[::1]:port`, in lower case.
 
@@ -256,13 +247,6 @@ def read_token_sha256(path: Path) -> str:
     return token_sha256(token)
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
 def _is_wildcard(host: str) -> bool:
-    address = _address(host)
+    address = address_of(host)
     return not host or (address is not None and address.is_unspecified)

@@ -11,9 +11,9 @@ import msgspec
 from monitor.adapters.clock import SystemClock
 from monitor.adapters.storage.directory import DATABASE_NAME
 from monitor.adapters.storage.sqlite_schema import connect_reader
-from monitor.api.auth import is_loopback
 from monitor.cli.finding import BAD, OK, WAITING, Finding
 from monitor.config.load import Loaded
+from monitor.model.addresses import is_loopback
 from monitor.model.times import format_duration
 
 SEGMENTS_MAX = 500  # of the log, the newest ones, in which sources are looked for

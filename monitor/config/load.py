@@ -25,8 +25,9 @@ from monitor.config.prune import Origins, culprits, without
 from monitor.config.report import Report, printable
 from monitor.config.schema import LANGUAGES, Document
 from monitor.config.secret_files import SecretReader
-from monitor.config.values import is_loopback, split_listen
+from monitor.config.values import split_listen
 from monitor.config.yaml_lines import Positions, read_with_positions
+from monitor.model.addresses import is_loopback
 from monitor.model.endpoints import Endpoints, Listen
 from monitor.model.errors import ConfigError, Problem
 from monitor.model.settings import Settings

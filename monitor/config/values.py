@@ -247,13 +247,6 @@ def split_listen(text: str) -> tuple[str, int]:
     return bare or "0.0.0.0", int(port)  # noqa: S104 - what `:8080` means everywhere
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host; a name other than localhost is not."""
-    if host.lower() == "localhost":
-        return True
-    return _is_ip(host) and ipaddress.ip_address(host).is_loopback
-
-
 def _listen(value: str) -> str:
     split_listen(value)
     return value
