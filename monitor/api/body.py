@@ -38,13 +38,17 @@ async def read_raw(request: web.Request, limits: Limits) -> bytes:
 
     Raises: InputError `too_large`, `timeout`, `bad_body`.
     """
-    if (request.content_length or 0) > limits.body_bytes_max:
-        raise _too_large(limits)
     if RAW_BODY in request:
         return request[RAW_BODY]
+    if (request.content_length or 0) > limits.body_bytes_max:
+        raise _too_large(limits)
     try:
         if request.content.is_eof():  # all of it is here already: nothing to wait for
-            return await request.read()
+            body = request.content.read_nowait()
+            if len(body) > limits.body_bytes_max:
+                raise _too_large(limits)
+            request[RAW_BODY] = body
+            return body
         async with asyncio.timeout(limits.body_deadline_s):
             request[RAW_BODY] = await _collect(request, limits)
     except TimeoutError:

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self
 
 import msgspec
 from aiohttp import web
@@ -165,7 +164,7 @@ def from_http(error: web.HTTPException) -> web.Response:
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into a problem; redirects and other successes pass."""
-    with _LastResort(request) as resort:
+    with _LastResort(request):
         try:
             return await handler(request)
         except MonitorError as error:
@@ -176,11 +175,11 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             if error.status < HTTPStatus.BAD_REQUEST:
                 raise
             return from_http(error)
-    return resort.response
+    return problem(500, InvariantError.code, "internal error")
 
 
 class _LastResort:
-    """Answers 500 to what nobody expected; aiohttp would catch it next and answer with HTML.
+    """Catches what nobody expected, before aiohttp does and answers with HTML.
 
     The log names the exception's type and where it was raised, never its text: that may hold
     whatever the request held.
@@ -188,10 +187,9 @@ class _LastResort:
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
-        self.response = web.Response(status=500)
 
-    def __enter__(self) -> Self:
-        return self
+    def __enter__(self) -> None:
+        """Nothing is made ready: this is passed with every request."""
 
     def __exit__(
         self,
@@ -204,7 +202,6 @@ class _LastResort:
         if isinstance(error, ConnectionError):
             return False  # the client is gone: there is nobody to answer
         _log(self._request, error)
-        self.response = problem(500, InvariantError.code, "internal error")
         return True
 
 
