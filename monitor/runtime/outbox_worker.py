@@ -51,6 +51,7 @@ from monitor.model.records import (
 )
 from monitor.model.times import HOUR_MS, MINUTE_MS, SECOND_MS
 from monitor.ports import Clock, OutboxRow, Performer, Store
+from monitor.runtime.actuation import Actuation
 from monitor.runtime.digest import EVERY_MS, is_about_one_order, merge
 from monitor.runtime.supervisor import Spawner
 
@@ -88,6 +89,7 @@ class OutboxWorker:
         supervisor: Spawner,
     ) -> None:
         self.performer = performer
+        self.actuation = Actuation()
         self._store = store
         self._loop = loop
         self._clock = clock
@@ -227,6 +229,7 @@ class OutboxWorker:
         messages = [effect for _, effect in due if isinstance(effect, Notify)]
         effect = merge(messages) if len(due) > 1 else due[0][1]
         try:
+            self.actuation.allow(effect)
             answer = await self.performer.perform(effect)
         except EffectError as error:
             await self._failed(due, error)
