@@ -71,7 +71,17 @@ def decode_object(event: Mapping[str, Json], context: DecodeContext, notes: Note
         wire = msgspec.convert(nested, Nested)
     except msgspec.ValidationError as error:
         raise explain(error, flat) from None
+    except UnicodeEncodeError:  # a number written as text that is no text
+        raise _unreadable(nested, flat) from None
     return _Event(wire, wire.data or Attributes(), flat, context, notes).build(is_clean=False)
+
+
+def _unreadable(nested: Mapping[str, Json], flat: Container[str]) -> InputError:
+    inner = nested.get("data")
+    fields = {**nested, **(inner if isinstance(inner, dict) else {})}
+    name = next(key for key, one in fields.items() if isinstance(one, str) and _CONTROL.search(one))
+    pointer = pointer_to(name, flat)
+    return InputError(f"{name} contains control characters", code="bad_characters", pointer=pointer)
 
 
 class _Event:

@@ -34,7 +34,7 @@ async def read_json(request: web.Request, kind: type[T]) -> T:
         return msgspec.json.decode(raw.strip() or b"{}", type=kind)
     except msgspec.ValidationError as error:
         raise _explain(error, kind) from None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InputError("the body is not JSON", code="bad_json") from None
 
 

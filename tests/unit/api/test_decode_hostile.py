@@ -17,6 +17,7 @@ HOSTILE = [
     (b'{"type":"order.paid","order_id":"\xff"}', "bad_json"),
     (b'{"type":"order.paid","order_id":"\xed\xa0\x80"}', "bad_json"),
     (b'{"type":"order.paid","order_id":"\\ud800"}', "bad_characters"),
+    (b'{"type":"order.paid","order_id":"A","promise_s":"\\ud800"}', "bad_characters"),
     (b'{"type":"order.paid","order_id":"A\x7f"}', "bad_characters"),
     ('{"type":"order.paid","order_id":"A\u2028"}'.encode(), "bad_characters"),
     ('{"type":"order.paid","order_id":"A","data":{"sku":"\u202e"}}'.encode(), "bad_characters"),
