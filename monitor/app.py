@@ -22,6 +22,7 @@ from monitor.adapters.clock import SystemClock
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.http_client import Blocked, HttpClient
 from monitor.adapters.ids import RandomIds
+from monitor.adapters.pepper import ensure_pepper
 from monitor.adapters.performer import OutsidePerformer
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
@@ -117,8 +118,8 @@ class Monitor:
         """Open the socket and begin to rebuild the state; `wait_until_ready` for the rest."""
         ids = RandomIds()
         self._door = Door(
-            self, self.clock, self.loaded.endpoints,
-            new_token=ids.new_token, session=ids.new_id("session"),
+            self, self.clock, self.loaded.endpoints, new_token=ids.new_token,
+            session=ids.new_id("session"), name_customer=ensure_pepper(self._data_dir, ids).name,
         )  # fmt: skip
         self.token_path = self._door.token_path
         pages = page_routes(ServicePage(self))
@@ -235,9 +236,7 @@ class Monitor:
 
     async def audits(self, before: int | None, limit: int) -> list[StoredAudit]:
         """Entries of the audit, the newest first."""
-        self._running()
-        assert self.store is not None, "what runs has a store"
-        return await self.store.audits(before, limit)
+        return await self._running().archive.audits(before, limit)
 
     def rebuilt(self) -> Engine:
         """The engine for questions; StorageError `not_ready` until its state is rebuilt."""

@@ -8,8 +8,6 @@ import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from monitor.adapters.ids import RandomIds
-from monitor.adapters.pepper import ensure_pepper
 from monitor.api.auth import Gate, ensure_admin_token, gate_of
 from monitor.api.edge import Edge, Limits
 from monitor.api.fast import FastListener
@@ -37,13 +35,13 @@ class Door:
         *,
         new_token: Callable[[], str],
         session: str,
+        name_customer: Callable[[str], str],
     ) -> None:
         data_dir = Path(endpoints.data_dir)
         self._endpoints = endpoints
         self.token_path = ensure_admin_token(data_dir, new_token)
         self.keyring = Keyring(data_dir, clock, self._renew_gate, service.note)
         limits = limits_of(endpoints)
-        name_customer = ensure_pepper(data_dir, RandomIds()).name
         self.edge = Edge(service, clock, self._gate(), limits, session, name_customer)
         self.edge.quotas.per_s = endpoints.quotas
         self._listeners: list[Listener] = []

@@ -14,14 +14,14 @@ from monitor.core.orders.fingerprint import StateHasher
 from monitor.core.orders.order import Order
 from monitor.model.errors import CapacityError
 from monitor.model.records import AlertMoved, record_decoder
-from monitor.ports import EventLog, Segment, StateStore
+from monitor.ports import EventLog, Notebook, Segment, StateStore, StoredAudit
 from monitor.runtime.recovery import order_of
 
 ORDERS_PER_STEP = 500  # hashed without giving way: about 10 ms
 _ALERT = b'"t":"alert"'
 
 
-class ReadableStore(StateStore, EventLog, Protocol):
+class ReadableStore(StateStore, EventLog, Notebook, Protocol):
     """What is read of the store."""
 
 
@@ -49,6 +49,10 @@ class Archive:
             return order
         row = (await self._store.lookup([order_id])).get(order_id)
         return None if row is None else order_of(row)
+
+    async def audits(self, before: int | None, limit: int) -> list[StoredAudit]:
+        """Entries of the audit, the newest first, from the one before a place on."""
+        return await self._store.audits(before, limit)
 
     async def state_hash(self, at_ms: int | None) -> StateHash:
         """Hash every order, wherever it is (default: judged at the time of the latest fact).
