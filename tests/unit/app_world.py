@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from monitor.adapters.storage.sqlite import open_sqlite
-from monitor.adapters.storage.sqlite_store import SqliteStore
+from monitor.adapters.storage.sqlite_store import Opened, SqliteStore
 from monitor.app import Monitor
 from monitor.config.load import Loaded
 from monitor.model.effects import CallWebhook, Effect, Submit
@@ -53,7 +53,16 @@ class FragileStore(SqliteStore):
     @classmethod
     async def opened(cls, data_dir: Path) -> SqliteStore:
         plain = await open_sqlite(data_dir)
-        return cls(plain._path, plain._lock, plain._writer, plain._reader, plain._session)
+        opened = Opened(plain._session, plain._position, plain._commits)
+        return cls(
+            plain._path,
+            plain._lock,
+            plain._writer,
+            plain._reader,
+            plain._reserve,
+            plain._mark,
+            opened,
+        )
 
 
 class Receiver:
