@@ -251,3 +251,33 @@ async def test_what_was_not_taken_is_counted_for_the_metrics() -> None:
         await post(server, b"{")
         left_out = server.service.left_out
         assert (dict(left_out.rejected), left_out.ignored_fields) == ({"default": 3}, 2)
+
+
+async def test_ready_answer_is_the_answer_that_aiohttp_would_have_built() -> None:
+    """An acknowledgement has the same headers whether its bytes were ready or are put together."""
+    async with serving() as server:
+        ready, said = await post(server, paid())
+        built, _ = await post(server, paid("A2"), **{"Idempotency-Key": "k"})
+        assert (ready.status, built.status) == (202, 202)
+        assert said == {"accepted": 1, "duplicates": 0, "rejected": [], "warnings": []}
+        assert dict(ready.headers) | {"Date": ""} == dict(built.headers) | {"Date": ""}
+        closing = await server.raw(
+            b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
+        )
+        assert b"\r\nConnection: close\r\n" in closing  # ready bytes are for those who stay
+
+
+async def test_two_ready_answers_leave_on_one_connection_in_their_order() -> None:
+    """A connection that stays open is read on behind an answer whose bytes were ready."""
+    event = json.dumps(paid()).encode()
+    head = (
+        b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(event)
+    )
+    last = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    async with serving() as server:
+        answers = await server.raw(head + event + head + event + last)
+        assert [b'"accepted":1' in answers, b'"duplicates":1' in answers] == [True, True]
+        assert answers.index(b'"accepted":1') < answers.index(b'"duplicates":1')
+        assert answers.count(b"HTTP/1.1 ") == 3
