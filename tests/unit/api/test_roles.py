@@ -22,7 +22,9 @@ PATHS = ("/v1/events", "/metrics", "/v1/orders", "/v1/route", "/livez", "/readyz
 async def door(endpoints: Endpoints) -> AsyncIterator[tuple[MemoryService, list[Listener]]]:
     """An open door, and its listeners: `listen` first, then ingest, then metrics."""
     service = MemoryService()
-    opened = Door(service, service.clock, endpoints, new_token=lambda: "t", session="s")
+    opened = Door(
+        service, service.clock, endpoints, new_token=lambda: "t", session="s", name_customer=str
+    )
     await opened.open(())
     try:
         yield service, opened._listeners
