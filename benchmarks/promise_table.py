@@ -24,6 +24,29 @@ PROMISES = (
         "kills",
     ),
     Promise(
+        "P4",
+        "Nobody gets goods twice and nothing is bought twice, whatever fails; a purchase in doubt at "
+        "a supplier that cannot be asked is parked for a person.",
+        "tests/sim/test_trials.py",
+        10_000,
+        "virtual hours",
+    ),
+    Promise(
+        "P5",
+        "Once faults stop, every paid order is delivered, refunded or in somebody's hands within "
+        "its promise and a minute.",
+        "tests/sim/test_trials.py",
+        10_000,
+        "virtual hours",
+    ),
+    Promise(
+        "P16",
+        "No body and no head brings a 5xx, an error in the log or a second answer.",
+        "tests/security/test_fuzz.py",
+        1_000_000,
+        "requests",
+    ),
+    Promise(
         "P18",
         "No request leaves to an address inside, however it is written, named or redirected.",
         "tests/security/test_egress.py",
@@ -43,5 +66,12 @@ PROMISES = (
         "tests/security/test_dead_receivers.py",
         10_000,
         "messages",
+    ),
+    Promise(
+        "P30",
+        "Every bug that is planted in the service is noticed by the simulation.",
+        "tests/sim/test_mutants.py",
+        30,
+        "planted bugs",
     ),
 )

@@ -100,10 +100,15 @@ def protocol_logger() -> logging.Logger:
 
 
 def _discreet(record: logging.LogRecord) -> bool:
-    """Keep only the type of the error: the quoted line may be the one with the token."""
+    """Keep only the type of the error: the quoted line may be the one with the token.
+
+    A client that has left is no error.
+    """
     if record.exc_info is None:
         return True
     error = record.exc_info[0]
+    if error is not None and issubclass(error, ConnectionError):
+        return False
     record.fields = {"error": error.__name__ if error else ""}
     record.msg, record.args = "http_request_failed", ()
     record.exc_info = record.exc_text = None
