@@ -116,6 +116,7 @@ class Loop:
             await self._commit(self._collect((), [], with_snapshot=True))
         self.is_ready = self._is_sound = True
         self._task = supervisor.spawn("loop", self._run())
+        supervisor.spawn("known", self._known.load(self._store))
         supervisor.spawn("lease", self._keep_lease())
 
     async def submit(

@@ -10,6 +10,7 @@ it is taken out of the row first, so that folding the log counts it exactly once
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -59,10 +60,15 @@ def order_of(row: OrderRow) -> Order:
 
 
 class KnownOrders:
-    """Hashes of all orders that left memory, so that a late event never starts a second one."""
+    """Hashes of all orders that left memory, so that a late event never starts a second one.
+
+    Of half a million they take a second: they are read while the service works already, and until
+    then the store is asked about every order that memory does not hold.
+    """
 
     def __init__(self) -> None:
         self._hashes: set[int] = set()
+        self.is_complete = True
 
     def add(self, order_ids: Iterable[str]) -> None:
         """Remember ids; 8 bytes each instead of the id (design D4a)."""
@@ -70,7 +76,15 @@ class KnownOrders:
 
     def holds(self, order_id: str) -> bool:
         """Whether the store may know the order; one in 10^12 that it does not is taken for known."""
-        return hash64(order_id) in self._hashes
+        return not self.is_complete or hash64(order_id) in self._hashes
+
+    async def load(self, store: Readable) -> None:
+        """Read all of them, giving way every few milliseconds."""
+        order_ids = await store.closed_ids()
+        for start in range(0, len(order_ids), LOOKUP_IDS):
+            self.add(order_ids[start : start + LOOKUP_IDS])
+            await asyncio.sleep(0)
+        self.is_complete = True
 
     async def bring_back(
         self, store: Readable, engine: Engine, entries: Iterable[Record], now_ms: int
@@ -105,9 +119,12 @@ class Readable(Protocol):
 
 
 async def recover(store: Readable, engine: Engine, known: KnownOrders, now_ms: int) -> Recovered:
-    """Rebuild the engine's state from the store; raises StorageError if it cannot be read."""
+    """Rebuild the engine's state from the store; raises StorageError if it cannot be read.
+
+    `known` is not complete afterwards: `KnownOrders.load` may come later.
+    """
     restart: Restart = await store.load()
-    known.add(await store.closed_ids())
+    known.is_complete = False
     if restart.snapshot is not None:
         engine.restore(restart.snapshot, now_ms)
     position = restart.snapshot_position

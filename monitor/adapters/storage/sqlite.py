@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -42,7 +44,7 @@ async def open_sqlite(data_dir: Path, *, reserve_bytes: int = 0) -> SqliteStore:
     path = data_dir / DATABASE_NAME
     lock = await asyncio.to_thread(_own, data_dir)
     reserve = Reserve(data_dir, reserve_bytes)
-    writer = Worker("sqlite-writer", path, _connect_checked, reserve)
+    writer = Worker("sqlite-writer", path, _connect_first, reserve, reconnect=_connect_checked)
     reader = Worker("sqlite-reader", path, connect_reader)
     is_open = False
     try:
@@ -58,7 +60,7 @@ async def open_sqlite(data_dir: Path, *, reserve_bytes: int = 0) -> SqliteStore:
     store = SqliteStore(path, lock, writer, reader, reserve, mark, opened)
     store.damage = rebuilt
     if not is_small(path):
-        store.look_through(lambda: _all_findings(path))
+        store.look_through(partial(_all_findings, path))
     return store
 
 
@@ -76,10 +78,14 @@ async def _opened(writer: Worker, path: Path) -> tuple[Opened, str]:
     return await writer.read(lambda sql: _prepare(sql, path)), str(rebuilt)
 
 
-def _all_findings(path: Path) -> list[str]:
+def _all_findings(path: Path, is_over: threading.Event) -> list[str]:
     """Look at everything on a connection of its own, while the service runs."""
     with storage_errors(path), closing(connect_reader(path)) as connection:
-        return findings(connection)
+        connection.set_progress_handler(is_over.is_set, 10_000)
+        try:
+            return findings(connection)
+        except apsw.InterruptError:
+            return []
 
 
 def _own(data_dir: Path) -> DirectoryLock:
@@ -87,7 +93,12 @@ def _own(data_dir: Path) -> DirectoryLock:
     return DirectoryLock(data_dir)
 
 
-def _connect_checked(path: Path) -> apsw.Connection:
+def _connect_first(path: Path) -> apsw.Connection:
+    """A writer connection at the start; a large file is looked through while the service works."""
+    return _connect_checked(path, is_all=is_small(path))
+
+
+def _connect_checked(path: Path, *, is_all: bool = True) -> apsw.Connection:
     """A writer connection to a file without damage.
 
     Raises: StorageError; then the file and its write-ahead log are as they were.
@@ -98,7 +109,8 @@ def _connect_checked(path: Path) -> apsw.Connection:
         is_sound = False
         try:
             check_tail(connection, path)
-            check_integrity(connection, path)
+            if is_all:
+                check_integrity(connection, path)
             is_sound = True
         finally:
             if not is_sound:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -69,7 +70,8 @@ class SqliteStore:
         self._reserve = reserve
         self._mark = mark
         self.damage = ""  # what was found broken at the start or since, and what was done
-        self._looking: asyncio.Future[list[str]] | None = None
+        self._look: Callable[[threading.Event], list[str]] | None = None
+        self._is_closing = threading.Event()  # a look at gigabytes ends early
         self._session = opened.session
         self._position, self._commits = opened.position, opened.commits
         self._last_error = ""
@@ -201,6 +203,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """See Store; moves the write-ahead log into the database file. Repeating is harmless."""
+        self._is_closing.set()
         try:
             await self._reader.close()  # first: the last connection to go checkpoints
             await self._writer.close()
@@ -212,13 +215,19 @@ class SqliteStore:
         """See Store; after a failed write a probing write tells whether writing works again."""
         if self._failure is not None:
             await self._write(probe)
+        if self._look is not None:
+            looking = asyncio.get_running_loop().run_in_executor(None, self._look, self._is_closing)
+            looking.add_done_callback(self._looked)
+            self._look = None
         facts = await self._writer.read(self._facts)
         return facts | {"last_error": self._last_error, "damage": self.damage}
 
-    def look_through(self, look: Callable[[], list[str]]) -> None:
-        """Look at all of the database beside the work; what is found is in `damage` and the log."""
-        self._looking = asyncio.get_running_loop().run_in_executor(None, look)
-        self._looking.add_done_callback(self._looked)
+    def look_through(self, look: Callable[[threading.Event], list[str]]) -> None:
+        """Look at all of the database beside the work; what is found is in `damage` and the log.
+
+        It begins when somebody asks for `health` first: the start itself has enough to do.
+        """
+        self._look = look
 
     def _looked(self, looking: asyncio.Future[list[str]]) -> None:
         if looking.cancelled():

@@ -29,6 +29,7 @@ FAILURES_APART_S = 60.0
 
 T = TypeVar("T")
 Job = Callable[[apsw.Connection], T]
+Connect = Callable[[Path], apsw.Connection]
 
 
 class Worker:
@@ -38,11 +39,14 @@ class Worker:
         self,
         name: str,
         path: Path,
-        connect: Callable[[Path], apsw.Connection],
+        connect: Connect,
         reserve: Reserve | None = None,
+        *,
+        reconnect: Connect | None = None,
     ) -> None:
         self._path = path
         self._connect = connect
+        self._reconnect = reconnect or connect  # after a failure
         self._reserve = reserve or Reserve(path.parent, 0)
         self._connection: apsw.Connection | None = None
         self._thread = CallThread(name)
@@ -143,7 +147,7 @@ class Worker:
             self._connection = None
             connection.close()
             try:
-                self._connection = self._connect(self._path)
+                self._connection = self._reconnect(self._path)
             except (StorageError, apsw.Error) as found:
                 what = f"and could not be checked ({found})"
         if what is not None:

@@ -1,0 +1,163 @@
+"""A start with a million events in the log and a hundred thousand open orders, as a kill leaves it.
+
+The directory is made by the real loop and store in virtual time: ten days, the last snapshot twenty
+thousand events before the end. Then a real `serve` process is started on it. Times are from the start
+of the process; a bare `python -c pass` and the interpreter's imports are part of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from benchmarks.row import Row
+from monitor.adapters.storage.sqlite import open_sqlite
+from monitor.config.load import load
+from monitor.config.rules_file import load_shipped
+from monitor.core.engine import Engine
+from monitor.core.rules.lookback import settings_for
+from monitor.model.events import EventType, OrderEvent
+from monitor.model.times import UnixMs
+from monitor.runtime.loop import Loop
+from monitor.runtime.supervisor import Supervisor
+
+EVENTS, OPEN_ORDERS = 1_000_000, 100_000
+TURNS, TAIL_TURNS = 1_000, 20
+DAYS = 10
+STEP_MS = DAYS * 86_400_000 // TURNS
+CONFIG = "promise: {default: 60d}\nlisten: '127.0.0.1:%d'\ndata_dir: %s\n"
+ACKNOWLEDGED_S, READY_S = 1.0, 5.0
+STARTS = 3
+GROUP = "restart"
+
+
+class Clock:
+    def __init__(self, start_ms: int) -> None:
+        self.ms = start_ms
+
+    def now_ms(self) -> UnixMs:
+        return UnixMs(self.ms)
+
+
+def rows(scale: float) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory(prefix="restart-") as name:
+        folder = Path(name)
+        port = _free_port()
+        config = folder / "monitor.yaml"
+        config.write_text(CONFIG % (port, folder / "data"))
+        events, orders, size_mib = asyncio.run(_fill(folder / "made", config, scale))
+        acknowledged, ready, spent = [], [], []
+        for _ in range(STARTS):
+            shutil.copytree(folder / "made", folder / "data")
+            first_s, full_s, cpu_s = _start(config, port)
+            acknowledged.append(first_s)
+            ready.append(full_s)
+            spent.append(cpu_s)
+            shutil.rmtree(folder / "data")
+    note = f"{events:,} events in the log, {orders:,} open orders, {size_mib:.0f} MiB, after a kill"
+    yield Row(GROUP, "start to first acknowledgement", median(acknowledged), "s",
+              ACKNOWLEDGED_S, "lower", note)  # fmt: skip
+    yield Row(GROUP, "start to full state", median(ready), "s", READY_S, "lower", note)
+    yield Row(GROUP, "CPU of the process up to then", median(spent), "s", note=note)
+
+
+async def _fill(data_dir: Path, config: Path, scale: float) -> tuple[int, int, float]:
+    """Make the directory; returns events, open orders and MiB of the database."""
+    work = data_dir.with_name("work")
+    rules = load_shipped()
+    clock = Clock(time.time_ns() // 1_000_000 - DAYS * 86_400_000)
+    store, supervisor = await open_sqlite(work), Supervisor()
+    loop = Loop(store, clock, Engine(settings_for(load(config).settings, rules), rules), owner="b")
+    await loop.start(supervisor)
+    turns = max(TAIL_TURNS * 2, round(TURNS * scale))
+    events = 0
+    for turn in range(turns):
+        clock.ms += STEP_MS
+        if turn != turns - TAIL_TURNS:  # the one snapshot; else most of the time went into them
+            loop._snapshot_ms = clock.ms  # noqa: SLF001 - as if one had just been made
+        batch = _events(turn, clock.ms)
+        await loop.submit(batch)
+        events += len(batch)
+    await store.health()  # waits in line behind the last turn's commit
+    shutil.copytree(work, data_dir, ignore=shutil.ignore_patterns("*-shm"))
+    open_orders = sum(order.is_open for order in loop.engine.shard.orders.values())
+    await loop.stop()
+    await supervisor.stop()
+    await store.close()
+    shutil.rmtree(work)
+    return events, open_orders, (data_dir / "monitor.db").stat().st_size / (1 << 20)
+
+
+def _events(turn: int, now_ms: int) -> list[OrderEvent]:
+    """A thousand events: 100 orders that stay open, 450 that were delivered within a minute."""
+    delivered = EVENTS // TURNS // 2 - OPEN_ORDERS // TURNS // 2
+    found = [
+        _event(EventType.PAID, f"open-{turn}-{number}", now_ms)
+        for number in range(OPEN_ORDERS // TURNS)
+    ]
+    for number in range(delivered):
+        order_id = f"done-{turn}-{number}"
+        paid_ms = now_ms - 60_000 + number
+        found.append(_event(EventType.PAID, order_id, paid_ms))
+        found.append(_event(EventType.DELIVERED, order_id, paid_ms + 20_000 + number * 30))
+    return found
+
+
+def _event(kind: EventType, order_id: str, at_ms: int) -> OrderEvent:
+    return OrderEvent(
+        type=kind, order_id=order_id, source="shop", event_id=f"{order_id}-{kind}", time_ms=at_ms,
+        received_ms=at_ms, channel="auto", sku="steam-50", amount_minor=4_800, currency="CNY",
+    )  # fmt: skip
+
+
+def _start(config: Path, port: int) -> tuple[float, float, float]:
+    """Seconds from the start of a process to its first 202, to 200 of /readyz, and its CPU."""
+    started_s = time.perf_counter()
+    with (config.parent / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "monitor", "serve", "--config", str(config)],
+            stdout=log, stderr=log, cwd=config.parent,
+        )  # fmt: skip
+        try:
+            first_s = _until(port, "POST", "/v1/events", 202, started_s)
+            full_s = _until(port, "GET", "/readyz", 200, started_s)
+            used = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+            cpu_s = (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
+        finally:
+            process.kill()
+            process.wait()
+    return first_s, full_s, cpu_s
+
+
+def _until(port: int, method: str, path: str, status: int, started_s: float) -> float:
+    body = json.dumps({"type": "order.paid", "source": "shop", "order_id": "first"})
+    while time.perf_counter() - started_s < 120:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            headers = {"Content-Type": "application/json"}
+            connection.request(method, path, body if method == "POST" else None, headers)
+            if connection.getresponse().status == status:
+                return time.perf_counter() - started_s
+        except OSError:
+            pass  # not listening yet
+        finally:
+            connection.close()
+        time.sleep(0.01)
+    raise AssertionError(f"no {status} from {path} within two minutes")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
