@@ -14,17 +14,18 @@ from monitor.app import Monitor
 from monitor.cli.main import main
 from monitor.config.load import Loaded
 from monitor.model.endpoints import SourceSecrets
+from monitor.model.rules import RuleSet
 from monitor.model.secret import Secret
-from tests.unit.app_world import T0, loaded, ready, running
+from tests.unit.app_world import T0, StillClock, loaded, ready, running
 
 SECRET = Secret("whsec_" + "a2V5" * 8)
 BODY = json.dumps({"type": "order.paid", "order_id": "A1"}).encode()
 
 
-def signing(data_dir: Path) -> Loaded:
+def signing(data_dir: Path, *secrets: Secret) -> Loaded:
     """A configuration with one source that signs."""
     config = loaded(data_dir)
-    sources = (SourceSecrets("main-shop", (SECRET,)),)
+    sources = (SourceSecrets("main-shop", secrets or (SECRET,)),)
     endpoints = msgspec.structs.replace(config.endpoints, source_secrets=sources)
     return msgspec.structs.replace(config, endpoints=endpoints)
 
@@ -71,6 +72,38 @@ async def test_signed_message_is_taken_once_also_after_a_restart(tmp_path: Path)
                 counts.append((status, answer["accepted"], answer["duplicates"]))
             assert (await ask(monitor, "/v1/events", BODY))[0] == 401
     assert counts == [(202, 1, 0), (202, 0, 1), (202, 0, 1), (202, 0, 1)]
+
+
+async def test_secret_is_rotated_under_load_without_a_refusal(tmp_path: Path) -> None:
+    """Both are in force while the shop changes over; then the old one is not."""
+    old, new = SECRET, Secret("whsec_" + "bmV3" * 8)
+    secrets: list[tuple[Secret, ...]] = [(old,)]
+    statuses: list[int] = []
+
+    def reread() -> tuple[Loaded, RuleSet]:
+        return signing(tmp_path, *secrets[-1]), RuleSet()
+
+    async def send(secret: Secret, number: int) -> int:
+        body = json.dumps({"type": "order.paid", "order_id": f"R{number}"}).encode()
+        headers = webhook_headers(secret, f"r{number}", T0, body)
+        return (await ask(monitor, "/v1/events", body, headers))[0]
+
+    async def shop() -> None:
+        for number in range(120):
+            statuses.append(await send(old if number < 60 else new, number))
+            if number in (30, 90):
+                secrets.append((new, old) if number == 30 else (new,))
+                await monitor.reload()
+
+    monitor = Monitor(*reread(), clock=StillClock(), reread=reread)
+    await monitor.start()
+    try:
+        await ready(monitor)
+        await shop()
+        assert statuses == [202] * 120
+        assert await send(old, 999) == 401
+    finally:
+        await monitor.stop()
 
 
 async def test_key_works_as_soon_as_it_is_made_and_no_longer_once_it_is_revoked(
