@@ -34,6 +34,7 @@ _JSON_TYPES = (  # the batch first: the plain name is a prefix of it
     "application/cloudevents+json",
     "application/json",
 )
+_ONE_INDEX = (0,)
 _LINE_TYPES = ("application/x-ndjson", "application/ndjson")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _ESCAPED = re.compile(r"\\(.)")
@@ -74,7 +75,7 @@ def _read_quick(body: bytes, media: str) -> tuple[Sequence[Wire] | None, bool]:
         return read_lines(body), True
     if media not in _JSON_TYPES:
         return None, False
-    if body.lstrip(SPACE).startswith(b"["):
+    if not body.startswith(b"{") and body.lstrip(SPACE).startswith(b"["):
         return read_array(body), True
     wire = read_one(body)
     return None if wire is None else (wire,), False
@@ -85,6 +86,8 @@ def _decode_quick(
 ) -> Decoded:
     """Make the events; the few that are out of the ordinary are judged alone."""
     sender = Sender(context, is_clean=is_clean_text(body))
+    if len(wires) == 1 and (event := build(wires[0], sender)) is not None:
+        return Decoded((event,), _ONE_INDEX, is_list=is_list)
     events = [build(wire, sender) for wire in wires]
     if all(events):
         whole = cast("tuple[OrderEvent, ...]", tuple(events))

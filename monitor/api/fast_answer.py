@@ -29,13 +29,19 @@ class Accepted:
     def __init__(self) -> None:
         self._second = -1
         self._head = b""
+        self._body: bytes | None = None  # of the latest answer, which often is that of the next
+        self._answer = b""
 
     def answer(self, body: bytes, now_ms: int) -> bytes:
         """The whole answer."""
         if now_ms // SECOND_MS != self._second:
             self._second = now_ms // SECOND_MS
             self._head = head_of(202, {"Content-Type": "application/json"}, now_ms)
-        return b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
+            self._body = None
+        if body is not self._body:
+            self._body = body
+            self._answer = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
+        return self._answer
 
 
 def head_of(status: int, headers: dict[str, str], now_ms: int) -> bytes:

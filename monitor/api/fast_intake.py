@@ -106,7 +106,8 @@ class Intake:
     def greet(self, head: Head) -> None:
         """Refuse by the head alone what needs no body; one that is signed needs it.
 
-        Raises: AuthError.
+        Host and Origin are judged here and for as long as the gate is the same, a key with every
+        request. Raises: AuthError.
         """
         gate, headers = self.edge.gate, head.headers
         gate.check_host(headers)
@@ -121,8 +122,6 @@ class Intake:
 
     def _take(self, head: Head, raw_body: bytes, waiting: Waiting) -> None:
         edge, headers = self.edge, head.headers
-        edge.gate.check_host(headers)
-        edge.gate.check_origin("POST", headers)
         caller = self._caller(head, raw_body)
         body = plain_body(raw_body, headers.get("Content-Encoding", ""), edge.limits)
         if HEADER in headers and self._is_repeated(caller, head, body, waiting):

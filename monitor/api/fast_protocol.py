@@ -54,6 +54,7 @@ class FastProtocol(asyncio.Protocol):
         self._intake = listener.intake
         self._transport: asyncio.Transport | None = None
         self._heads: dict[bytes, Head] = {}
+        self._gate = listener.intake.edge.gate  # that let them through
         self._waiting: deque[Waiting] = deque()
         self._chunks: list[bytes] = []  # received and not yet cut into requests
         self._held = 0
@@ -172,6 +173,9 @@ class FastProtocol(asyncio.Protocol):
             self._begun_s = self._active_s
 
     def _head(self, raw: bytes) -> Head | None:
+        if self._gate is not self._intake.edge.gate:  # what it let through it may not any more
+            self._gate = self._intake.edge.gate
+            self._heads.clear()
         head = self._heads.get(raw)
         if head is not None:
             return head

@@ -20,6 +20,7 @@ from monitor.model.settings import SourceSettings
 
 ACCEPTED, DUPLICATE = "accepted", "duplicate"
 
+_ONE_ACCEPTED = b'{"accepted":1,"duplicates":0,"rejected":[],"warnings":[]}'
 _WHOLE_BODY_CODES = ("unsupported_media_type", "too_many_events")
 _REFUSALS = {"refused": "the event was refused"}
 
@@ -103,6 +104,8 @@ def answer_body(decoded: Decoded, outcomes: Sequence[str]) -> bytes | None:
     if rejected and not accepted and not duplicates:
         return None
     if not rejected and not decoded.warnings:  # nearly always
+        if accepted == 1 and not duplicates:
+            return _ONE_ACCEPTED
         return b'{"accepted":%d,"duplicates":%d,"rejected":[],"warnings":[]}' % (
             accepted,
             duplicates,

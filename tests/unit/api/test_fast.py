@@ -246,6 +246,18 @@ async def test_gate_that_is_renewed_counts_for_open_connections() -> None:
         assert (await wire.answer())[0] == 401
 
 
+async def test_name_that_is_no_longer_served_is_refused_on_open_connections() -> None:
+    """A remembered head is judged anew by another gate."""
+    async with fast(gate=Gate(Listen(), allowed_hosts=("shop.example",))) as quick:
+        wire = await quick.connect()
+        request = post(event()).replace(b"Host: localhost", b"Host: shop.example")
+        wire.send(request)
+        assert (await wire.answer())[0] == 202
+        quick.listener.intake.edge.gate = Gate(Listen())
+        wire.send(request)
+        assert (await wire.answer())[0] == 403
+
+
 async def test_compressed_body_is_taken_and_a_bomb_is_not() -> None:
     """A gzip body counts with the size it has unpacked."""
     async with fast() as quick:
