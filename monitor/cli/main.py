@@ -73,18 +73,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(given)
+        return _answer(given)
     except BrokenPipeError:
         _discard_output()
         return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _answer(given: list[str]) -> int:
+    """Run a verb, or say what is wrong; raises BrokenPipeError when nobody reads either."""
+    try:
+        return _dispatch(given)
     except (ConfigError, InputError) as error:
         return fail(error, as_json="--json" in given, code=2)
     except MonitorError as error:
         return fail(error, as_json="--json" in given, code=1)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         return fail(_from_os(error), as_json="--json" in given, code=1)
-    except KeyboardInterrupt:
-        return INTERRUPTED
 
 
 class _Parser(argparse.ArgumentParser):

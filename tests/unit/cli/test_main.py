@@ -124,13 +124,17 @@ def test_listen_that_is_no_address_ends_with_2(
     )
 
 
-def test_reader_that_leaves_early_hears_no_complaint() -> None:
-    """`delivery-monitor help | head -0` is quiet, and reports the closed pipe like other tools."""
+@pytest.mark.parametrize("given", [["help"], ["order", "--json"]])
+def test_reader_that_leaves_early_hears_no_complaint(given: list[str]) -> None:
+    """`delivery-monitor help | head -0` is quiet, and reports the closed pipe like other tools.
+
+    So is an error that was to be said as JSON.
+    """
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "wb") as pipe:
         done = subprocess.run(
-            [sys.executable, "-m", "monitor", "help"],
+            [sys.executable, "-m", "monitor", *given],
             stdout=pipe,
             stderr=subprocess.PIPE,
             env=ENVIRONMENT,
