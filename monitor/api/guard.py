@@ -8,8 +8,9 @@ at all of them twice a second.
      └ header_deadline_s    └ body_deadline_s (body.py)  └ idle_s, then header_deadline_s
        answers: answer_deadline_s without a byte read by the client
 
-When all places are taken, a connection that has never sent a whole head gives way to the newcomer,
-the oldest first: those who open sockets and dribble keep nobody out.
+When all places are taken, a connection that owes the rest of a request gives way to the newcomer,
+the oldest first, then the one that is idle for longest: those who open sockets and dribble keep
+nobody out, and a request that is whole is never broken off.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import logging
 from collections import Counter, deque
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from monitor.api.edge import Edge
 from monitor.api.fast_answer import as_bytes
@@ -41,7 +42,7 @@ class Connections:
         self.edge = edge
         self._lags = deque([0.0], maxlen=LAGS_KEPT)
         self._open: dict[GuardedConnection, str] = {}
-        self._headless: dict[GuardedConnection, None] = {}  # the oldest first
+        self._owing: dict[GuardedConnection, None] = {}  # the rest of a request; the oldest first
         self._by_address: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
@@ -89,18 +90,22 @@ class Connections:
         if len(self._open) >= limits.connections_max and not self._make_room():
             return "connections"
         self._open[connection] = place
-        self._headless[connection] = None
+        self._owing[connection] = None
         self._by_address[place] += 1
         return ""
 
-    def headed(self, connection: GuardedConnection) -> None:
-        """A connection has sent a whole head: it is a client."""
-        self._headless.pop(connection, None)
+    def owes(self, connection: GuardedConnection) -> None:
+        """A connection has begun another request."""
+        self._owing.setdefault(connection)
+
+    def settled(self, connection: GuardedConnection) -> None:
+        """A connection has sent all of its request."""
+        self._owing.pop(connection, None)
 
     def remove(self, connection: GuardedConnection) -> None:
         """A connection is gone."""
         place = self._open.pop(connection, None)
-        self._headless.pop(connection, None)
+        self._owing.pop(connection, None)
         if place is not None:
             self._by_address[place] -= 1
             if not self._by_address[place]:
@@ -119,11 +124,14 @@ class Connections:
         self._logged_s, self._malformed = now_s, 0
 
     def _make_room(self) -> bool:
-        oldest = next(iter(self._headless), None)
-        if oldest is None:
+        leaving = next(iter(self._owing), None)
+        if leaving is None:
+            idle = (one for one in self._open if one.is_idle)
+            leaving = min(idle, key=GuardedConnection.idle_until_s, default=None)
+        if leaving is None:
             return False
-        self.remove(oldest)
-        oldest.abort()
+        self.remove(leaving)
+        leaving.abort()
         return True
 
     def _is_exempt(self, address: str) -> bool:
@@ -144,7 +152,8 @@ class GuardedConnection(web.RequestHandler):
     """aiohttp's connection with the deadlines it lacks."""
 
     __slots__ = (
-        "_connections", "_ended_s", "_has_begun", "_head_since_s", "_socket", "_stuck_since_s",
+        "_connections", "_ended_s", "_has_begun", "_head_since_s", "_owed", "_socket",
+        "_stuck_since_s",
     )  # fmt: skip
 
     def __init__(self, manager: web.Server, connections: Connections, **options: Any) -> None:
@@ -153,6 +162,7 @@ class GuardedConnection(web.RequestHandler):
         self._socket: asyncio.Transport | None = None  # aiohttp forgets its own when it closes
         self._head_since_s: float | None = None
         self._has_begun = False  # a head, of which there is at least one byte
+        self._owed: StreamReader | None = None  # a body that is not whole yet
         self._stuck_since_s: float | None = None  # the client reads nothing of what it asked for
         self._ended_s: float | None = None
 
@@ -173,17 +183,25 @@ class GuardedConnection(web.RequestHandler):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Hand the bytes on, and note whether they end or begin a head."""
+        """Hand the bytes on, and note what they end or begin."""
         count = self._request_count
         super().data_received(data)
         if self._request_count != count:
-            if self._head_since_s is not None:
-                self._head_since_s, self._has_begun = None, False
-                self._connections.headed(self)
-        elif self._waiter is not None:
+            body = self._messages[-1][1]
+            if not body.is_eof():
+                self._owed = body
+                self._connections.owes(self)
+            elif self._head_since_s is not None or self._owed is not None:
+                self._settle()
+            self._head_since_s, self._has_begun = None, False
+        elif self._owed is not None:
+            if self._owed.is_eof():
+                self._settle()
+        elif self.is_idle:
             self._has_begun = True
             if self._head_since_s is None:
                 self._head_since_s = self._loop.time()
+                self._connections.owes(self)
 
     def pause_writing(self) -> None:
         """The client does not read as fast as we answer."""
@@ -203,6 +221,15 @@ class GuardedConnection(web.RequestHandler):
 
     # --- of the listener --------------------------------------------------------------------------
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def idle_until_s(self) -> float:
+        """When it would end if it stayed idle: whoever is idle for longest has the earliest."""
+        return self._next_keepalive_close_time
+
     def check(self, now_s: float) -> None:
         """End the connection if it owes something for too long."""
         limits = self._connections.edge.limits
@@ -214,7 +241,7 @@ class GuardedConnection(web.RequestHandler):
                 self.abort()
         elif _is_over(self._stuck_since_s, limits.answer_deadline_s, now_s):
             self.abort()
-        elif _is_over(self._head_since_s, limits.header_deadline_s, now_s) and self._waiter:
+        elif _is_over(self._head_since_s, limits.header_deadline_s, now_s) and self.is_idle:
             if self._has_begun:
                 detail = f"the head did not arrive within {limits.header_deadline_s:g} s"
                 self._say(problem(408, "timeout", detail))
@@ -241,6 +268,10 @@ class GuardedConnection(web.RequestHandler):
         response = problem(400, "bad_request", "the request cannot be read")
         response.force_close()
         return response
+
+    def _settle(self) -> None:
+        self._owed = None
+        self._connections.settled(self)
 
     def _say(self, response: web.Response) -> None:
         if self._socket is not None:

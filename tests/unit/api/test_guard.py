@@ -132,18 +132,75 @@ async def test_newcomer_takes_the_place_of_the_oldest_that_never_asked() -> None
 
 
 async def test_one_connection_too_many_hears_when_to_come_again() -> None:
-    """Where all places are taken by clients, the next one is refused at once."""
+    """Where all places are taken by requests under way, the next one is refused at once."""
+    release = asyncio.Event()
+
+    async def wait(_request: web.Request) -> web.StreamResponse:
+        await release.wait()
+        return web.Response(text="done")
+
+    routes = (*ROUTES, Route("GET", "/wait", None, wait))
     async with (
-        serving(limits=Limits(connections_max=1)) as server,
-        connected(server) as client,
+        serving(limits=Limits(connections_max=1), routes=routes) as server,
+        connected(server) as busy,
     ):
-        assert b"200" in await ask_alive(client)
+        busy[1].write(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        async with asyncio.timeout(10):
+            while server.listener.connections._owing or not len(server.listener.connections):
+                await asyncio.sleep(0.01)
         async with connected(server) as (reader, _):
             answer = await until_end(reader)
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"Retry-After: 1" in answer
         assert server.service.left_out.shed[CONNECTIONS] == 1
-        assert b"200" in await ask_alive(client)
+        release.set()
+        async with asyncio.timeout(10):
+            assert (await busy[0].readline()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_longest_idle_gives_way_where_nobody_owes_anything() -> None:
+    """Connections that asked once and then hold their place keep nobody out either."""
+    async with (
+        serving(limits=Limits(connections_max=2)) as server,
+        connected(server) as regular,
+        connected(server) as idler,
+    ):
+        for ends in (regular, idler, regular):
+            assert b"200" in await ask_alive(ends)
+        async with connected(server) as newcomer:
+            assert b"200" in await ask_alive(newcomer)
+            assert await until_end(idler[0]) == b""
+            assert b"200" in await ask_alive(regular)
+
+
+async def test_dribbled_body_gives_way_and_a_whole_one_does_not() -> None:
+    """A head is no ticket: until its body is whole, the request may be broken off."""
+    async with (
+        serving(limits=Limits(connections_max=1)) as server,
+        connected(server) as (reader, writer),
+    ):
+        writer.write(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{")
+        async with asyncio.timeout(10):
+            while not server.edge.flow.reading_bytes:
+                await asyncio.sleep(0.01)
+        async with connected(server) as newcomer:
+            assert b"200" in await ask_alive(newcomer)
+            assert await until_end(reader) == b""
+        assert server.edge.flow.reading_bytes == 0
+
+
+async def test_request_in_pieces_is_settled_when_its_last_byte_is_there() -> None:
+    """What was owed is forgotten with the answer, also for the next request."""
+    async with serving() as server, connected(server) as (reader, writer):
+        for _ in range(2):
+            for piece in (b"POST /v1/eve", b"nts HTTP/1.1\r\nHost: localhost\r\nContent-Le",
+                          b"ngth: 2\r\n\r\n{", b"}"):  # fmt: skip
+                writer.write(piece)
+                await asyncio.sleep(0.02)
+            async with asyncio.timeout(10):
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 415 ")
+                await reader.readuntil(b"}")
+            assert not server.listener.connections._owing
 
 
 @pytest.mark.parametrize(
@@ -187,4 +244,4 @@ async def test_gone_connections_leave_nothing_behind() -> None:
             while len(server.listener.connections):
                 await asyncio.sleep(0.01)
         assert not server.listener.connections._by_address
-        assert not server.listener.connections._headless
+        assert not server.listener.connections._owing
