@@ -187,7 +187,7 @@ class Monitor:
             self.supervisor.spawn("traces", self._traces.run())
         self._assembly = Assembly(
             self.store, self.engine, self._performer(), self.clock, self.supervisor,
-            messages=Messages(self.loaded.endpoints.replay_window_ms),
+            messages=Messages(self.loaded.endpoints.replay_window_ms, self.left_out.count_full),
             traces=sparing(self._traces, self._door), canary=self._canaries(),
             count_stock=lambda: free_stock(self._goods), on_turn=self._publish,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from monitor.api.shed import SHED
+from monitor.api.shed import MESSAGES, SHED
 
 
 class LeftOut:
@@ -24,3 +24,7 @@ class LeftOut:
         if rejected:
             self.rejected[source] += rejected
         self.ignored_fields += ignored_fields
+
+    def count_full(self) -> None:
+        """Add a signed message that was refused because too many are known."""
+        self.shed[MESSAGES] += 1

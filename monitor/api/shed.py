@@ -9,5 +9,6 @@ EVENTS = "events"  # requests with events, none of which is an outcome
 UNREAD = "unread"  # requests with events, before their body was read
 QUOTA = "quota"  # requests with events of a source that sends too many
 CONNECTIONS = "connections"
+MESSAGES = "messages"  # signed messages, while as many are known as memory holds
 
-SHED = (TRACES, SIGNALS, PAGES, EVENTS, UNREAD, QUOTA, CONNECTIONS)
+SHED = (TRACES, SIGNALS, PAGES, EVENTS, UNREAD, QUOTA, CONNECTIONS, MESSAGES)

@@ -13,7 +13,7 @@ which holds when the window is widened while the service runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -35,8 +35,15 @@ _PAGE = np.dtype([("key", "<u8"), ("digest", "<u8"), ("at_ms", "<i8")])
 class Messages:
     """What was taken, by minute, so that what is past goes at once and all together."""
 
-    def __init__(self, window_ms: int = WINDOW_MS, messages_max: int = MESSAGES_MAX) -> None:
+    def __init__(
+        self,
+        window_ms: int = WINDOW_MS,
+        on_full: Callable[[], None] = lambda: None,
+        *,
+        messages_max: int = MESSAGES_MAX,
+    ) -> None:
         self._window_ms = window_ms
+        self._on_full = on_full
         self._messages_max = messages_max
         self._minutes: dict[int, dict[int, int]] = {}
         self._unsaved: list[tuple[int, int, int]] = []
@@ -61,6 +68,7 @@ class Messages:
         if self.count >= self._messages_max:
             self._forget_before(now_ms - self.keep_ms)
         if self.count >= self._messages_max:
+            self._on_full()
             raise CapacityError(
                 f"{self.count} signed messages within {self.keep_ms // SECOND_MS} s; send batches, "
                 "shorten replay_window or use an API key",

@@ -226,7 +226,8 @@ CATALOGUE: tuple[Family, ...] = (
         "delivery_monitor_shed_total",
         "counter",
         "What was given up or refused because it was too much: traces, signals (of streams), pages, "
-        "events (without an outcome), unread (requests with events), quota, connections.",
+        "events (without an outcome), unread (requests with events), quota, connections, "
+        "messages (signed).",
         ("what",),
     ),
     Family(

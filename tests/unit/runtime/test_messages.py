@@ -67,13 +67,14 @@ def test_page_brings_back_what_was_taken() -> None:
 
 def test_full_memory_refuses_new_ones_until_old_ones_are_past() -> None:
     """Nothing is forgotten early: that would be a way to send it again."""
-    messages = Messages(messages_max=2)
+    refused: list[int] = []
+    messages = Messages(messages_max=2, on_full=lambda: refused.append(1))
     messages.check_room(T0)
     for name in ("m1", "m2"):
         messages.take(message(name))
     with pytest.raises(CapacityError) as caught:
         messages.check_room(T0 + WINDOW_MS)
-    assert caught.value.retry_after_s == 30
+    assert (caught.value.retry_after_s, refused) == (30, [1])
     assert messages.is_known(message("m1"))
     messages.check_room(T0 + 2 * WINDOW_MS + MINUTE_MS)
 
