@@ -7,6 +7,8 @@ import pytest
 
 from monitor.model.errors import InputError, StorageError
 from monitor.model.records import Audited, ChannelSteered, MessageTaken
+from monitor.runtime.messages import Messages
+from monitor.runtime.notes import Notes
 from monitor.sim.virtual_loop import run_virtual
 from tests.unit.runtime.service import REFUSED, Service, event, now_ms
 
@@ -113,5 +115,20 @@ def test_entries_of_a_process_that_died_before_deciding_reach_their_table() -> N
         await asyncio.sleep(2)
         assert len(await audited(revived)) == 1
         await revived.stop()
+
+    run_virtual(story())
+
+
+def test_note_is_handed_to_one_commit() -> None:
+    """What a commit has taken does not wait any longer."""
+
+    async def story() -> None:
+        notes = Notes(Messages())
+        notes.take((message(), audit("a1")))
+        assert notes.has_audits
+        audits, page = notes.drain(now_ms())
+        assert ([one.audit_id for one in audits], page is not None) == (["a1"], True)
+        assert not notes.has_audits
+        assert notes.drain(now_ms()) == ((), None)
 
     run_virtual(story())
