@@ -59,12 +59,12 @@ def _spent_s(task: Path) -> float:
 
 
 @contextmanager
-def service(folder: Path, more_config: str = "") -> Iterator[Server]:
+def service(folder: Path, more_config: str = "", config: str = CONFIG) -> Iterator[Server]:
     """`delivery-monitor serve` with one source, its key, and its data in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "key").write_text(KEY + "\n", encoding="ascii")
     (folder / "key").chmod(0o600)
-    (folder / "monitor.yaml").write_text(CONFIG + more_config, encoding="utf-8")
+    (folder / "monitor.yaml").write_text(config + more_config, encoding="utf-8")
     log = folder / "log.ndjson"  # a file: nobody reads a pipe while requests are sent
     with log.open("wb") as errors:
         process = subprocess.Popen(
@@ -85,7 +85,9 @@ def service(folder: Path, more_config: str = "") -> Iterator[Server]:
 def _ports_when_ready(process: subprocess.Popen[bytes], log: Path) -> dict[str, int]:
     """Wait for the line that says so; returns the ports that the log named, by its event."""
     while process.poll() is None:
-        lines = [json.loads(line) for line in log.read_bytes().split(b"\n")[:-1] if line[:1] == b"{"]
+        lines = [
+            json.loads(line) for line in log.read_bytes().split(b"\n")[:-1] if line[:1] == b"{"
+        ]
         if any(line["event"] == "ready" for line in lines):
             named = [(line["event"], line["url"]) for line in lines if "url" in line]
             return {event: int(url.rpartition(":")[2]) for event, url in named}

@@ -19,6 +19,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from monitor.adapters.descriptors import allow_descriptors
 from monitor.adapters.telemetry.logs import configure, fields
 from monitor.app import Monitor
 from monitor.cli.directory import owner_of
@@ -77,6 +78,9 @@ async def _serve(options: argparse.Namespace) -> int:
     loaded, rules = read(options)
     calm_collector()
     _refuse_second(Path(loaded.endpoints.data_dir))
+    wanted = loaded.endpoints.descriptors_max()
+    if (allowed := allow_descriptors(wanted)) < wanted:
+        log.warning("few_descriptors", extra=fields(wanted=wanted, allowed=allowed))
     for warning in loaded.warnings:
         log.warning("config_warning", extra=fields(problem=str(warning)))
     monitor = Monitor(loaded, rules, reread=lambda: read(options))

@@ -173,6 +173,10 @@ class Endpoints(msgspec.Struct, frozen=True):
     allowed_hosts: tuple[str, ...] = ()  # extra names accepted in the Host header
     telemetry: Telemetry = Telemetry()
 
+    def descriptors_max(self) -> int:
+        """Files and sockets that may be open at once: connections of all addresses, and our own."""
+        return (1 + len(self.more_addresses())) * max(self.places.total, 1_024) + 256
+
     def more_addresses(self) -> dict[str, Listen]:
         """The addresses beside `listen`, by their key in the configuration."""
         known = {
