@@ -125,10 +125,11 @@ def test_note_is_handed_to_one_commit() -> None:
     async def story() -> None:
         notes = Notes(Messages())
         notes.take((message(), audit("a1")))
-        assert notes.has_audits
+        waiting = [notes.has_audits]
         audits, page = notes.drain(now_ms())
         assert ([one.audit_id for one in audits], page is not None) == (["a1"], True)
-        assert not notes.has_audits
+        waiting.append(notes.has_audits)
+        assert waiting == [True, False]
         assert notes.drain(now_ms()) == ((), None)
 
     run_virtual(story())
