@@ -18,8 +18,8 @@ from monitor.model.endpoints import (
     IngestKey,
     Listen,
     ShopEndpoints,
-    SourceSecrets,
     Signing,
+    SourceSecrets,
     Telemetry,
 )
 from monitor.model.errors import ConfigError
