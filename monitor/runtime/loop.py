@@ -43,6 +43,7 @@ PENDING_ENTRIES_MAX = 20_000
 TURN_ENTRIES_MAX = 4_000
 IDLE_MAX_S = 1.0  # wake up at least so often: wall clocks jump and machines sleep
 SAVE_EVERY_MS = SECOND_MS
+ROWS_PER_COMMIT = 128  # of changed orders: who waits for an append waits behind no more than these
 SNAPSHOT_EVERY_MS = 60 * SECOND_MS
 TAIL_RECORDS_MAX = 5_000  # a restart that folded more (about half a second) saves itself the next
 RETRY_COMMIT_S = 1.0
@@ -87,6 +88,7 @@ class Loop:
         self._position = 0
         self._unsaved: Checkpoint | None = None
         self._saved_ms = 0
+        self._to_save = 0  # orders that had changed by then and still are to be stored
         self._snapshot_ms = 0
         self._is_stopping = False
         self._is_sound = False  # the engine is where the log says, not half-way through a turn
@@ -195,7 +197,7 @@ class Loop:
 
     async def _wait(self) -> None:
         """Wait for a request, or for the time at which something is due."""
-        if self._requests or self._is_stopping:
+        if self._requests or self._is_stopping or self._to_save:
             return
         delay_s = (self._wake_ms - self._clock.now_ms()) / SECOND_MS
         loop = asyncio.get_running_loop()
@@ -256,7 +258,9 @@ class Loop:
         if entries or is_eventful:
             self._on_turn(commands)
         is_save_due = now_ms - self._saved_ms >= SAVE_EVERY_MS
-        if is_eventful or done or is_save_due or self._notes.has_audits:
+        if is_save_due:
+            self._saved_ms, self._to_save = now_ms, len(self.engine.shard.dirty)
+        if is_eventful or done or is_save_due or self._to_save or self._notes.has_audits:
             await self._commit(self._collect(done, commands))
 
     # --- committing -------------------------------------------------------------------------------
@@ -264,15 +268,19 @@ class Loop:
     def _collect(
         self, done: tuple[str, ...], commands: Sequence[Command], *, with_snapshot: bool = False
     ) -> Checkpoint | None:
-        """Everything that changed since the last commit, as one checkpoint; None if nothing did."""
+        """What changed since the last commit, as one checkpoint; None if nothing did.
+
+        Of many changed orders only the first: a row that is older than the cursor does no harm
+        while its order is in memory, for a restart folds the log behind the snapshot.
+        """
         now_ms = self._clock.now_ms()
         decisions = tuple(one.decision for one in commands if isinstance(one, Decide))
-        changed = self.engine.shard.drain_dirty()
+        changed = self.engine.shard.drain_dirty(None if with_snapshot else ROWS_PER_COMMIT)
+        self._to_save = min(max(0, self._to_save - len(changed)), len(self.engine.shard.dirty))
         dormant = self.engine.shard.drain_dormant()
         hours = self.engine.shard.history.drain()
         is_snapshot_due = with_snapshot or now_ms - self._snapshot_ms >= SNAPSHOT_EVERY_MS
         audits, messages = self._notes.drain(now_ms)
-        self._saved_ms = now_ms
         effects = tuple(outbox_row(one.effect) for one in commands if isinstance(one, Perform))
         has_notes = audits or messages is not None
         if not (decisions or changed or dormant or done or effects or has_notes or is_snapshot_due):

@@ -8,6 +8,7 @@ needs of many orders leaves through `observe`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import assert_never
 
 import msgspec
@@ -70,7 +71,7 @@ class Shard:
         self._rows = OrderRows(self.names)
         self._plans = Plans()
         self._holds = Holds(lambda: self.sources)
-        self._dirty: dict[str, None] = {}
+        self.dirty: dict[str, None] = {}  # changed and not drained yet, the oldest change first
         # Folded but not yet derived: the timeline that is to be, and when it was heard of last.
         self._unsettled: dict[str, tuple[Timeline, int]] = {}
         self.dormant: dict[str, Order] = {}  # left memory since the last drain, still waiting
@@ -263,7 +264,7 @@ class Shard:
 
     def _update(self, order: Order, now_ms: int) -> None:
         """Bring row, deadline and store in line with an order that changed."""
-        self._dirty[order.order_id] = None
+        self.dirty[order.order_id] = None
         held_ms, unheard_ms = self._holds.until_ms(order, now_ms, self.settings.backlog_hold_ms)
         if order.facts.paid_ms is not None:
             is_waiting = held_ms is None or now_ms < held_ms
@@ -284,7 +285,7 @@ class Shard:
         left = []
         for order_id in self._plans.take_leaving(now_ms):
             order = self.orders[order_id]
-            if order_id in self._dirty:  # not stored yet; ask again in a while
+            if order_id in self.dirty:  # not stored yet; ask again in a while
                 self._plans.stay(order_id, now_ms + MINUTE_MS)
             elif self._is_awaited(order, now_ms):
                 self._plans.stay(order_id, now_ms + DAY_MS)
@@ -354,11 +355,12 @@ class Shard:
             self.dormant.pop(order.order_id, None)
             self._update(order, now_ms)
 
-    def drain_dirty(self) -> list[Order]:
-        """Orders changed since the last call, in order of change."""
-        changed = [self.orders[order_id] for order_id in self._dirty]
-        self._dirty.clear()
-        return changed
+    def drain_dirty(self, most: int | None = None) -> list[Order]:
+        """Orders changed since they were drained, in order of change; at most so many."""
+        changed = list(islice(self.dirty, most))
+        for order_id in changed:
+            del self.dirty[order_id]
+        return [self.orders[order_id] for order_id in changed]
 
     def drain_dormant(self) -> list[Order]:
         """Orders that left memory although their wait never ended; the store must know them."""
@@ -392,4 +394,4 @@ class Shard:
         self.totals = snapshot.totals
         self.tallies = Tallies(snapshot.tallies)
         self.hydrate(snapshot.orders, now_ms)
-        self._dirty.clear()
+        self.dirty.clear()
