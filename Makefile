@@ -39,8 +39,8 @@ soak: $(DEV) ## 200 kill -9 under load, about ten minutes; prints what it counte
 
 HOURS ?= 60
 SEED ?= 1
-sim: $(DEV) ## 60 virtual hours of the whole service in bad weather, a minute; HOURS=10000 SEED=1 SIM="--json"
-	$(BIN)/python -m monitor.sim.trials --hours $(HOURS) --seed $(SEED) --jobs 2 $(SIM)
+sim: $(DEV) ## 60 virtual hours of the whole service in bad weather, a minute; HOURS=10000 SEED=1 SIM=--mutants
+	$(BIN)/python -m benchmarks.simulate --hours $(HOURS) --seed $(SEED) --jobs 2 $(SIM)
 
 check: check-format check-lint check-types check-floors check-shape ## format, lint, types, floors, shape
 

@@ -60,7 +60,7 @@ class ShiftedClock(VirtualClock):
 
 
 def whole_service(loaded: Loaded, rules: RuleSet, clock: VirtualClock) -> Monitor:
-    """The service as `serve` makes it, except for the clock."""
+    """The service as `serve` makes it, on a machine whose wall clock is this one."""
     return Monitor(loaded, rules, clock=clock)
 
 

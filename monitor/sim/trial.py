@@ -33,7 +33,7 @@ from monitor.sim.world_loop import WorldLoop, run_world
 
 ARMED_MAX = 2  # faults that wait for one address; more would never meet anybody
 MERCY_S = 60.0  # beyond the promise, until every order must be in good hands
-QUIET_WITHIN_S = 4 * 3_600.0
+QUIET_WITHIN_S = 2 * 3_600.0
 LOOK_EVERY_S = 20.0
 
 

@@ -82,7 +82,17 @@ def command(plan: Plan) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Hold the trials that were asked for; 0 if nothing was wrong in any."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
+    results = ran(options)
+    if options.json:
+        sys.stdout.write(json.dumps(msgspec.to_builtins(results), indent=2) + "\n")
+    else:
+        sys.stdout.write(summary(results) + "\n")
+    return FAILED if any(one.wrong for one in results) else OK
+
+
+def ran(options: argparse.Namespace) -> list[Result]:
+    """Hold the trials that options ask for, saying how it goes unless JSON is wanted."""
     logging.disable(logging.CRITICAL)  # thousands of planned failures
     plans = _plans(options)
     results: list[Result] = []
@@ -90,11 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results.append(result)
         if not options.json:
             _say(result, len(results), len(plans))
-    if options.json:
-        sys.stdout.write(json.dumps(msgspec.to_builtins(results), indent=2) + "\n")
-    else:
-        sys.stdout.write(summary(results) + "\n")
-    return FAILED if any(one.wrong for one in results) else OK
+    logging.disable(logging.NOTSET)
+    return results
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -112,18 +119,19 @@ def summary(results: Sequence[Result]) -> str:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
-    parser.add_argument("--hours", type=float, default=HOURS_EACH, help="virtual hours in all")
-    parser.add_argument("--hours-each", type=float, default=HOURS_EACH, help="hours of one seed")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The options of a run of trials."""
+    made = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
+    made.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
+    made.add_argument("--hours", type=float, default=HOURS_EACH, help="virtual hours in all")
+    made.add_argument("--hours-each", type=float, default=HOURS_EACH, help="hours of one seed")
+    made.add_argument(
         "--faults", default="all", help=f"all, none, or some of {','.join(KINDS)} (default all)"
     )
-    parser.add_argument("--rate", type=float, default=RATE_DEFAULT, help="faults per minute")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
-    parser.add_argument("--json", action="store_true", help="print a list of results as JSON")
-    return parser
+    made.add_argument("--rate", type=float, default=RATE_DEFAULT, help="faults per minute")
+    made.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
+    made.add_argument("--json", action="store_true", help="print a list of results as JSON")
+    return made
 
 
 def _plans(options: argparse.Namespace) -> list[Plan]:

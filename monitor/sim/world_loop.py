@@ -17,6 +17,7 @@ from typing import Any
 from monitor.model.times import DAY_MS, SECOND_MS
 from monitor.sim.carrier import connect
 from monitor.sim.machine import MACHINE, Machine, SoundDisk
+from monitor.sim.stand_ins import stand_ins
 from monitor.sim.virtual_loop import T, VirtualLoop
 from monitor.sim.wire import REFUSED, Address, Course, End, Listener, Wire
 
@@ -120,7 +121,8 @@ def run_world(main: Coroutine[Any, Any, T], *, seed: int, max_s: float = DAY_MS 
         async with asyncio.timeout(max_s):
             return await main
 
-    with asyncio.Runner(loop_factory=functools.partial(WorldLoop, seed)) as runner:
+    runner = asyncio.Runner(loop_factory=functools.partial(WorldLoop, seed))
+    with runner, stand_ins(runner.get_loop().time):
         return runner.run(bounded())
 
 
