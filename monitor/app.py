@@ -18,7 +18,7 @@ from pathlib import Path
 from monitor.adapters.canary import CanaryShop
 from monitor.adapters.channels import Parts, build_channels
 from monitor.adapters.channels.stock import free_stock
-from monitor.adapters.clock import SystemClock
+from monitor.adapters.clock import SteadyClock
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.http_client import Blocked, HttpClient
 from monitor.adapters.ids import RandomIds
@@ -87,7 +87,7 @@ class Monitor:
         retry_store_s: float = RETRY_STORE_S,
     ) -> None:
         self.loaded = loaded
-        self.clock = clock or SystemClock()
+        self.clock = clock or SteadyClock()
         self.supervisor = Supervisor()
         self._reread = reread or (lambda: (loaded, rules))
         reserve_bytes = loaded.endpoints.disk_reserve_mib << 20

@@ -7,7 +7,7 @@ adapter. The embedded store is the distributed one with one producer, one partit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -21,6 +21,17 @@ class Clock(Protocol):
 
     def now_ms(self) -> UnixMs:
         """UTC milliseconds of the wall clock."""
+        ...
+
+
+@runtime_checkable
+class StepClock(Clock, Protocol):
+    """A clock that does not follow when the machine's is set, until somebody confirms the new time."""
+
+    step_ms: int
+
+    def is_step_true(self, told_ms: UnixMs) -> bool:
+        """Take the step over if a time that somebody else told is nearer to it; whether it was."""
         ...
 
 

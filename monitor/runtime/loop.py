@@ -27,9 +27,10 @@ from monitor.model.errors import (
     OverloadError,
     StorageError,
 )
+from monitor.model.events import OrderEvent
 from monitor.model.records import Audited, MessageTaken
-from monitor.model.times import SECOND_MS
-from monitor.ports import AggregateRow, Checkpoint, Clock, Lease, Store, TraceSink
+from monitor.model.times import SECOND_MS, UnixMs
+from monitor.ports import AggregateRow, Checkpoint, Clock, Lease, StepClock, Store, TraceSink
 from monitor.runtime.messages import STORED_MS, Messages
 from monitor.runtime.notes import Notes, notes_of
 from monitor.runtime.recovery import KnownOrders, recover, row_of
@@ -72,6 +73,7 @@ class Loop:
         self.turns = 0
         self._store = store
         self._clock = clock
+        self._steps = clock if isinstance(clock, StepClock) else None
         self._owner = owner
         self._traces = traces
         self._on_effects = on_effects
@@ -222,6 +224,7 @@ class Loop:
         notes = tuple(note for one in noted for note in notes_of(one.message, one.audit))
         position = None
         if entries or notes:
+            self._look_at_clock(entries)
             now_ms = self._clock.now_ms()
             try:
                 await self._known.bring_back(self._store, self.engine, entries, now_ms)
@@ -237,6 +240,16 @@ class Loop:
         finally:  # only a bug or a lost lease leaves somebody unanswered here
             refuse(requests, StorageError("the service stopped before it could answer"))
         self.turns += 1
+
+    def _look_at_clock(self, entries: Sequence[Entry]) -> None:
+        """After a step of the machine's clock: a shop that tells the new time too is believed."""
+        if self._steps is None or not self._steps.step_ms:
+            return
+        now_ms = self._clock.now_ms()
+        step_ms = self._steps.step_ms
+        told = [_told_ms(one, now_ms, step_ms) for one in entries if type(one) is OrderEvent]
+        if told and self._steps.is_step_true(UnixMs(max(told))):
+            self.engine.resume(self._clock.now_ms())  # as if we had been away
 
     async def _take_in(
         self,
@@ -371,3 +384,10 @@ class Loop:
     def _refuse_all(self, error: StorageError) -> None:
         while self._requests:
             refuse(self._take_requests(), error)
+
+
+def _told_ms(event: OrderEvent, now_ms: int, step_ms: int) -> int:
+    """The time that a shop told; one too far ahead of ours was replaced by ours when it came in."""
+    if not event.is_inferred:
+        return event.time_ms
+    return now_ms if event.is_unique else now_ms + max(0, step_ms)
