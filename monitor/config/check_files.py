@@ -7,7 +7,7 @@ from pathlib import Path
 
 from monitor.config.load import load
 from monitor.config.rules_file import shipped_path
-from monitor.config.rules_lint import text_warnings
+from monitor.config.rules_text import text_warnings
 from monitor.model.errors import ConfigError, Problem
 
 

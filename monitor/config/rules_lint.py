@@ -6,21 +6,22 @@ are correct and still will not do what their author wants.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from monitor.config.rule_tests_file import load_rule_tests
 from monitor.config.rules_file import load_rules
-from monitor.config.yaml_lines import Positions, YamlPath, read_with_positions
-from monitor.core.rules.lint import OF_TEXT, Lint, Surroundings, lint
+from monitor.config.rules_text import named_rules, place_of, rule_files, yaml_in
+from monitor.config.yaml_lines import read_with_positions
+from monitor.core.rules.lint import Surroundings, lint
+from monitor.core.rules.lint_text import Lint
 from monitor.core.rules.noise import Healthy, lint_noise
 from monitor.model.errors import ConfigError, Problem
 from monitor.model.rules import RuleSet
 
 TESTS_FOLDER = "tests"
-SUFFIXES = (".yaml", ".yml")
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -57,48 +58,13 @@ def lint_files(
     found: list[Found] = []
     for file in files:
         value, positions = read_with_positions(file)
-        for at, alert in _named_rules(value):
+        for at, alert in named_rules(value):
             rule = by_name[alert]
             lints = lint(rule, known) + (lint_noise(rule, scopes) if scopes else [])
             for one in _once(lints):
-                place = _place(positions, at, one)
+                place = place_of(positions, at, one)
                 found.append(Found(str(file), *place, one.code, alert, one.message, one.hint))
     return rules, sorted(found, key=lambda one: (one.path, one.line, one.column))
-
-
-def rule_files(paths: Sequence[Path]) -> list[Path]:
-    """List the files that `load_rules` reads for the same paths."""
-    files: list[Path] = []
-    for path in paths:
-        files += _yaml_in(path) if path.is_dir() else [path]
-    return files
-
-
-def text_warnings(paths: Sequence[Path]) -> list[Problem]:
-    """What `check` says of rule files that are right: slips of the pen, at their place.
-
-    Raises: ConfigError when a file is wrong.
-    """
-    by_name = {rule.alert: rule for rule in load_rules(paths).rules}
-    found: list[Problem] = []
-    for file in rule_files(paths):
-        value, positions = read_with_positions(file)
-        for at, alert in _named_rules(value):
-            found += [
-                Problem(str(file), *_place(positions, at, one), one.message, one.hint)
-                for one in lint(by_name[alert], Surroundings())
-                if one.code in OF_TEXT
-            ]
-    return found
-
-
-def _place(positions: Positions, at: YamlPath, one: Lint) -> tuple[int, int]:
-    """Where a finding stands; for what the rule has from its group's defaults, there."""
-    path = (one.field, one.part) if one.part else (one.field,)
-    if not positions.has((*at, *path)) and positions.has((*at[:2], "defaults", *path)):
-        at = (*at[:2], "defaults")
-    where = (*at, *path)
-    return positions.inside(where, one.column) if one.part else positions.at(where)
 
 
 def _once(lints: Sequence[Lint]) -> list[Lint]:
@@ -106,17 +72,13 @@ def _once(lints: Sequence[Lint]) -> list[Lint]:
     return list({one.code: one for one in reversed(lints)}.values())[::-1]
 
 
-def _yaml_in(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES)
-
-
 def _test_files(files: Sequence[Path]) -> list[Path]:
     folders = dict.fromkeys(file.parent / TESTS_FOLDER for file in files)
-    return [test for folder in folders if folder.is_dir() for test in _yaml_in(folder)]
+    return [test for folder in folders if folder.is_dir() for test in yaml_in(folder)]
 
 
 def _inside(paths: Sequence[Path]) -> list[Path]:
-    return [file for path in paths for file in (_yaml_in(path) if path.is_dir() else [path])]
+    return [file for path in paths for file in (yaml_in(path) if path.is_dir() else [path])]
 
 
 def _tested(files: Sequence[Path]) -> frozenset[str]:
@@ -136,11 +98,3 @@ def _tested(files: Sequence[Path]) -> frozenset[str]:
     if problems:
         raise ConfigError(problems)
     return frozenset(names)
-
-
-def _named_rules(value: object) -> Iterator[tuple[YamlPath, str]]:
-    """Yield path and name of every rule of a file that is known to be right."""
-    groups = value.get("groups") if isinstance(value, dict) else None
-    for g, group in enumerate(groups or []):
-        for r, rule in enumerate(group["rules"]):
-            yield ("groups", g, "rules", r), rule["alert"]

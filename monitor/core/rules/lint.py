@@ -8,8 +8,8 @@
     action-without-guard       a switch without evidence and without `for`
     threshold-inside-noise     the limit lies within what healthy days do (`noise.py`)
     window-shorter-than-one-expected-order                               (`noise.py`)
-    like-a-regular-expression  `=~` takes globs, and this one looks like something else
-    name-without-value         a text names a label the alert does not have
+    like-a-regular-expression  `=~` takes globs, and this one looks like something else (`lint_text.py`)
+    name-without-value         a text names a label the alert does not have (`lint_text.py`)
     no-tests                   no rule test names the rule
 
 Each check is one function from a rule to findings; `CHECKS` is the table of those that need
@@ -22,8 +22,8 @@ from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
-from monitor.core.alerting.template import VALUES, names_in
-from monitor.core.rules.matching import as_globs, matches, regex_like
+from monitor.core.rules.lint_text import Lint, lint_text
+from monitor.core.rules.matching import matches
 from monitor.core.rules.parse import signals_in
 from monitor.core.rules.possible import (
     alternatives,
@@ -44,7 +44,6 @@ from monitor.model.rules import (
     Number,
     Rule,
     Signal,
-    labels_of,
 )
 from monitor.model.spelling import did_you_mean
 from monitor.model.times import format_duration
@@ -63,24 +62,8 @@ CODES = {
     "name-without-value": "a text names a label the alert does not have",
     "no-tests": "no rule test names the rule",
 }
-OF_TEXT = ("like-a-regular-expression", "name-without-value")
-"""Codes of what is probably a slip of the pen; `check` warns of them too."""
 # Signals that bring evidence of their own, beside ratios and percentiles.
 _PROVEN = ("cusum_ratio", "arrival_ratio", "paid_ratio", "burn_rate")
-
-
-class Lint(msgspec.Struct, frozen=True):
-    """One finding; `field` is the part of the rule it is about (`alert` for the rule itself).
-
-    `part` is a key within that field, `column` a 1-based place within its text.
-    """
-
-    code: str
-    field: str
-    message: str
-    hint: str = ""
-    part: str = ""
-    column: int = 1
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -213,34 +196,6 @@ def _counts_enough(rule: Rule) -> Iterator[Lint]:
                 return
 
 
-def _takes_globs(rule: Rule) -> Iterator[Lint]:
-    """A dot and a star: names with that dot, or the regular expression for anything?"""
-    for field, node in (("expr", rule.expr), ("resolve_when", rule.resolve_when)):
-        for signal in signals_in(node) if node is not None else ():
-            for one in signal.matchers:
-                part = regex_like(one.value) if one.op in ("=~", "!~") else None
-                if part is not None:
-                    globs = as_globs(one.value)
-                    message = f"'{part}' looks like a regular expression; only * is special"
-                    hint = f"write '{globs}' unless the sign belongs to the name" if globs else ""
-                    yield Lint("like-a-regular-expression", field, message, hint)
-                    return
-
-
-def _fills_in(rule: Rule) -> Iterator[Lint]:
-    """Each annotation against the labels of the alert; other names are refused when it is read."""
-    known = (*VALUES, *rule.by, *(name for name, _ in rule.labels))
-    for annotation, text in rule.annotations:
-        for column, name in names_in(text):
-            if name not in known:
-                message = f"'{name}' has no value: alerts of '{rule.alert}' have no such label"
-                can = [label for one in signals_in(rule.expr) for label in labels_of(one.name)]
-                hint = f"split the rule by it, by: [{name}]" if name in can else ""
-                found = Lint("name-without-value", "annotations", message, hint)
-                yield msgspec.structs.replace(found, part=annotation, column=column)
-                return
-
-
 def _is_tested(rule: Rule, tested: Collection[str] | None) -> Iterator[Lint]:
     if tested is not None and rule.alert not in tested:
         hint = "write a story with `alert:` in tests/ beside the rule file"
@@ -254,6 +209,5 @@ CHECKS: tuple[Callable[[Rule], Iterator[Lint]], ...] = (
     _resolves_below,
     _acts_on_evidence,
     _counts_enough,
-    _takes_globs,
-    _fills_in,
+    lint_text,
 )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 import numpy as np
 
-from monitor.core.rules.lint import Lint
+from monitor.core.rules.lint_text import Lint
 from monitor.core.rules.matching import matches
 from monitor.core.rules.parse import signals_in
 from monitor.core.rules.possible import (

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from monitor.core.rules.lint import CODES, Lint, Surroundings, lint
+from monitor.core.rules.lint import CODES, Surroundings, lint
+from monitor.core.rules.lint_text import Lint
 from monitor.core.rules.parse import parse
 from monitor.model.rules import Action, Rule
 
