@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from monitor.adapters.storage.sqlite import open_sqlite
@@ -59,10 +60,21 @@ def _event(kind: EventType, order: int, now_ms: int) -> OrderEvent:
     )
 
 
-async def fill(data_dir: Path, *, is_killed: bool, steps: int = 30) -> int:
-    """Make the directory, as a stop or a kill leaves it; returns how many events were acknowledged."""
+async def fill(
+    data_dir: Path,
+    *,
+    is_killed: bool,
+    steps: int = 30,
+    checkpoint_pages: int = 1_000,
+    on_acknowledged: Callable[[int], None] = lambda _steps: None,
+) -> int:
+    """Make the directory, as a stop or a kill leaves it; returns how many events were acknowledged.
+
+    `on_acknowledged` is told how many steps the shop knows to be taken.
+    """
     work = data_dir.with_name(f"{data_dir.name}-at-work") if is_killed else data_dir
     store = await open_sqlite(work)
+    await store._writer.read(lambda sql: sql.pragma("wal_autocheckpoint", checkpoint_pages))
     clock, supervisor = StepClock(), Supervisor()
     loop = Loop(store, clock, Engine(Settings(), RuleSet()), owner="test")
     await loop.start(supervisor)
@@ -70,6 +82,7 @@ async def fill(data_dir: Path, *, is_killed: bool, steps: int = 30) -> int:
     for step in range(steps):
         clock.ms += STEP_MS
         acknowledged += len(await loop.submit(events_of(step, clock.ms)))
+        on_acknowledged(step + 1)
     await store.health()  # waits in line behind what the last turn commits
     if is_killed:
         # The shared memory is left out: a start after a kill makes it anew.
