@@ -18,7 +18,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test soak sim check check-format check-lint check-types check-floors check-shape \
+.PHONY: help run demo test soak durability sim check check-format check-lint check-types check-floors check-shape \
 	format lock audit audit-code audit-packages sbom dist clean
 
 help: ## show the targets
@@ -34,8 +34,15 @@ demo: $(RUNTIME) ## a synthetic shop, an outage, an alert, a switch, a rescue; a
 test: $(DEV) ## every test
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --durations=25
 
-soak: $(DEV) ## 200 kill -9 under load, about ten minutes; prints what it counted
-	DELIVERY_MONITOR_KILLS=200 $(BIN)/python -m pytest -s -n 0 tests/e2e/test_kill9.py
+KILLS ?= 200
+soak: $(DEV) ## 200 kill -9 under load, about ten minutes; KILLS=1000 is the promise
+	DELIVERY_MONITOR_RECORD=1 DELIVERY_MONITOR_KILLS=$(KILLS) \
+		$(BIN)/python -m pytest -s -n 0 tests/e2e/test_kill9.py
+
+durability: $(DEV) ## 100,000 power cuts, a fault at every syscall, damage at every place; an hour
+	DELIVERY_MONITOR_RECORD=1 DELIVERY_MONITOR_IMAGES=100000 DELIVERY_MONITOR_RESTARTS=5000 \
+		DELIVERY_MONITOR_FAULTS=all DELIVERY_MONITOR_DAMAGES=all DELIVERY_MONITOR_STOPPED_S=60 \
+		$(BIN)/python -m pytest -s -n 0 tests/durability
 
 HOURS ?= 60
 SEED ?= 1

@@ -24,6 +24,20 @@ PROMISES = (
         "kills",
     ),
     Promise(
+        "P2",
+        "No acknowledged event is lost by a power cut: torn, dropped and reordered sectors.",
+        "tests/durability/test_power_cut.py",
+        100_000,
+        "images",
+    ),
+    Promise(
+        "P3",
+        "Nothing is lost or damaged by a fault at any write, sync, truncate, link or unlink.",
+        "tests/durability/test_syscalls.py",
+        2_000,
+        "faults",
+    ),
+    Promise(
         "P4",
         "Nobody gets goods twice and nothing is bought twice, whatever fails; a purchase in doubt at "
         "a supplier that cannot be asked is parked for a person.",
@@ -38,6 +52,36 @@ PROMISES = (
         "tests/sim/test_trials.py",
         10_000,
         "virtual hours",
+    ),
+    Promise(
+        "P11",
+        "A full disk: 503 with the reason within 1 s, reads and decisions go on, 202 within 5 s of"
+        " space.",
+        "tests/durability/test_disk_full.py",
+        1,
+        "full disks",
+    ),
+    Promise(
+        "P12",
+        "What a failing sync was to keep is never acknowledged; a second one ends the process.",
+        "tests/durability/test_failing_sync.py",
+        2,
+        "failing disks",
+    ),
+    Promise(
+        "P13",
+        "A clock that is set a day on or back makes no timer early or late by more than 1 s.",
+        "tests/durability/test_clock.py",
+        2,
+        "steps",
+    ),
+    Promise(
+        "P14",
+        "A process that was stopped for a minute decides nothing twice, and writes of an old owner"
+        " are refused.",
+        "tests/durability/test_clock.py",
+        60,
+        "seconds",
     ),
     Promise(
         "P16",
@@ -61,11 +105,25 @@ PROMISES = (
         "requests",
     ),
     Promise(
+        "P25",
+        "A byte changed or a file cut anywhere is found at the start; never a silent wrong number.",
+        "tests/durability/test_damage.py",
+        10_000,
+        "damaged places",
+    ),
+    Promise(
         "P27",
         "Dead receivers delay the messages to the others by less than 5 %.",
         "tests/security/test_dead_receivers.py",
         10_000,
         "messages",
+    ),
+    Promise(
+        "P28",
+        "A backup of a service under load restores to every event acknowledged before it.",
+        "tests/durability/test_backup.py",
+        1,
+        "services",
     ),
     Promise(
         "P30",

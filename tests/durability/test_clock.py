@@ -23,6 +23,7 @@ from monitor.config.rules_file import load_shipped
 from monitor.model.records import AlertMoved, Breached, Record, TierReached
 from monitor.model.times import DAY_MS, format_rfc3339
 from monitor.runtime.loop import LEASE_TTL_MS
+from tests.durability.promise import keep
 from tests.durability.sender import Sender, logged, lost
 from tests.e2e.serving import serve
 
@@ -91,6 +92,7 @@ async def test_clock_that_is_set_by_a_day_makes_no_timer_early_or_late(
     assert set(breached) == {"before", "after"}
     for order_id, one in breached.items():
         assert 0 <= one.decided_ms - paid[order_id] - 2_000 <= 1_000, order_id
+    keep("P13", tried=2, violations=len(_twice(log)))
     assert _twice(log) == []
     assert not [
         one for one in log if isinstance(one, AlertMoved) and one.alert.rule == "SourceSilent"
@@ -135,6 +137,7 @@ async def test_stopped_process_decides_nothing_twice_when_it_goes_on(tmp_path: P
     log = await logged(tmp_path / "data")
     assert lost(shop.acknowledged, log) == []
     assert len([one for one in log if isinstance(one, Breached)]) == 200
+    keep("P14", tried=STOPPED_S, violations=len(_twice(log)))
     assert _twice(log) == []
 
 

@@ -27,6 +27,7 @@ from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
 from monitor.runtime.archive import Archive
 from monitor.runtime.recovery import KnownOrders, recover
+from tests.durability.promise import keep
 from tests.durability.shop_log import END_MS, fill
 from tests.durability.writer import goods_of
 
@@ -119,6 +120,8 @@ async def test_damage_anywhere_is_said_and_never_another_state(
             wrongs.append(f"{name} at {start}, {'cut' if is_cut else 'flipped'}: {end}")
         shutil.rmtree(place)
     print(dict(ends))
+    if is_killed:
+        keep("P25", tried=ends.total(), violations=len(wrongs))
     assert wrongs == []
     assert ends[REFUSED]
     assert ends[REBUILT] or is_killed  # there nearly all of it is in the log that was damaged

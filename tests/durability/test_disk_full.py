@@ -14,6 +14,7 @@ from monitor.adapters.vault import SealedVault
 from monitor.model.errors import StorageError
 from monitor.model.records import Breached
 from monitor.ports import Segment
+from tests.durability.promise import keep
 from tests.durability.sender import Sender, logged, lost
 from tests.durability.small_disk import mounted
 from tests.e2e.serving import serve
@@ -48,6 +49,7 @@ async def test_full_disk_refuses_reads_on_and_recovers_by_itself(tmp_path: Path)
             assert (data_dir / "reserve").stat().st_size == RESERVE
             assert service.stop() == 0
         log = await logged(data_dir)
+    keep("P11", tried=1, violations=len(lost(shop.acknowledged, log)))
     assert lost(shop.acknowledged, log) == []
     assert any(isinstance(one, Breached) and one.decided_ms > filled_ms for one in log)
 

@@ -23,6 +23,7 @@ from monitor.model.errors import StorageError
 from monitor.ports import Segment
 from tests.durability.actions import Action, actions, fingerprint, fingerprints
 from tests.durability.power_cut import Image, images
+from tests.durability.promise import keep
 from tests.durability.recording_vfs import Mark, Tape, recording
 
 IMAGES = int(os.environ.get("DELIVERY_MONITOR_IMAGES", "2000"))
@@ -125,6 +126,7 @@ async def test_power_cut_at_any_sync_loses_nothing_acknowledged(memory: Path) ->
         wrongs += await _count(memory, marks, expected, count, seed, report)
         shutil.rmtree(memory / f"recorded-{seed}")
     print(msgspec.json.encode(report).decode())
+    keep("P2", tried=report.images, violations=len(wrongs))
     assert wrongs == []
     assert report.images >= IMAGES
 

@@ -26,6 +26,7 @@ from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.vault import SealedVault
 from monitor.model.errors import MonitorError
 from tests.durability.actions import actions, fingerprint
+from tests.durability.promise import keep
 from tests.durability.tracing import why_not
 from tests.durability.writer import GAVE_UP, goods_of
 from tests.e2e.serving import ENVIRONMENT, ROOT
@@ -177,6 +178,7 @@ async def test_fault_at_any_call_keeps_what_was_acknowledged(memory: Path) -> No
             wrongs.append(f"{point.call} {point.fault}: {wrong} {outcome}")
         shutil.rmtree(data_dir)
     print(len(chosen), "faults, ends", dict(ends))
+    keep("P3", tried=len(chosen), violations=len(wrongs))
     assert wrongs == []
     assert ends[GAVE_UP]
     assert ends[0]
