@@ -27,6 +27,21 @@ def test_hours_of_faults_lose_nothing_and_double_nothing(seed: int) -> None:
     assert result.lives > 3
 
 
+def test_crowd_of_orders_in_an_outage_with_crashes_loses_nothing() -> None:
+    """Two orders a second: what is under way when the service dies is many things at once."""
+    plan = Plan(
+        seed=3,
+        hours=0.12,
+        kinds=("crash", "channel"),
+        faults_per_minute=4.0,
+        orders_per_minute=120.0,
+    )
+    result = tried(plan)
+    assert result.wrong == (), result.repeat
+    assert result.orders > 700
+    assert result.lives > 10
+
+
 def test_same_seed_gives_the_same_trace_under_any_hash_seed() -> None:
     """Every byte of the log and everything the world saw, in three processes."""
     hashes = {_in_a_process(hash_seed)["trace_hash"] for hash_seed in ("0", "1", "4711")}
