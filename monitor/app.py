@@ -304,6 +304,8 @@ class Monitor:
         """
         loaded, rules = self._reread()
         changed, restart = differences(self.loaded, loaded)
+        if rules != self.engine.control.rules:
+            changed.append("rules")
         if _needs_goods(loaded):
             await self._goods.open()  # first: it may refuse, and then nothing has changed
         self.loaded = taken_over(self.loaded, loaded)

@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     is_there = path is not None and path.exists()
     moved = changes(path, learned) if path is not None and is_there else []
     is_written = path is not None and (not is_there or options.force)
-    text = render_learned(learned)
+    text = render_learned(learned, settings.timezone)
     if path is not None and is_written:
         path.write_text(text, encoding="utf-8")
     if options.json:

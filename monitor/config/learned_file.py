@@ -52,11 +52,12 @@ class Change(msgspec.Struct, frozen=True):
     hours_moved: int = 0
 
 
-def render_learned(learned: Sequence[LearnedChannel]) -> str:
-    """Write the file; the same limits always give the same text."""
+def render_learned(learned: Sequence[LearnedChannel], timezone: str) -> str:
+    """Write the file; the same limits always give the same text. `timezone` is that of the hours."""
     lines = [
         "# Proposed by `delivery-monitor rules learn`. The rules below are in shadow: they record",
         "# what they would have said and tell nobody. Read the limits, then take `mode: shadow` out.",
+        f"# The hours of by_hour are those of {timezone}: learn again when `timezone` changes.",
         "learned:",
     ]
     for one in learned:
@@ -110,8 +111,7 @@ def _entry(one: LearnedChannel) -> list[str]:
         f"    from: {_quoted(format_rfc3339(one.from_ms))}",
         f"    to: {_quoted(format_rfc3339(one.to_ms))}",
     ]
-    if one.excluded:
-        lines.append("    excluded:")
+    lines.append("    excluded:" if one.excluded else "    excluded: []")
     for since, until in one.excluded:
         span = f"from: {_quoted(format_rfc3339(since))}, to: {_quoted(format_rfc3339(until))}"
         lines.append(f"      - {{{span}}}")

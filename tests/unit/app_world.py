@@ -120,10 +120,16 @@ async def running(
     *,
     clock: StillClock | None = None,
     open_store: Callable[[Path], Awaitable[SqliteStore]] = open_sqlite,
+    reread: Callable[[], tuple[Loaded, RuleSet]] | None = None,
 ) -> AsyncIterator[Monitor]:
     """A monitor that was started, not yet ready; stopped afterwards unless the test did."""
     monitor = Monitor(
-        config, RuleSet(), clock=clock or StillClock(), open_store=open_store, retry_store_s=0.01
+        config,
+        RuleSet(),
+        clock=clock or StillClock(),
+        open_store=open_store,
+        reread=reread,
+        retry_store_s=0.01,
     )
     await monitor.start()
     try:

@@ -12,6 +12,7 @@ from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.model.endpoints import Telemetry
 from monitor.model.errors import StorageError
 from monitor.model.records import AttemptAnswered, Breached, Notified
+from monitor.model.rules import RuleSet, Slo
 from monitor.model.times import HOUR_MS
 from monitor.ports import Checkpoint, Lease, OutboxRow
 from tests.unit.app_world import (
@@ -161,6 +162,16 @@ async def test_reload_lets_an_effect_under_way_finish(tmp_path: Path) -> None:
             ("w1", "ok")
         ]
         assert (depth, hook.seen) == ({}, ["/hook"])
+
+
+async def test_reload_names_the_rules_among_what_changed(tmp_path: Path) -> None:
+    """Only when they did: reading the same files again changes nothing."""
+    config = loaded(tmp_path)
+    found = [RuleSet(), RuleSet(slos=(Slo("fast", 0.98),))]
+    async with running(config, reread=lambda: (config, found.pop(0))) as monitor:
+        await ready(monitor)
+        assert await monitor.reload() == ([], [])
+        assert await monitor.reload() == (["rules"], [])
 
 
 async def test_stop_takes_in_the_answer_of_an_effect_under_way(tmp_path: Path) -> None:

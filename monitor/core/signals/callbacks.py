@@ -34,6 +34,7 @@ WINDOW_BUDGET = 0.01
 """Nominal false alarms in 30 days and provider."""
 
 _LEARN_AFTER_MS = 2 * HOUR_MS
+_UNLEARNED_MINUTES = (_LEARN_AFTER_MS + HOUR_MS) // MINUTE_MS
 _KEPT_HOURS = MINUTES // 60 + 1
 _PER_HOUR = 0.5 ** (1.0 / 168)
 _INCIDENT_HOURS_MAX = 168
@@ -87,6 +88,12 @@ class Usual(msgspec.Struct):
     def share(self) -> float | None:
         """Learned paid ÷ created; None before 30 orders."""
         return self.paid / self.created if self.created >= _READY_ORDERS else None
+
+    def doubt(self, from_minute: int, until_minute: int) -> None:
+        """Not learn from these minutes, nor from those doubted before that are still to be learned."""
+        if self.doubtful_until_minute >= until_minute - _UNLEARNED_MINUTES:
+            from_minute = min(from_minute, self.doubtful_from_minute)
+        self.doubtful_from_minute, self.doubtful_until_minute = from_minute, until_minute
 
     def learn(self, created: int, paid: int, lags: IntArray) -> None:
         """Take in one hour: its orders, how many were paid, and the lags of its payments."""
@@ -272,8 +279,7 @@ class Callbacks:
             strength, candidate = self._weigh(norm, created, paid, ages_ms, (settled, n, k, sizes))
             if strength <= 1.0:
                 is_proven, found = True, candidate
-                usual.doubtful_from_minute = now_ms // MINUTE_MS - candidate[0]
-                usual.doubtful_until_minute = now_ms // MINUTE_MS
+                usual.doubt(now_ms // MINUTE_MS - candidate[0], now_ms // MINUTE_MS)
         late = lag_quantile_ms(lags, _LATE_QUANTILE)
         minutes, n_paid, n_created, p = found
         return CallbackReading(

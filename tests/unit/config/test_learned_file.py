@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
@@ -29,7 +30,7 @@ def learned(channel: str = "auto", overall_s: float = 95.2) -> LearnedChannel:
 
 def test_file_holds_limits_with_their_provenance() -> None:
     """Read back by an independent YAML reader, Monday first."""
-    (entry,) = yaml.safe_load(render_learned([learned()]))["learned"]
+    (entry,) = yaml.safe_load(render_learned([learned()], "Asia/Shanghai"))["learned"]
     hours = entry.pop("by_hour")
     assert entry == {
         "signal": "p95_delay",
@@ -48,10 +49,17 @@ def test_file_holds_limits_with_their_provenance() -> None:
     assert {len(day) for day in hours.values()} == {24}
 
 
+def test_file_says_that_nothing_was_excluded_and_whose_hours_these_are() -> None:
+    """Provenance is whole also when there is nothing to tell."""
+    text = render_learned([msgspec.structs.replace(learned(), excluded=())], "Asia/Shanghai")
+    assert yaml.safe_load(text)["learned"][0]["excluded"] == []
+    assert "Asia/Shanghai" in text
+
+
 def test_file_is_one_that_rules_are_read_from(tmp_path: Path) -> None:
     """What is proposed can be taken over as it is: limits in seconds, rules that ask for them."""
     path = tmp_path / "learned.yaml"
-    path.write_text(render_learned([learned("auto"), learned("pool")]), encoding="utf-8")
+    path.write_text(render_learned([learned("auto"), learned("pool")], "Asia/Shanghai"), encoding="utf-8")
     rules = load_rules([path])
     limit = rules.learned[0]
     assert (limit.signal, limit.channel, limit.n, limit.method) == ("p95_delay", "auto", 812, "pot")
@@ -63,21 +71,21 @@ def test_file_is_one_that_rules_are_read_from(tmp_path: Path) -> None:
 
 def test_proposed_rules_are_in_shadow_and_use_the_baseline() -> None:
     """One rule per signal for all its channels; odd names of channels cannot break the file."""
-    (group,) = yaml.safe_load(render_learned([learned("auto"), learned("it's: #1")]))["groups"]
+    (group,) = yaml.safe_load(render_learned([learned("auto"), learned("it's: #1")], "Asia/Shanghai"))["groups"]
     (rule,) = group["rules"]
     assert rule["mode"] == "shadow"
     assert rule["by"] == ["channel"]
     assert rule["expr"] == (
         'p95_delay{channel=~"auto|it\'s: #1"}[30m:40:24h] > baseline(p95_delay)'
     )
-    (group,) = yaml.safe_load(render_learned([learned('a|b"')]))["groups"]
+    (group,) = yaml.safe_load(render_learned([learned('a|b"')], "Asia/Shanghai"))["groups"]
     assert group["rules"][0]["expr"] == "p95_delay[30m:40:24h] > baseline(p95_delay)"
 
 
 def test_changes_compare_limits_channel_by_channel(tmp_path: Path) -> None:
     """One moved, one is new, one is no longer there."""
     path = tmp_path / "learned.yaml"
-    path.write_text(render_learned([learned("auto"), learned("old", 10.0)]), encoding="utf-8")
+    path.write_text(render_learned([learned("auto"), learned("old", 10.0)], "Asia/Shanghai"), encoding="utf-8")
     slower = learned("auto", 190.4)
     assert changes(path, [slower, learned("new")]) == [
         Change("p95_delay", "auto", 95.2, 190.4, 0),

@@ -13,6 +13,7 @@ from monitor.core.signals.callbacks import (
     CallbackReading,
     Callbacks,
     CallbacksSnapshot,
+    Usual,
     lag_quantile_ms,
     lag_table,
     paid_table,
@@ -97,6 +98,16 @@ def test_drought_is_not_learned_as_usual() -> None:
         till.readings()
     till.run(180, {"alipay": 3, "usdt": 3})
     assert till.readings()["usdt"].usual == pytest.approx(0.6, abs=0.03)
+
+
+def test_second_incident_soon_after_leaves_the_first_doubtful() -> None:
+    """Neither is learned as usual: the first one's hours are learned only two hours later."""
+    usual = Usual("alipay")
+    usual.doubt(10_100, 10_130)
+    usual.doubt(10_240, 10_250)
+    assert (usual.doubtful_from_minute, usual.doubtful_until_minute) == (10_100, 10_250)
+    usual.doubt(11_000, 11_010)
+    assert (usual.doubtful_from_minute, usual.doubtful_until_minute) == (11_000, 11_010)
 
 
 def test_new_provider_is_never_proven() -> None:
