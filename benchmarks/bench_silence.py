@@ -119,6 +119,7 @@ def _death_rows(per_day: int, nights: list[Night]) -> Iterator[Row]:
         own, flat = np.quantile(chosen, [0.5, 0.9], axis=1, method="higher").T
         note = f"{chosen.shape[1]} emitters; p90 {own[1]:.0f}; with one rate {flat[0]:.0f}, p90 {flat[1]:.0f}"
         what = f"dead emitter, {per_day:,} a day, {when}, median"
-        target = float(flat[0]) if when.startswith("9") else None
-        better = "lower" if target is not None else "info"
-        yield Row(GROUP, what, float(own[0]), "min", target, better, note)
+        row = Row(GROUP, what, float(own[0]), "min", note=note)
+        if when.startswith("9"):
+            row = msgspec.structs.replace(row, target=float(flat[0]), better="lower")
+        yield row

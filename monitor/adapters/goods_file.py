@@ -18,7 +18,7 @@ import apsw
 
 from monitor.adapters.goods_key import OWNER_ONLY, Sealer, load_key, make_key
 from monitor.adapters.ids import RandomIds
-from monitor.adapters.storage.reserve import Reserve
+from monitor.adapters.reserve import Reserve
 from monitor.model.errors import StorageError
 
 DATABASE_NAME = "goods.db"

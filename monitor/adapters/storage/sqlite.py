@@ -11,9 +11,9 @@ from pathlib import Path
 
 import apsw
 
+from monitor.adapters.reserve import Reserve
 from monitor.adapters.storage.directory import DATABASE_NAME, DirectoryLock, make_private
 from monitor.adapters.storage.rebuild import rebuild
-from monitor.adapters.storage.reserve import Reserve
 from monitor.adapters.storage.sqlite_errors import corrupt, storage_errors
 from monitor.adapters.storage.sqlite_log import head
 from monitor.adapters.storage.sqlite_schema import (

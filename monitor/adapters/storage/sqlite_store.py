@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import apsw
 
+from monitor.adapters.reserve import Reserve
 from monitor.adapters.storage import sqlite_log, sqlite_notes, sqlite_outbox, sqlite_state
 from monitor.adapters.storage.directory import DirectoryLock
 from monitor.adapters.storage.durations import Durations
-from monitor.adapters.storage.reserve import Reserve
 from monitor.adapters.storage.sqlite_errors import full
 from monitor.adapters.storage.sqlite_schema import probe
 from monitor.adapters.storage.sqlite_worker import Job, T, Worker

@@ -17,8 +17,8 @@ from typing import TypeVar
 
 import apsw
 
+from monitor.adapters.reserve import Reserve
 from monitor.adapters.storage.durations import Durations
-from monitor.adapters.storage.reserve import Reserve
 from monitor.adapters.storage.sqlite_errors import storage_errors
 from monitor.adapters.storage.sqlite_schema import overwrite_refused, statement, transaction
 from monitor.adapters.storage.thread import CallThread

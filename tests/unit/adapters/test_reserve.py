@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.adapters.storage.reserve import Reserve
+from monitor.adapters.reserve import Reserve
 
 SIZE = 80_000  # an eighth is 10,000
 

@@ -16,8 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from monitor.adapters.storage.directory import PRIVATE_FILE
-
+PRIVATE_FILE = 0o600
 RESERVE_NAME = "reserve"
 RESERVE_BYTES = 32 * 1024 * 1024
 # The hysteresis, and the warning before there is nothing at all, as a part of the reserve.
