@@ -16,9 +16,16 @@ import yaml
 
 from monitor.model.errors import ConfigError, Problem
 
+try:  # libyaml is ten to eighty times as fast; a PyYAML built without it reads the same
+    from yaml import CSafeLoader as Base
+except ImportError:
+    from yaml import SafeLoader as Base  # type: ignore[assignment]  # the same methods
+
 SIZE_MAX = 1_048_576  # characters in one file
 DEPTH_MAX = 32
-NODES_MAX = 50_000  # after aliases are expanded, which is what stops an alias bomb
+NODES_MAX = 15_000  # also after aliases are expanded, which is what stops an alias bomb
+PROBLEMS_MAX = 500  # nobody reads more of one file
+DIRECTIVES_MAX = 50  # libyaml compares each with all before it
 
 YamlPath = tuple[str | int, ...]
 
@@ -111,9 +118,11 @@ def load_with_positions(text: str, path: str) -> tuple[object, Positions]:
     try:
         root = _compose(text)
     except yaml.MarkedYAMLError as error:
-        raise ConfigError([_syntax_problem(error, path)]) from error
+        raise ConfigError([_syntax_problem(error, text, path)]) from error
     except yaml.reader.ReaderError as error:
         raise ConfigError([_character_problem(error, text, path)]) from error
+    except UnicodeEncodeError as error:
+        raise ConfigError([Problem(path, 1, 1, "is not UTF-8", "save it as UTF-8")]) from error
     builder = _Builder(text, path)
     value = None if root is None else builder.build(root, ())
     if builder.problems:
@@ -121,21 +130,10 @@ def load_with_positions(text: str, path: str) -> tuple[object, Positions]:
     return value, Positions(values=builder.values, keys=builder.keys)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(Base):
     """Composes nodes only; the values are built below, so no tag can construct anything."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - the library's own way to start a fresh table
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.depth >= DEPTH_MAX:
-            event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it bare
-            mark = event.start_mark
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {DEPTH_MAX}", problem_mark=mark)
-        self.depth += 1
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
 
 
 for _tag, _pattern in _PLAIN.items():
@@ -143,11 +141,49 @@ for _tag, _pattern in _PLAIN.items():
 
 
 def _compose(text: str) -> yaml.Node | None:
+    """Compose what is known to be small: the library's composer has no limits of its own."""
+    if text.count("%TAG") > DIRECTIVES_MAX:
+        raise yaml.MarkedYAMLError(problem=f"more than {DIRECTIVES_MAX} directives")
+    _measure(text)
     loader = _Loader(text)
     try:
         return loader.get_single_node()
     finally:
         loader.dispose()
+
+
+def _measure(text: str) -> None:
+    """Go through the events, which takes no memory, until one is too many or too deep.
+
+    Raises: MarkedYAMLError.
+    """
+    loader = _Loader(text)
+    depth = nodes = documents = 0
+    try:
+        while documents < 2 and (event := loader.get_event()):
+            match event:
+                case yaml.DocumentStartEvent():
+                    documents += 1  # of a second one the composer says what is wrong
+                case yaml.CollectionEndEvent():
+                    depth -= 1
+                case yaml.CollectionStartEvent():
+                    depth, nodes = depth + 1, nodes + 1
+                case yaml.NodeEvent():
+                    nodes += 1
+            if depth > DEPTH_MAX:
+                raise _limit(f"nested deeper than {DEPTH_MAX}", event)
+            if nodes > NODES_MAX:
+                raise _limit(f"more than {NODES_MAX} values", event)
+    finally:
+        loader.dispose()
+
+
+def _limit(problem: str, event: yaml.Event) -> yaml.MarkedYAMLError:
+    mark = event.start_mark
+    return yaml.MarkedYAMLError(
+        problem=problem,
+        problem_mark=mark,  # type: ignore[arg-type]  # libyaml's has the same fields
+    )
 
 
 class _Builder:
@@ -164,6 +200,8 @@ class _Builder:
 
     def build(self, node: yaml.Node, at: YamlPath) -> object:
         self._left -= 1
+        if self._is_full or len(self.problems) >= PROBLEMS_MAX:
+            return None
         if self._left < 0 or len(at) >= DEPTH_MAX:
             if not self._is_full:
                 self._report(node, f"is larger than {NODES_MAX} values or {DEPTH_MAX} levels")
@@ -231,14 +269,17 @@ class _Builder:
         self.problems.append(Problem(self._path, mark.line + 1, mark.column + 1, message))
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, path: str) -> Problem:
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str, path: str) -> Problem:
     mark = error.problem_mark or error.context_mark
+    place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    lines = text.splitlines() or [""]
+    if place[0] > len(lines):  # libyaml ends every text with a line break of its own
+        place = len(lines), len(lines[-1]) + 1
     message = ": ".join(part for part in (error.context, error.problem) if part)
     is_tab = "'\\t'" in message
     return Problem(
         path,
-        mark.line + 1 if mark else 1,
-        mark.column + 1 if mark else 1,
+        *place,
         f"is not valid YAML: {message}",
         "indent with spaces, not tabs" if is_tab else "",
     )

@@ -127,7 +127,7 @@ def format_value(value: float | None, unit: str) -> str:
 def _filtered(value: Value, chosen: Callable[[float], str]) -> str:
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # no number, or an integer beyond any
         return str(value)
     return chosen(number) if math.isfinite(number) else MISSING
 
@@ -145,7 +145,8 @@ def _percent(ratio: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return format_duration(round(seconds * 1000))
+    milliseconds = seconds * 1000
+    return format_duration(round(milliseconds)) if math.isfinite(milliseconds) else MISSING
 
 
 def _humanize(number: float) -> str:
