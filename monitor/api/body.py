@@ -68,7 +68,10 @@ async def _collect(request: web.Request, limits: Limits) -> bytes:
     """
     flow, chunks, size = request.app[EDGE].flow, [], 0
     try:
-        while chunk := await request.content.readany():
+        while not request.content.at_eof():
+            if request.transport is None:  # aiohttp calls it a mistake of ours to read on
+                raise ConnectionResetError("the client left before its body was whole")
+            chunk = await request.content.readany()
             flow.read(len(chunk))
             size += len(chunk)
             if size > limits.body_bytes_max:

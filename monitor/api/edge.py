@@ -35,6 +35,7 @@ class Limits(msgspec.Struct, frozen=True):
     body_deadline_s: float = 10.0
     answer_deadline_s: float = 10.0  # without a byte of it being read
     idle_s: float = 30.0
+    grace_s: float = 0.5  # of newcomers, whose bytes may be here already, unread
     connections_max: int = 1_000  # of one listener
     connections_per_address: int = 64
     proxies: tuple[Network, ...] = ()

@@ -13,6 +13,7 @@ from contextlib import suppress
 from monitor.api.edge import Edge
 from monitor.api.fast_intake import Intake
 from monitor.api.fast_protocol import FastProtocol
+from monitor.api.listener import TAKEN_AT_ONCE, let_wait
 from monitor.model.endpoints import Listen
 
 CONNECTIONS_MAX = 1_024
@@ -34,8 +35,9 @@ class FastListener:
         """Open the socket; returns its port. Raises: OSError."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: FastProtocol(self), listen.host, listen.port, backlog=1_024
+            lambda: FastProtocol(self), listen.host, listen.port, backlog=TAKEN_AT_ONCE
         )
+        let_wait(self._server)
         self._look = loop.call_later(LOOK_EVERY_S, self._check)
         port: int = self._server.sockets[0].getsockname()[1]
         return port

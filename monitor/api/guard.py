@@ -8,8 +8,8 @@ at all of them twice a second.
      └ header_deadline_s    └ body_deadline_s (body.py)  └ idle_s, then header_deadline_s
        answers: answer_deadline_s without a byte read by the client
 
-When all places are taken, a connection that owes the rest of a request gives way to the newcomer,
-the oldest first, then the one that is idle for longest: those who open sockets and dribble keep
+When all places are taken, a connection that owes the rest of a request for a moment already gives
+way to the newcomer, the oldest first, then the one that is idle for longest: those who open sockets and dribble keep
 nobody out, and a request that is whole is never broken off.
 """
 
@@ -42,7 +42,8 @@ class Connections:
         self.edge = edge
         self._lags = deque([0.0], maxlen=LAGS_KEPT)
         self._open: dict[GuardedConnection, str] = {}
-        self._owing: dict[GuardedConnection, None] = {}  # the rest of a request; the oldest first
+        # The rest of a request, since when; the oldest first.
+        self._owing: dict[GuardedConnection, float] = {}
         self._by_address: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
@@ -90,13 +91,13 @@ class Connections:
         if len(self._open) >= limits.connections_max and not self._make_room():
             return "connections"
         self._open[connection] = place
-        self._owing[connection] = None
+        self.owes(connection)
         self._by_address[place] += 1
         return ""
 
     def owes(self, connection: GuardedConnection) -> None:
         """A connection has begun another request."""
-        self._owing.setdefault(connection)
+        self._owing.setdefault(connection, asyncio.get_running_loop().time())
 
     def settled(self, connection: GuardedConnection) -> None:
         """A connection has sent all of its request."""
@@ -124,10 +125,11 @@ class Connections:
         self._logged_s, self._malformed = now_s, 0
 
     def _make_room(self) -> bool:
-        leaving = next(iter(self._owing), None)
-        if leaving is None:
-            idle = (one for one in self._open if one.is_idle)
-            leaving = min(idle, key=GuardedConnection.idle_until_s, default=None)
+        limits = self.edge.limits
+        leaving, since_s = next(iter(self._owing.items()), (None, 0.0))
+        if leaving is None or asyncio.get_running_loop().time() - since_s < limits.grace_s:
+            idle = (one for one in self._open if one.is_idle and one not in self._owing)
+            leaving = min(idle, key=GuardedConnection.idle_until_s, default=leaving)
         if leaving is None:
             return False
         self.remove(leaving)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import Iterable
 
 from aiohttp import web
@@ -16,7 +18,8 @@ from monitor.api.server import make_app
 from monitor.model.endpoints import Listen
 from monitor.model.errors import ConfigError, Problem
 
-BACKLOG = 1_024
+BACKLOG = 4_096  # connections that the kernel keeps for us; it may have a lower limit of its own
+TAKEN_AT_ONCE = 16  # in one turn of the event loop, each about 0.1 ms
 CLOSED_S = 0.5  # for the last bytes of answers
 
 
@@ -50,7 +53,8 @@ class Listener:
             return GuardedConnection(manager, self.connections, **options)
 
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(connect, listen.host, listen.port, backlog=BACKLOG)
+        server = await loop.create_server(connect, listen.host, listen.port, backlog=TAKEN_AT_ONCE)
+        let_wait(server)
         self._server = server
         self.address = (listen.host, server.sockets[0].getsockname()[1])
         self.connections.begin()
@@ -77,6 +81,14 @@ class Listener:
             "max_headers": limits.headers_max,
             "max_line_size": limits.line_bytes_max,
         }
+
+
+def let_wait(server: asyncio.AbstractServer) -> None:
+    """Let more connections wait than are taken at once; to asyncio that is one number."""
+    if isinstance(server, asyncio.Server):
+        for one in server.sockets:
+            with socket.socket(fileno=os.dup(one.fileno())) as same:
+                same.listen(BACKLOG)
 
 
 def url_of(host: str, port: int) -> str:

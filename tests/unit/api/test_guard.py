@@ -15,7 +15,7 @@ from monitor.api.shed import CONNECTIONS
 from tests.unit.api.serving import Server, serving
 
 HEAD = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
-HASTY = Limits(header_deadline_s=0.2, idle_s=0.8, answer_deadline_s=0.3, lingering_s=0.1)
+HASTY = Limits(header_deadline_s=0.4, idle_s=1.6, answer_deadline_s=0.3, lingering_s=0.1)
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -81,7 +81,7 @@ async def test_silent_newcomer_is_hung_up_on() -> None:
 
 async def test_second_head_has_the_same_deadline() -> None:
     """After a whole request the next one may not be dribbled either."""
-    limits = Limits(header_deadline_s=0.2, idle_s=30.0)
+    limits = Limits(header_deadline_s=0.5, idle_s=30.0)
     async with serving(limits=limits) as server, connected(server) as ends:
         assert b"200" in await ask_alive(ends)
         reader, writer = ends
@@ -93,7 +93,7 @@ async def test_connection_between_requests_waits_until_the_idle_limit() -> None:
     """The deadline of a head does not end a connection that owes nothing."""
     async with serving(limits=HASTY) as server, connected(server) as ends:
         assert b"200" in await ask_alive(ends)
-        await asyncio.sleep(0.45)  # two deadlines of a head, half of the idle limit
+        await asyncio.sleep(0.9)  # two deadlines of a head, half of the idle limit
         assert b"200" in await ask_alive(ends)
         assert await until_end(ends[0]) == b""
 
@@ -117,7 +117,7 @@ async def test_reader_that_takes_nothing_of_its_answer_is_cut_off() -> None:
 async def test_newcomer_takes_the_place_of_the_oldest_that_never_asked() -> None:
     """Sockets that only hold places keep nobody out; clients that have asked keep theirs."""
     async with (
-        serving(limits=Limits(connections_max=3)) as server,
+        serving(limits=Limits(connections_max=3, grace_s=0.0)) as server,
         connected(server) as client,
         connected(server) as oldest,
         connected(server) as younger,
@@ -171,6 +171,27 @@ async def test_longest_idle_gives_way_where_nobody_owes_anything() -> None:
             assert b"200" in await ask_alive(newcomer)
             assert await until_end(idler[0]) == b""
             assert b"200" in await ask_alive(regular)
+
+
+async def test_newcomers_of_one_moment_do_not_push_each_other_out() -> None:
+    """Who has just come may have sent its request already: first those who hold a place for nothing."""
+    async with (
+        serving(limits=Limits(connections_max=4)) as server,
+        connected(server) as first,
+        connected(server) as second,
+    ):
+        for ends in (first, second):
+            assert b"200" in await ask_alive(ends)
+        async with (
+            connected(server) as one,
+            connected(server) as two,
+            connected(server) as three,
+            connected(server) as four,
+        ):
+            for ends in (one, two, three, four):
+                assert b"200" in await ask_alive(ends)
+        assert await until_end(first[0]) == b""
+        assert await until_end(second[0]) == b""
 
 
 async def test_dribbled_body_gives_way_and_a_whole_one_does_not() -> None:
