@@ -340,9 +340,8 @@ class Monitor:
 
     def write_times(self) -> WriteTimes | None:
         """How long durable writes take."""
-        if self.store is None:
-            return None
-        return write_times(self.store.commit_seconds, self.store.sync_seconds)
+        store = self.store
+        return write_times(store.commit_seconds, store.sync_seconds) if store else None
 
     def loop_lag_s(self) -> float:
         """How late the loop woke up, at worst of late."""
