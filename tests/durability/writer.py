@@ -16,7 +16,7 @@ from pathlib import Path
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.vault import SealedVault
-from monitor.model.errors import FencedError, StorageError
+from monitor.model.errors import DiskFailedError, StorageError
 from tests.durability.actions import actions
 
 CHECKPOINT_PAGES = 20
@@ -42,7 +42,7 @@ async def _work(data_dir: Path, seed: int, count: int) -> int:
         try:
             await action(store)
             _say(f"+{number}")
-        except FencedError:
+        except DiskFailedError:
             return GAVE_UP
         except StorageError:
             _say(f"-{number}")
