@@ -23,8 +23,9 @@ except ImportError:
 
 SIZE_MAX = 1_048_576  # characters in one file
 DEPTH_MAX = 32
-NODES_MAX = 15_000  # also after aliases are expanded, which is what stops an alias bomb
+NODES_MAX = 12_000  # also after aliases are expanded, which is what stops an alias bomb
 PROBLEMS_MAX = 500  # nobody reads more of one file
+NAMES_MAX = 1_000  # anchors and aliases
 DIRECTIVES_MAX = 50  # libyaml compares each with all before it
 
 YamlPath = tuple[str | int, ...]
@@ -158,7 +159,7 @@ def _measure(text: str) -> None:
     Raises: MarkedYAMLError.
     """
     loader = _Loader(text)
-    depth = nodes = documents = 0
+    depth = nodes = names = documents = 0
     try:
         while documents < 2 and (event := loader.get_event()):
             match event:
@@ -170,6 +171,9 @@ def _measure(text: str) -> None:
                     depth, nodes = depth + 1, nodes + 1
                 case yaml.NodeEvent():
                     nodes += 1
+            names += getattr(event, "anchor", None) is not None
+            if names > NAMES_MAX:
+                raise _limit(f"more than {NAMES_MAX} anchors and aliases", event)
             if depth > DEPTH_MAX:
                 raise _limit(f"nested deeper than {DEPTH_MAX}", event)
             if nodes > NODES_MAX:
