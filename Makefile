@@ -18,7 +18,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test soak durability sim check check-format check-lint check-types check-floors check-shape \
+.PHONY: help run demo test soak durability sim nightly check check-format check-lint check-types check-floors check-shape \
 	format lock audit audit-code audit-packages sbom dist clean
 
 help: ## show the targets
@@ -48,6 +48,21 @@ HOURS ?= 60
 SEED ?= 1
 sim: $(DEV) ## 60 virtual hours of the whole service in bad weather, a minute; HOURS=10000 SEED=1 SIM=--mutants
 	$(BIN)/python -m benchmarks.simulate --hours $(HOURS) --seed $(SEED) --jobs 2 $(SIM)
+
+# Everything that shows a promise, at full size; each part keeps its figure and the page is made of
+# them. How long the parts take: docs/testing.md.
+nightly: $(DEV) ## every promise at full size, a night; writes docs/promises.md
+	$(MAKE) sim HOURS=10000 SIM=--mutants
+	$(MAKE) durability
+	$(MAKE) soak KILLS=1000
+	$(BIN)/python -m benchmarks.fuzz --record
+	$(BIN)/python -m benchmarks.slow_clients --record
+	$(BIN)/python -m benchmarks.overload --record
+	$(BIN)/python -m benchmarks.forgery --record
+	$(BIN)/python -m benchmarks.secret_timing
+	$(BIN)/python -m benchmarks.egress --record
+	$(BIN)/python -m benchmarks.receivers --record
+	$(BIN)/python -m benchmarks.promises
 
 check: check-format check-lint check-types check-floors check-shape ## format, lint, types, floors, shape
 

@@ -77,11 +77,12 @@ def _line(promise: Promise, last: Measured | None) -> str:
     shown = f"[`{promise.shown_by}`](../{promise.shown_by})"
     return (
         f"| {promise.key} | {promise.text} | {shown} | {figure(promise.full)} {promise.unit} |"
-        f" {_outcome(promise, last)} |\n"
+        f" {outcome(promise, last)} |\n"
     )
 
 
-def _outcome(promise: Promise, last: Measured | None) -> str:
+def outcome(promise: Promise, last: Measured | None) -> str:
+    """What was measured last, in words."""
     if last is None:
         return "unproven"
     verdict = f"**{last.violations} violations**" if last.violations else "0 violations"
