@@ -53,6 +53,15 @@ class _Connection:
         self.read = b""
         self.due_s = 0.0
 
+    def is_ended(self) -> bool:
+        """Whether the server has closed it; a connection that is idle for long is closed."""
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+
     def send(self, request: bytes, due_s: float) -> bool:
         """Begin a request; False while the kernel has not taken all of it."""
         self.due_s = due_s
@@ -83,14 +92,13 @@ class _Connection:
 
 
 class Client:
-    """Connections to one server, kept open from burst to burst."""
+    """Connections to one server, kept open from burst to burst as long as the server lets them."""
 
     def __init__(self, host: str, port: int, connections: int) -> None:
-        self._connections = [_Connection(host, port) for _ in range(connections)]
-        self._by_number = {one.socket.fileno(): one for one in self._connections}
+        self._address = (host, port)
         self._poll = select.epoll()
-        for number in self._by_number:
-            self._poll.register(number, select.EPOLLIN)
+        self._connections = [self._connect() for _ in range(connections)]
+        self._by_number: dict[int, _Connection] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +121,22 @@ class Client:
         """Send `rate` requests a second by the timetable; one without a free connection waits."""
         return self._run(deque(requests), rate=rate)
 
+    def _connect(self) -> _Connection:
+        connection = _Connection(*self._address)
+        self._poll.register(connection.socket.fileno(), select.EPOLLIN)
+        return connection
+
+    def _renew(self) -> None:
+        """Open anew what was closed while other servers had their turn."""
+        for place, one in enumerate(self._connections):
+            if one.is_ended():
+                self._poll.unregister(one.socket.fileno())
+                one.socket.close()
+                self._connections[place] = self._connect()
+        self._by_number = {one.socket.fileno(): one for one in self._connections}
+
     def _run(self, waiting: deque[bytes], rate: float | None) -> Burst:
+        self._renew()
         latencies: list[float] = []
         statuses: Counter[int] = Counter()
         free = deque(self._connections)
