@@ -20,6 +20,7 @@ import apsw
 import msgspec
 
 from monitor.adapters.channels.stock import import_units
+from monitor.adapters.clock import SteadyClock
 from monitor.adapters.goods_file import DATABASE_NAME as GOODS_NAME
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.ids import RandomIds
@@ -61,7 +62,9 @@ class ShiftedClock(VirtualClock):
 
 def whole_service(loaded: Loaded, rules: RuleSet, clock: VirtualClock) -> Monitor:
     """The service as `serve` makes it, on a machine whose wall clock is this one."""
-    return Monitor(loaded, rules, clock=clock)
+    loop = asyncio.get_running_loop()
+    steady = SteadyClock(clock.now_ms, lambda: round(loop.time() * SECOND_MS))
+    return Monitor(loaded, rules, clock=steady)
 
 
 class SeededIds(RandomIds):

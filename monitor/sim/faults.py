@@ -48,7 +48,7 @@ LASTS = {
 }  # fmt: skip
 BUSY, BUSY_SHARE = "busy", 0.7
 CRASH_WITHIN_STEPS = {BUSY: 20, "": 80}  # touches of the outside after which the service dies
-CLOCK_S_MAX = 90.0
+CLOCK_S_MAX = 86_400.0  # a day; most jumps are of minutes
 FILE_BYTES_MAX = 200_000  # a full disk ends a file anywhere up to here
 SLOW_S_MAX = 0.4
 
@@ -89,7 +89,7 @@ def _drawn(chance: random.Random, at_s: float, kind: str, channels: Sequence[str
         steps = chance.randint(1, CRASH_WITHIN_STEPS[what])
         return Fault(at_s, kind, what, False, lasts_s, steps)
     if kind == CLOCK:
-        number = chance.uniform(-CLOCK_S_MAX, CLOCK_S_MAX)
+        number = chance.choice((-1, 1)) * CLOCK_S_MAX ** chance.uniform(0.0, 1.0)
         return Fault(at_s, kind, "", False, lasts_s, number)
     if kind == DISK:
         return Fault(at_s, kind, "", False, lasts_s, chance.randint(0, FILE_BYTES_MAX))
