@@ -16,6 +16,7 @@ import apsw
 
 from monitor.adapters.clock import SystemClock
 from monitor.adapters.storage.directory import DATABASE_NAME
+from monitor.adapters.storage.rebuild import QUARANTINE
 from monitor.adapters.storage.sqlite_errors import storage_errors
 from monitor.adapters.storage.sqlite_schema import (
     MIGRATIONS,
@@ -50,7 +51,8 @@ def look_at_disk(data_dir: Path, listen: Listen) -> list[Finding]:
         findings.append(_sync_speed(place))
     findings += [_space(place), _file_system(place), _clock(data_dir)]
     if is_there:
-        findings += [_service(data_dir, listen), _database(data_dir), *_private(data_dir)]
+        findings += [_service(data_dir, listen), _database(data_dir), *_put_aside(data_dir)]
+        findings += _private(data_dir)
     return findings
 
 
@@ -220,6 +222,15 @@ def _database(data_dir: Path) -> Finding:
     size = path.stat().st_size / (1 << 20)
     checked = "sound" if is_complete else "sound as far as was looked in 10 s"
     return Finding("database", OK, f"{checked}, {size:.1f} MiB, schema {version}")
+
+
+def _put_aside(data_dir: Path) -> list[Finding]:
+    """Damaged files that a start or a repair kept: somebody should look at the disk."""
+    folders = sorted(one.name for one in data_dir.glob(f"{QUARANTINE}*"))
+    if not folders:
+        return []
+    advice = "check the disk and memory of this machine, run fsck, then delete the folder"
+    return [Finding("damage", BAD, f"damaged files were put aside in {', '.join(folders)}", advice)]
 
 
 def _private(data_dir: Path) -> list[Finding]:

@@ -158,6 +158,18 @@ def test_repair_of_a_whole_log_loses_nothing(
     assert "90 orders" in found["orders"]["found"]
 
 
+def test_doctor_names_what_was_put_aside(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Until somebody looked at it."""
+    main(["doctor", "--data-dir", str(data_dir)])
+    assert "put aside" not in capsys.readouterr().out
+    _change(data_dir, "UPDATE orders SET body = x'00'")
+    _fsck(data_dir, capsys, "--repair")
+    assert main(["doctor", "--data-dir", str(data_dir)]) == 1
+    assert "put aside in damaged-1" in capsys.readouterr().out
+
+
 def test_repair_is_refused_while_the_service_runs(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
