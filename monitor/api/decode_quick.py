@@ -178,34 +178,17 @@ def build(wire: Wire, sender: Sender) -> OrderEvent | None:
     provider, region, promise_s = fields.provider, fields.region, fields.promise_s
     # By position, in the order of `OrderEvent`: names would cost more than all the rest.
     return OrderEvent(
-        kind,
-        _intern(order_id),
-        _intern(source),
-        event_id,
-        time_ms,
-        sender.received_ms,
-        False,
-        False,
-        means_paid and kind == EventType.CREATED,
-        fields.meaning or None,
-        fields.outcome or None,
-        fields.takeover_id or None,
-        _intern(channel) if channel else None,
-        _intern(sku) if sku else None,
-        fields.quantity,
-        fields.amount_minor,
-        _intern(currency) if currency else None,
-        _intern(provider) if provider else None,
-        fields.customer_tier or None,
-        fields.speed or None,
-        fields.fulfilment or None,
-        _intern(region) if region else None,
-        fields.attempt,
-        None,
+        kind, _intern(order_id), _intern(source), event_id, time_ms, sender.received_ms,
+        False, False, means_paid and kind == EventType.CREATED,
+        fields.meaning or None, fields.outcome or None, fields.takeover_id or None,
+        _intern(channel) if channel else None, _intern(sku) if sku else None,
+        fields.quantity, fields.amount_minor,
+        _intern(currency) if currency else None, _intern(provider) if provider else None,
+        fields.customer_tier or None, fields.speed or None, fields.fulfilment or None,
+        _intern(region) if region else None, fields.attempt, None,
         None if promise_s is None else round(promise_s * 1_000),
-        sender.name_customer(fields.customer_hash) if fields.customer_hash else None,
-        traceparent,
-    )
+        fields.customer_hash or None, traceparent,
+    )  # fmt: skip
 
 
 def quick_ms(text: str) -> int:
