@@ -105,6 +105,13 @@ PROMISES = (
         "requests",
     ),
     Promise(
+        "P20",
+        "No secret and no buyer comes out anywhere; who is erased is in no file any more.",
+        "tests/security/test_canaries.py",
+        26,
+        "secrets",
+    ),
+    Promise(
         "P25",
         "A byte changed or a file cut anywhere is found at the start; never a silent wrong number.",
         "tests/durability/test_damage.py",
@@ -124,6 +131,14 @@ PROMISES = (
         "tests/durability/test_backup.py",
         1,
         "services",
+    ),
+    Promise(
+        "P29",
+        "Every package is pinned by hash, has no known hole of medium severity or worse, and is in "
+        "the SBOM.",
+        "tests/security/test_supply_chain.py",
+        1,
+        "audits",
     ),
     Promise(
         "P30",

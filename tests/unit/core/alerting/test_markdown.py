@@ -15,6 +15,7 @@ from monitor.core.alerting.markdown import escaped
         ("**x** `y` ~~z~~", r"\*\*x\*\* \`y\` \~\~z\~\~"),
         ("<font color=red>", r"\<font color=red>"),
         ("a\\*b", r"a\\\*b"),
+        ('@all <at user_id="all">', r'@all \<at user\_id="all">'),
         ("a\n# b", "a # b"),
     ],
 )
