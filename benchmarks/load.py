@@ -42,7 +42,7 @@ class Burst(msgspec.Struct, frozen=True):
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1_000
 
 
-class _Connection:
+class Connection:
     """One socket: what is still to be sent, what has been read, and since when the request is due."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -51,6 +51,7 @@ class _Connection:
         self.socket.setblocking(False)
         self.unsent = memoryview(b"")
         self.read = b""
+        self.body = b""  # of the answer that was read last
         self.due_s = 0.0
 
     def is_ended(self) -> bool:
@@ -87,7 +88,7 @@ class _Connection:
         if length is None or len(text) < head + 4 + int(length[1]):
             self.read = text
             return 0
-        self.read = b""
+        self.read, self.body = b"", text[head + 4 :]
         return int(text[9:12])
 
 
@@ -98,7 +99,7 @@ class Client:
         self._address = (host, port)
         self._poll = select.epoll()
         self._connections = [self._connect() for _ in range(connections)]
-        self._by_number: dict[int, _Connection] = {}
+        self._by_number: dict[int, Connection] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -121,8 +122,8 @@ class Client:
         """Send `rate` requests a second by the timetable; one without a free connection waits."""
         return self._run(deque(requests), rate=rate)
 
-    def _connect(self) -> _Connection:
-        connection = _Connection(*self._address)
+    def _connect(self) -> Connection:
+        connection = Connection(*self._address)
         self._poll.register(connection.socket.fileno(), select.EPOLLIN)
         return connection
 
@@ -157,14 +158,14 @@ class Client:
                 free.append(one)
         return Burst(time.perf_counter() - start_s, latencies, dict(statuses))
 
-    def _send(self, connection: _Connection, request: bytes, due_s: float) -> None:
+    def _send(self, connection: Connection, request: bytes, due_s: float) -> None:
         if not connection.send(request, due_s):
             both = select.EPOLLIN | select.EPOLLOUT
             self._poll.modify(connection.socket.fileno(), both)
 
     def _answered(
         self, wait_s: float, *, is_timed: bool, statuses: Counter[int]
-    ) -> list[_Connection]:
+    ) -> list[Connection]:
         # `epoll` itself waits whole milliseconds only, `select` microseconds.
         ready, _, _ = select.select([self._poll.fileno()], [], [], max(0.0, wait_s))
         if not ready:

@@ -22,6 +22,7 @@ from monitor.api.fast_head import PATH, Head, HeadError
 from monitor.api.idempotency import HEADER, Name, check_key, digest_of
 from monitor.api.ingest import all_rejected, answer_body, read_events
 from monitor.api.once import REPLAYED
+from monitor.api.overload import Place
 from monitor.api.problems import from_error, log_failure, problem
 from monitor.api.signed import SOURCE_PARAMETER, is_signed
 from monitor.model.errors import InvariantError, MonitorError
@@ -33,14 +34,14 @@ class Waiting:
     It is the `Reply` of the loop's queue. `is_last`: the connection ends with this answer.
     """
 
-    __slots__ = ("_intake", "_keep", "_tell", "decoded", "entries", "is_last", "raw", "size")
+    __slots__ = ("_intake", "_keep", "_tell", "decoded", "is_last", "place", "raw")
 
     def __init__(self, intake: Intake, tell: Callable[[], None]) -> None:
         self._intake = intake
         self._tell = tell
         self._keep: Name | None = None
         self.decoded = Decoded()
-        self.size = self.entries = 0  # what it takes of the way to the disk
+        self.place: Place | None = None  # what it takes of the way to the disk
         self.is_last = False
         self.raw: bytes | None = None
 
@@ -79,8 +80,9 @@ class Waiting:
 
     def _settle(self, body: bytes | None) -> None:
         """Keep a success for whoever repeats the request; after anything else it may be tried anew."""
-        self._intake.edge.flow.leave(self.size, self.entries)
-        self.size = self.entries = 0
+        if self.place is not None:
+            self._intake.edge.flow.leave(self.place)
+            self.place = None
         if self._keep is not None:
             answers, name, self._keep = self._intake.edge.event_answers, self._keep, None
             if body is None:
@@ -127,12 +129,12 @@ class Intake:
         if HEADER in headers and self._is_repeated(caller, head, body, waiting):
             return
         edge.check_quota(caller)
-        waiting.size = edge.flow.enter(body, headers)
+        waiting.place = edge.flow.enter(body, headers)
         waiting.decoded = read_events(
             edge, caller, headers.get("Content-Type", ""), head.attributes, body
         )
         if waiting.decoded.events:
-            waiting.entries = edge.flow.queue(len(waiting.decoded.events))
+            edge.flow.queue(waiting.place, len(waiting.decoded.events))
             edge.service.offer(waiting.decoded.events, caller.message, waiting)
         else:
             waiting.set_result(())

@@ -43,17 +43,16 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     caller, headers = request[CALLER], request.headers
     edge.check_quota(caller)
     body = await read_body(request, edge.limits)
-    size = edge.flow.enter(body, headers)
-    entries = 0
+    place = edge.flow.enter(body, headers)
     try:
-        await edge.flow.turn(size)
+        await edge.flow.turn(len(body))
         decoded = read_events(edge, caller, headers.get("Content-Type", ""), headers, body)
         outcomes: Sequence[str] = ()
         if decoded.events:
-            entries = edge.flow.queue(len(decoded.events))
+            edge.flow.queue(place, len(decoded.events))
             outcomes = await edge.service.ingest(decoded.events, caller.message)
     finally:
-        edge.flow.leave(size, entries)
+        edge.flow.leave(place)
     said = answer_body(decoded, outcomes)
     if said is None:
         return all_rejected(decoded, outcomes)

@@ -7,7 +7,8 @@
     1.0  is full                     every request with events is refused before its body is read
 
 The way is full when it holds as many events or as many bytes as the loop can take in well within
-half a second. An outcome (delivered, failed, refunded …) ends somebody's wait: without it an order
+half a second, or when a crowd is on it and the first of them waits for too long already: a machine
+may be slower than ours, a disk may stall. An outcome (delivered, failed, refunded …) ends somebody's wait: without it an order
 looks late that is not. So the last third of the way is kept for requests that bring one. Whether
 they do is looked up in the raw body: to decode what will be refused costs as much as to take it.
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from itertools import count
 
 from monitor.api.left_out import LeftOut
 from monitor.api.shed import EVENTS, UNREAD
@@ -28,6 +30,8 @@ from monitor.runtime.loop import PENDING_ENTRIES_MAX
 ENTRIES_MAX = PENDING_ENTRIES_MAX * 9 // 10  # the rest of the loop's queue is for our own effects
 BYTES_MAX = 6 * 1024 * 1024  # of events of ordinary size as many as ENTRIES_MAX
 READING_BYTES_MAX = 64 * 1024 * 1024  # of bodies that are not whole yet
+WAIT_MAX_S = 0.25
+CROWD_FILL = 0.1  # less than that may wait for a slow disk: it takes no room
 TICK_BYTES = 64 * 1024
 
 TRACES_FILL = 0.4
@@ -38,6 +42,15 @@ EVENTS_FILL = 0.7
 _OUTCOMES = (b"delivered", b"failed", b"refunded", b"cancelled", b"expired", b"verified")
 
 
+class Place:
+    """What one request takes of the way."""
+
+    __slots__ = ("entries", "number", "size")
+
+    def __init__(self, number: int, size: int) -> None:
+        self.number, self.size, self.entries = number, size, 0
+
+
 class Flow:
     """Requests with events that are not answered yet."""
 
@@ -46,13 +59,19 @@ class Flow:
         self.entries = 0
         self.bytes = 0
         self.reading_bytes = 0
+        self._entered: dict[int, float] = {}  # when, by the number of a request; the oldest first
+        self._numbers = count()
         self._spent = 0  # bytes decoded in this turn of the event loop
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def fill(self) -> float:
         """How full the way is; more than 1 only by the request that filled it."""
-        return max(self.entries / ENTRIES_MAX, self.bytes / BYTES_MAX)
+        share = max(self.entries / ENTRIES_MAX, self.bytes / BYTES_MAX)
+        if share < CROWD_FILL or not self._entered:
+            return share
+        first_s = next(iter(self._entered.values()))
+        return max(share, (asyncio.get_running_loop().time() - first_s) / WAIT_MAX_S)
 
     def give_up(self, what: str) -> None:
         """Count something that was given up."""
@@ -63,12 +82,12 @@ class Flow:
 
         Raises: OverloadError.
         """
-        if self.entries >= ENTRIES_MAX or self.bytes >= BYTES_MAX:
+        if self.fill >= 1:
             self.give_up(UNREAD)
             raise OverloadError("too many events are on their way to the disk")
 
-    def enter(self, body: bytes, headers: Mapping[str, str]) -> int:
-        """Let a body in, if there is room for what it brings; returns its size, for `leave`.
+    def enter(self, body: bytes, headers: Mapping[str, str]) -> Place:
+        """Let a body in, if there is room for what it brings; what it takes is for `leave`.
 
         Raises: OverloadError.
         """
@@ -77,17 +96,20 @@ class Flow:
             self.give_up(EVENTS)
             raise OverloadError("there is only room for outcomes of orders now")
         self.bytes += len(body)
-        return len(body)
+        place = Place(next(self._numbers), len(body))
+        self._entered[place.number] = asyncio.get_running_loop().time()
+        return place
 
-    def queue(self, entries: int) -> int:
-        """Count the events of a body that was let in; returns their number, for `leave`."""
+    def queue(self, place: Place, entries: int) -> None:
+        """Count the events of a body that was let in."""
         self.entries += entries
-        return entries
+        place.entries += entries
 
-    def leave(self, size: int, entries: int) -> None:
+    def leave(self, place: Place) -> None:
         """The request is answered."""
-        self.bytes -= size
-        self.entries -= entries
+        self.bytes -= place.size
+        self.entries -= place.entries
+        del self._entered[place.number]
 
     def read(self, size: int) -> None:
         """Count bytes of a body that is not whole, or (negative) that is.

@@ -11,12 +11,14 @@ from monitor.api.door import Sparing
 from monitor.api.left_out import LeftOut
 from monitor.api.overload import (
     BYTES_MAX,
+    CROWD_FILL,
     ENTRIES_MAX,
     EVENTS_FILL,
     PAGES_FILL,
     READING_BYTES_MAX,
     TICK_BYTES,
     TRACES_FILL,
+    WAIT_MAX_S,
     Flow,
     has_outcome,
 )
@@ -164,10 +166,26 @@ async def test_slow_bodies_together_hold_a_bounded_number_of_bytes() -> None:
 async def test_bytes_fill_the_way_too() -> None:
     """Few large events take as much room as many small ones."""
     flow = Flow(LeftOut())
-    size = flow.enter(b"x" * BYTES_MAX, {})
+    place = flow.enter(b"x" * BYTES_MAX, {})
     with pytest.raises(OverloadError):
         flow.enter(b"delivered", {})
-    flow.leave(size, 0)
+    flow.leave(place)
+    assert flow.fill == 0.0
+
+
+async def test_crowd_that_waits_for_too_long_fills_the_way() -> None:
+    """On a slow machine less is let in; the few that wait for a slow disk keep nobody out."""
+    flow = Flow(LeftOut())
+    first = flow.enter(b"x" * round(BYTES_MAX * CROWD_FILL / 2), {})
+    flow._entered[first.number] -= WAIT_MAX_S  # it came so long ago
+    assert flow.fill < CROWD_FILL
+    second = flow.enter(b"x" * round(BYTES_MAX * CROWD_FILL), {})
+    assert flow.fill >= 1
+    with pytest.raises(OverloadError):
+        flow.enter(b"delivered", {})
+    flow.leave(first)
+    assert CROWD_FILL <= flow.fill < EVENTS_FILL
+    flow.leave(second)
     assert flow.fill == 0.0
 
 
