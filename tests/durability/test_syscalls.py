@@ -32,7 +32,7 @@ from tests.durability.tracing import why_not
 from tests.durability.writer import GAVE_UP, goods_of
 from tests.e2e.serving import ENVIRONMENT, ROOT
 
-FAULTS = os.environ.get("DELIVERY_MONITOR_FAULTS", "42")
+FAULTS = os.environ.get("DELIVERY_MONITOR_FAULTS", "30")
 SEED, ACTIONS = 1, 18
 CALLS = (
     "write,pwrite64,writev,pwritev,fsync,fdatasync,ftruncate,fallocate,"

@@ -30,6 +30,7 @@ from monitor.adapters.storage.sqlite_log import crc32_of, head
 from monitor.adapters.storage.sqlite_schema import connect_writer, transaction, upgrade
 from monitor.adapters.storage.sqlite_scrub import damaged_rows, named
 from monitor.adapters.storage.tail import MARK_NAME, marked
+from monitor.model.errors import StorageError
 from monitor.ports import Segment
 
 QUARANTINE = "damaged-"
@@ -63,11 +64,13 @@ def rebuild(data_dir: Path, reason: str, *, may_lose: bool = False) -> Rebuilt:
     """
     path, draft = data_dir / DATABASE_NAME, data_dir / DRAFT
     _forget(draft)
+    if not (may_lose or _looks_whole(path)):  # the service asks again every few seconds
+        raise _not_whole(reason)
     try:
         with storage_errors(path):
             segments, is_whole, lost = _drafted(path, draft, data_dir)
         if not (is_whole or may_lose):
-            raise damaged(f"{reason}; its log is not whole, so it cannot be rebuilt without a loss")
+            raise _not_whole(reason)
         folder = _put_aside(data_dir)
         for end in ("-wal", "-shm"):
             path.with_name(path.name + end).unlink(missing_ok=True)
@@ -78,6 +81,22 @@ def rebuild(data_dir: Path, reason: str, *, may_lose: bool = False) -> Rebuilt:
     finally:
         _forget(draft)
     return Rebuilt(reason, segments, is_whole, tuple(lost), str(folder))
+
+
+def _not_whole(reason: str) -> StorageError:
+    return damaged(f"{reason}; its log is not whole, so it cannot be rebuilt without a loss")
+
+
+def _looks_whole(path: Path) -> bool:
+    """Whether each position is there, whatever is in it; cheap, even of gigabytes."""
+    try:
+        with closing(_connect(path)) as old:
+            first, last, count = old.execute(
+                "SELECT min(position), max(position), count(*) FROM segments"
+            ).fetchall()[0]
+    except apsw.Error:
+        return False
+    return bool(first == 1 and last == count)
 
 
 def _drafted(path: Path, draft: Path, data_dir: Path) -> tuple[int, bool, list[str]]:
