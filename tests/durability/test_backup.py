@@ -227,3 +227,17 @@ class _Posting:
     def stop(self) -> None:
         self._is_over.set()
         self._thread.join()
+
+
+async def test_directory_of_a_killed_service_is_copied_and_checked_as_it_is(tmp_path: Path) -> None:
+    """The write-ahead log beside the database is part of it, and stays."""
+    await fill(tmp_path / "data", is_killed=True, steps=12)
+    before = (tmp_path / "data" / "monitor.db-wal").read_bytes()
+    assert Backup(tmp_path / "data", tmp_path / "backup").ship().is_new_base
+    checked = run(tmp_path, "fsck", "--data-dir", "data")
+    assert checked.returncode == 0, checked.stdout
+    assert (tmp_path / "data" / "monitor.db-wal").read_bytes() == before
+    restored = restore(tmp_path / "backup", tmp_path / "again")
+    assert restored.position > 12
+    log = await logged(tmp_path / "again")
+    assert lost([f"order-{number}" for number in range(36)], log) == []
