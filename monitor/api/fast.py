@@ -23,10 +23,12 @@ LOOK_EVERY_S = 1.0
 class FastListener:
     """Its socket and its connections."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, connections_max: int = CONNECTIONS_MAX) -> None:
+        self._connections_max = connections_max
         self.intake = Intake(edge)
         self.unread_bytes = 0
         self._connections: dict[FastProtocol, None] = {}
+        self._strangers: dict[FastProtocol, None] = {}  # have sent no request; the oldest first
         self._server: asyncio.Server | None = None
         self._look: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()  # no connection is left
@@ -63,14 +65,27 @@ class FastListener:
         return asyncio.get_running_loop().time()
 
     def add(self, connection: FastProtocol, /) -> bool:
-        """Count a new connection; False: there are too many."""
-        self._connections[connection] = None
+        """Count a new connection; False: there are too many.
+
+        One that has never sent a whole request gives way: who opens sockets and dribbles keeps
+        nobody out.
+        """
+        if len(self._connections) >= self._connections_max and self._strangers:
+            oldest = next(iter(self._strangers))
+            self.remove(oldest)
+            oldest.abort()
+        self._connections[connection] = self._strangers[connection] = None
         self._empty.clear()
-        return len(self._connections) <= CONNECTIONS_MAX
+        return len(self._connections) <= self._connections_max
+
+    def met(self, connection: FastProtocol, /) -> None:
+        """A connection has sent a whole request."""
+        self._strangers.pop(connection, None)
 
     def remove(self, connection: FastProtocol, /) -> None:
         """The connection is gone."""
         self._connections.pop(connection, None)
+        self._strangers.pop(connection, None)
         if not self._connections:
             self._empty.set()
 

@@ -41,6 +41,10 @@ class Connections(Protocol):
         """Count a new connection; False: there are too many."""
         ...
 
+    def met(self, connection: FastProtocol, /) -> None:
+        """A connection has sent a whole request."""
+        ...
+
     def remove(self, connection: FastProtocol, /) -> None:
         """The connection is gone."""
         ...
@@ -64,6 +68,7 @@ class FastProtocol(asyncio.Protocol):
         self._is_clogged = False  # the client does not read its answers
         self._is_cutting = False
         self._is_closing = False
+        self._is_met = False  # it has sent a whole request
         self._begun_s: float | None = None  # when the request that is not whole began
         self._active_s = listener.now_s()
 
@@ -207,6 +212,9 @@ class FastProtocol(asyncio.Protocol):
     def _take(self, head: Head, body: bytes) -> None:
         self._begun_s = None
         self._announce(0)
+        if not self._is_met:
+            self._is_met = True
+            self._listener.met(self)
         waiting = Waiting(self._intake, self._flush)
         waiting.is_last = not head.keeps_alive
         self._waiting.append(waiting)

@@ -11,7 +11,7 @@ import pytest
 
 from monitor.api.auth import Gate
 from monitor.api.edge import Edge, Limits
-from monitor.api.fast import FastListener
+from monitor.api.fast import CONNECTIONS_MAX, FastListener
 from monitor.api.fast_head import HEAD_BYTES_MAX
 from monitor.api.fast_protocol import PIPELINE_MAX
 from monitor.model.endpoints import Listen
@@ -75,10 +75,12 @@ class Fast:
 
 
 @asynccontextmanager
-async def fast(limits: Limits | None = None, gate: Gate | None = None) -> AsyncIterator[Fast]:
+async def fast(
+    limits: Limits | None = None, gate: Gate | None = None, connections_max: int = CONNECTIONS_MAX
+) -> AsyncIterator[Fast]:
     service = MemoryService()
     edge = Edge(service, service.clock, gate or Gate(Listen()), limits)
-    listener = FastListener(edge)
+    listener = FastListener(edge, connections_max)
     quick = Fast(service, listener, await listener.start(Listen("127.0.0.1", 0)))
     try:
         yield quick
@@ -326,3 +328,18 @@ async def test_stop_answers_what_is_under_way() -> None:
         assert (await wire.answer())[0] == 202
         wire.close()
         await asyncio.wait_for(stopping, 5)
+
+
+async def test_socket_that_never_asked_gives_way_to_a_newcomer() -> None:
+    """With all places taken, the oldest that sent no request goes; who has sent one stays."""
+    async with fast(connections_max=3) as quick:
+        client = await quick.connect()
+        client.send(post(event()))
+        assert (await client.answer())[0] == 202
+        silent = await quick.connect()
+        dribbling = await quick.connect()
+        dribbling.send(b"POST /v1")
+        assert (await quick.once(post(event("A2"))))[0] == 202
+        assert await asyncio.wait_for(silent.rest(), 5) == b""
+        client.send(post(event("A3")))
+        assert (await client.answer())[0] == 202
