@@ -14,6 +14,7 @@ import gc
 import hashlib
 import random
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,9 +243,11 @@ def held(plan: Plan) -> Ending:
         with tempfile.TemporaryDirectory(prefix="trial-", dir=memory_folder()) as name:
             return await Trial(plan, Path(name)).run()
 
-    gc.disable()  # a quarter of the time otherwise; what hours leave behind fits into memory
-    try:
-        return run_world(live(), seed=plan.seed, max_s=(plan.hours + 8) * 3_600.0)
-    finally:
-        gc.enable()
-        gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # a killed process closes nothing
+        gc.disable()  # a quarter of the time otherwise; what hours leave behind fits into memory
+        try:
+            return run_world(live(), seed=plan.seed, max_s=(plan.hours + 8) * 3_600.0)
+        finally:
+            gc.enable()
+            gc.collect()
