@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from monitor.adapters.goods_file import GoodsFile
+from monitor.adapters.pepper import PEPPER_FILE
 from monitor.adapters.storage.backup import Backup
 from monitor.adapters.storage.restore import restore
 from monitor.adapters.storage.shipment import generation, logs
@@ -20,11 +21,15 @@ from monitor.adapters.vault import SealedVault
 from monitor.model.errors import StorageError
 from monitor.model.records import Breached
 from monitor.ports import Checkpoint, OutboxRow, Segment
+from monitor.runtime.keyring import NOTEBOOK_NAME
+from monitor.runtime.keys_file import FILE_NAME as KEYS_FILE
 from tests.durability.actions import actions, fingerprint
 from tests.durability.promise import keep
 from tests.durability.sender import Sender, logged, lost
 from tests.durability.shop_log import fill
 from tests.e2e.serving import run, serve
+
+SECRETS = ("admin.token", PEPPER_FILE, KEYS_FILE, NOTEBOOK_NAME)
 
 
 async def _filled(data_dir: Path, steps: int = 12) -> None:
@@ -150,9 +155,14 @@ async def test_goods_and_effects_come_with_the_backup(tmp_path: Path) -> None:
     assert lease is not None
     backup.ship()
     await SealedVault(goods).store("a", ["key"])
+    for name in SECRETS:
+        (tmp_path / "data" / name).write_text(name)
     await store.commit(lease, Checkpoint(cursor=0, outbox=(OutboxRow("told", "chat", b"{}", 0),)))
     backup.ship()
     restore(tmp_path / "backup", tmp_path / "again")
+    for name in SECRETS:
+        assert (tmp_path / "again" / name).read_text() == name
+        assert (tmp_path / "again" / name).stat().st_mode & 0o777 == 0o600
     await goods.close()
     await store.close()
     copy = GoodsFile(tmp_path / "again")

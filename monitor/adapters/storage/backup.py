@@ -37,7 +37,8 @@ from monitor.adapters.storage.sqlite_log import head
 from monitor.adapters.storage.sqlite_schema import BUSY_MS, MIGRATIONS
 from monitor.model.errors import StorageError
 
-GOODS = ("goods.db", "goods.key", "admin.token", "keys.json", "pepper")
+# Sealed goods and hashed names are nothing without their keys.
+BESIDE = ("goods.db", "goods.key", "admin.token", "keys.json", "keys.used.json", "pepper")
 BATCH_BYTES = 32 * 1024 * 1024  # of log in memory; more is shipped with the next batch
 KEPT = 2  # generations
 GROWING = {"audit": "place", "messages": "page"}
@@ -63,7 +64,7 @@ class Backup:
         self._folder: Path | None = None
         self._base: Point | None = None
         self._outbox_crc32: int | None = None
-        self._goods_version: dict[str, int] = {}
+        self._versions: dict[str, int] = {}
 
     def ship(self, *, is_new_base: bool = False) -> Shipped:
         """Bring the copy up to the newest commit; the first call makes a base.
@@ -84,7 +85,7 @@ class Backup:
                 segments, shipped_bytes = self._add(source)
         assert self._folder is not None
         sent_bytes += shipped_bytes
-        sent_bytes += self._copy_goods(self._folder)
+        sent_bytes += self._copy_beside(self._folder)
         return Shipped(self._known().position, segments, sent_bytes, is_new_base, str(self._folder))
 
     def _open_log(self) -> None:
@@ -115,7 +116,7 @@ class Backup:
         _vacuum(source, draft / BASE)
         with closing(_connect(draft / BASE)) as base:
             position = head(base)
-        self._copy_goods(draft, is_new=True)
+        self._copy_beside(draft, is_new=True)
         folder = self._target / f"{position:020d}"
         number = 1
         while folder.exists():  # nothing new was logged since: another base of the same position
@@ -161,15 +162,15 @@ class Backup:
         rows = source.execute(f"SELECT * FROM {table} WHERE {key} > ? ORDER BY {key}", (place,))  # noqa: S608 - our own names
         return [list(row) for row in rows]
 
-    def _copy_goods(self, folder: Path, *, is_new: bool = False) -> int:
-        """Copy the sealed goods if they changed, and the files that open them."""
+    def _copy_beside(self, folder: Path, *, is_new: bool = False) -> int:
+        """Copy the files beside the database that changed."""
         sent_bytes = 0
-        for name in GOODS:
+        for name in BESIDE:
             path, copy = self._path.with_name(name), folder / name
             if not path.exists():
                 continue
             version = _version(path)
-            if not is_new and copy.exists() and self._goods_version.get(name) == version:
+            if not is_new and copy.exists() and self._versions.get(name) == version:
                 continue
             draft = folder / f".{name}.draft"
             draft.unlink(missing_ok=True)
@@ -180,7 +181,7 @@ class Backup:
                 write_whole(draft, path.read_bytes())
             draft.replace(copy)
             sync_directory(folder)
-            self._goods_version[name] = version
+            self._versions[name] = version
             sent_bytes += copy.stat().st_size
         return sent_bytes
 

@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from monitor.adapters.storage.backup import GOODS
+from monitor.adapters.storage.backup import BESIDE
 from monitor.adapters.storage.directory import DATABASE_NAME, PRIVATE_FILE, make_private
 from monitor.adapters.storage.shipment import BASE, Point, Segmented, frames, generation, logs
 from monitor.adapters.storage.sqlite_checks import checksum, damaged
@@ -46,7 +46,7 @@ def restore(backup: Path, data_dir: Path) -> Restored:
         raise StorageError(f"{path} exists already",
                            hint="move the old data directory away, or name an empty one")  # fmt: skip
     make_private(data_dir)
-    files = [name for name in GOODS if (folder / name).exists()]
+    files = [name for name in BESIDE if (folder / name).exists()]
     for name in files:
         _copy(folder / name, data_dir / name)
     _copy(folder / BASE, path)
