@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108 - every simulation makes a folder of its own in it
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - each simulation has a folder of its own  # nosec B108
 
 
 def memory_folder() -> str | None:
