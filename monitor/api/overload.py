@@ -6,9 +6,9 @@
     0.7  EVENTS_FILL                 events are refused unless an outcome is among them
     1.0  is full                     every request with events is refused before its body is read
 
-The way is full when it holds as many events or as many bytes as the loop can take in well within
-half a second, or when a crowd is on it and the first of them waits for too long already: a machine
-may be slower than ours, a disk may stall. An outcome (delivered, failed, refunded …) ends somebody's wait: without it an order
+The way is full when it holds as many events or as many bytes as the loop takes in within a quarter
+of a second. How many these are is found out: a request that was on its way for longer makes the way
+narrower for those to come, quick ones make it wider again, between `ROOM_MIN` and 1. An outcome (delivered, failed, refunded …) ends somebody's wait: without it an order
 looks late that is not. So the last third of the way is kept for requests that bring one. Whether
 they do is looked up in the raw body: to decode what will be refused costs as much as to take it.
 
@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from itertools import count
 
 from monitor.api.left_out import LeftOut
 from monitor.api.shed import EVENTS, UNREAD
@@ -31,7 +30,8 @@ ENTRIES_MAX = PENDING_ENTRIES_MAX * 9 // 10  # the rest of the loop's queue is f
 BYTES_MAX = 6 * 1024 * 1024  # of events of ordinary size as many as ENTRIES_MAX
 READING_BYTES_MAX = 64 * 1024 * 1024  # of bodies that are not whole yet
 WAIT_MAX_S = 0.25
-CROWD_FILL = 0.1  # less than that may wait for a slow disk: it takes no room
+ROOM_MIN = 0.1
+WIDER = 1.25
 TICK_BYTES = 64 * 1024
 
 TRACES_FILL = 0.4
@@ -45,10 +45,10 @@ _OUTCOMES = (b"delivered", b"failed", b"refunded", b"cancelled", b"expired", b"v
 class Place:
     """What one request takes of the way."""
 
-    __slots__ = ("entries", "number", "size")
+    __slots__ = ("entered_s", "entries", "size")
 
-    def __init__(self, number: int, size: int) -> None:
-        self.number, self.size, self.entries = number, size, 0
+    def __init__(self, entered_s: float, size: int) -> None:
+        self.entered_s, self.size, self.entries = entered_s, size, 0
 
 
 class Flow:
@@ -59,19 +59,16 @@ class Flow:
         self.entries = 0
         self.bytes = 0
         self.reading_bytes = 0
-        self._entered: dict[int, float] = {}  # when, by the number of a request; the oldest first
-        self._numbers = count()
+        self.room = 1.0  # how much of the way is used, as the machine and the disk are now
+        self._judged_s = 0.0
+        self._wait_s = 0.0  # the longest on the way since then
         self._spent = 0  # bytes decoded in this turn of the event loop
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def fill(self) -> float:
         """How full the way is; more than 1 only by the request that filled it."""
-        share = max(self.entries / ENTRIES_MAX, self.bytes / BYTES_MAX)
-        if share < CROWD_FILL or not self._entered:
-            return share
-        first_s = next(iter(self._entered.values()))
-        return max(share, (asyncio.get_running_loop().time() - first_s) / WAIT_MAX_S)
+        return max(self.entries / ENTRIES_MAX, self.bytes / BYTES_MAX) / self.room
 
     def give_up(self, what: str) -> None:
         """Count something that was given up."""
@@ -96,9 +93,7 @@ class Flow:
             self.give_up(EVENTS)
             raise OverloadError("there is only room for outcomes of orders now")
         self.bytes += len(body)
-        place = Place(next(self._numbers), len(body))
-        self._entered[place.number] = asyncio.get_running_loop().time()
-        return place
+        return Place(asyncio.get_running_loop().time(), len(body))
 
     def queue(self, place: Place, entries: int) -> None:
         """Count the events of a body that was let in."""
@@ -109,7 +104,10 @@ class Flow:
         """The request is answered."""
         self.bytes -= place.size
         self.entries -= place.entries
-        del self._entered[place.number]
+        now_s = asyncio.get_running_loop().time()
+        self._wait_s = max(self._wait_s, now_s - place.entered_s)
+        if now_s - self._judged_s >= WAIT_MAX_S:
+            self._judge(now_s)
 
     def read(self, size: int) -> None:
         """Count bytes of a body that is not whole, or (negative) that is.
@@ -129,6 +127,14 @@ class Flow:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((size, turn))
         await turn
+
+    def _judge(self, now_s: float) -> None:
+        """Make the way as wide as what was on it lately was quick."""
+        if self._wait_s > WAIT_MAX_S:
+            self.room = max(ROOM_MIN, self.room * WAIT_MAX_S / self._wait_s)
+        elif self._wait_s < WAIT_MAX_S / 2:
+            self.room = min(1.0, self.room * WIDER)
+        self._judged_s, self._wait_s = now_s, 0.0
 
     def _spend(self, size: int) -> None:
         if not self._spent:

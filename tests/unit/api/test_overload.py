@@ -11,14 +11,15 @@ from monitor.api.door import Sparing
 from monitor.api.left_out import LeftOut
 from monitor.api.overload import (
     BYTES_MAX,
-    CROWD_FILL,
     ENTRIES_MAX,
     EVENTS_FILL,
     PAGES_FILL,
     READING_BYTES_MAX,
+    ROOM_MIN,
     TICK_BYTES,
     TRACES_FILL,
     WAIT_MAX_S,
+    WIDER,
     Flow,
     has_outcome,
 )
@@ -173,20 +174,27 @@ async def test_bytes_fill_the_way_too() -> None:
     assert flow.fill == 0.0
 
 
-async def test_crowd_that_waits_for_too_long_fills_the_way() -> None:
-    """On a slow machine less is let in; the few that wait for a slow disk keep nobody out."""
+async def test_slow_machine_makes_the_way_narrower_and_a_quick_one_wider() -> None:
+    """What took twice as long as it may halves the room; quick requests win it back, step by step."""
     flow = Flow(LeftOut())
-    first = flow.enter(b"x" * round(BYTES_MAX * CROWD_FILL / 2), {})
-    flow._entered[first.number] -= WAIT_MAX_S  # it came so long ago
-    assert flow.fill < CROWD_FILL
-    second = flow.enter(b"x" * round(BYTES_MAX * CROWD_FILL), {})
-    assert flow.fill >= 1
-    with pytest.raises(OverloadError):
-        flow.enter(b"delivered", {})
-    flow.leave(first)
-    assert CROWD_FILL <= flow.fill < EVENTS_FILL
-    flow.leave(second)
-    assert flow.fill == 0.0
+
+    def passed(took_s: float) -> float:
+        place = flow.enter(b"x", {})
+        place.entered_s -= took_s
+        flow._judged_s -= WAIT_MAX_S  # it is time to judge again
+        flow.leave(place)
+        return flow.room
+
+    assert passed(2 * WAIT_MAX_S) == pytest.approx(0.5, rel=0.01)
+    flow.entries = round(0.5 * ENTRIES_MAX)
+    assert flow.fill == pytest.approx(1.0, rel=0.01)
+    flow.entries = 0
+    assert passed(0.75 * WAIT_MAX_S) == pytest.approx(0.5, rel=0.01)  # as it should be
+    assert passed(0.0) == pytest.approx(0.5 * WIDER, rel=0.01)
+    assert passed(1_000.0) == ROOM_MIN
+    for _ in range(20):
+        passed(0.0)
+    assert flow.room == 1.0
 
 
 async def test_no_turn_of_the_event_loop_decodes_more_than_its_share() -> None:
