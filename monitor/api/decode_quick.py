@@ -187,7 +187,7 @@ def build(wire: Wire, sender: Sender) -> OrderEvent | None:
         fields.customer_tier or None, fields.speed or None, fields.fulfilment or None,
         _intern(region) if region else None, fields.attempt, None,
         None if promise_s is None else round(promise_s * 1_000),
-        fields.customer_hash or None, traceparent,
+        sender.name_customer(fields.customer_hash) if fields.customer_hash else None, traceparent,
     )  # fmt: skip
 
 
