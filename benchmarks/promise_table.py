@@ -84,11 +84,25 @@ PROMISES = (
         "seconds",
     ),
     Promise(
+        "P10",
+        "Ten times what can be taken: bounded memory, quick refusals, nothing acknowledged is lost.",
+        "tests/security/test_overload.py",
+        600,
+        "seconds",
+    ),
+    Promise(
         "P16",
         "No body and no head brings a 5xx, an error in the log or a second answer.",
         "tests/security/test_fuzz.py",
         1_000_000,
         "requests",
+    ),
+    Promise(
+        "P17",
+        "A shop is served within 100 ms while slow clients hold every place.",
+        "tests/security/test_overload.py",
+        5_000,
+        "sockets",
     ),
     Promise(
         "P18",

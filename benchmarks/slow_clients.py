@@ -159,6 +159,11 @@ class _Shop:
             self._kept = wire
         return int(answer[9:12])
 
+    def close(self) -> None:
+        """Leave."""
+        if self._kept is not None:
+            self._forget(self._kept)
+
     def _forget(self, wire: socket.socket) -> None:
         wire.close()
         if wire is self._kept:
@@ -188,6 +193,7 @@ def send(port: int, secret: Secret, seconds: float) -> Sending:
             done.latencies_s.append(time.perf_counter() - due_s)
         else:
             done.failed[str(status)] += 1
+    shop.close()
     return done
 
 
