@@ -111,12 +111,17 @@ def unread_commits(connection: apsw.Connection, wal: Path) -> int:
         file.seek(_HEADER + read_frames * size)
         frames = list(iter(lambda: file.read(size), b""))  # the rest, some 4 MB
     hidden = 0
+    was_whole = (
+        False  # a header is torn like anything else: a commit has to follow what is before it
+    )
     for before, frame in pairwise(frames):
         if len(frame) < size:
             break
         commits, *found = struct.unpack(">4xIII", before[:16])
-        if commits and found == salts and _follows(before, frame, is_big=is_big):
+        is_whole = _follows(before, frame, is_big=is_big)
+        if commits and found == salts and was_whole and is_whole:
             hidden += 1
+        was_whole = is_whole
     return hidden
 
 
