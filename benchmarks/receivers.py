@@ -161,8 +161,8 @@ async def _worker(
     endpoints = Endpoints(
         webhooks=tuple(Endpoint(name, "webhook", Secret(url)) for name, url in urls.items())
     )
-    # A second stands for ten: the fault has to show within a test.
-    client = HttpClient(config_hosts=places, resolver=Names(look_up), timeout_ms_max=1_000)
+    # Half a second stands for ten: the fault has to show within a test.
+    client = HttpClient(config_hosts=places, resolver=Names(look_up), timeout_ms_max=500)
     supervisor, clock = Supervisor(), SystemClock()
     with tempfile.TemporaryDirectory() as folder:
         vault = SealedVault(GoodsFile(Path(folder)))  # never opened: messages need no goods
