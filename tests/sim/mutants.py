@@ -280,12 +280,6 @@ MUTANTS = (
         "    if recent >= settings.fallback.max_per_hour:", "    if False:",
         "more cases in an hour than allowed", kinds=(CHANNEL,), hours=1.0, orders=4.0,
     ),
-    _mutant(
-        "counts a case when it ends, not when it opens", "monitor.core.takeover.desk:Desk.apply",
-        "        if case.state in _COSTS_NOTHING:\n",
-        "        if case.state in _COSTS_NOTHING or case.state != 'delivered':\n",
-        "more", kinds=(CHANNEL,), hours=1.0, orders=4.0,
-    ),
     # --- one owner, one count ---------------------------------------------------------------------
     Mutant(
         name="writes on without the lease",
