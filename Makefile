@@ -62,6 +62,8 @@ nightly: $(DEV) ## every promise at full size, a night; writes docs/promises.md
 	$(BIN)/python -m benchmarks.secret_timing
 	$(BIN)/python -m benchmarks.egress --record
 	$(BIN)/python -m benchmarks.receivers --record
+	$(BIN)/python -m benchmarks.canaries --record
+	DELIVERY_MONITOR_TEMPLATES=1000000 $(BIN)/python -m pytest -n 0 tests/security/test_templates.py
 	$(BIN)/python -m benchmarks.promises
 
 check: check-format check-lint check-types check-floors check-shape ## format, lint, types, floors, shape
