@@ -30,6 +30,7 @@ from monitor.api.shed import CONNECTIONS
 from monitor.model.errors import OverloadError
 
 LOOK_EVERY_S = 0.5
+SORT_EVERY_S = 0.05
 LAGS_KEPT = 30  # every scrape of a quarter minute sees the worst since the one before
 LOG_EVERY_S = 10.0  # what cannot be parsed is told no more often
 _log = logging.getLogger("monitor.api.protocol")
@@ -45,6 +46,8 @@ class Connections:
         # The rest of a request, since when; the oldest first.
         self._owing: dict[GuardedConnection, float] = {}
         self._by_address: Counter[str] = Counter()
+        self._idle: deque[tuple[GuardedConnection, float]] = deque()  # as of the latest look
+        self._sorted_s = -SORT_EVERY_S
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
         self._malformed = 0
@@ -125,16 +128,28 @@ class Connections:
         self._logged_s, self._malformed = now_s, 0
 
     def _make_room(self) -> bool:
-        limits = self.edge.limits
+        now_s = asyncio.get_running_loop().time()
         leaving, since_s = next(iter(self._owing.items()), (None, 0.0))
-        if leaving is None or asyncio.get_running_loop().time() - since_s < limits.grace_s:
-            idle = (one for one in self._open if one.is_idle and one not in self._owing)
-            leaving = min(idle, key=GuardedConnection.idle_until_s, default=leaving)
+        if leaving is None or now_s - since_s < self.edge.limits.grace_s:
+            leaving = self._longest_idle(now_s) or leaving
         if leaving is None:
             return False
         self.remove(leaving)
         leaving.abort()
         return True
+
+    def _longest_idle(self, now_s: float) -> GuardedConnection | None:
+        """Who waits for its next request for longest; to look at all is not for every newcomer."""
+        if not self._idle and now_s - self._sorted_s >= SORT_EVERY_S:
+            self._sorted_s = now_s
+            idle = [one for one in self._open if one.is_idle and one not in self._owing]
+            idle.sort(key=GuardedConnection.idle_until_s)
+            self._idle.extend((one, one.idle_until_s()) for one in idle)
+        while self._idle:
+            one, until_s = self._idle.popleft()
+            if one in self._open and one.is_idle and one.idle_until_s() == until_s:
+                return one
+        return None
 
     def _is_exempt(self, address: str) -> bool:
         known = _parsed(address)
