@@ -59,7 +59,9 @@ def test_file_says_that_nothing_was_excluded_and_whose_hours_these_are() -> None
 def test_file_is_one_that_rules_are_read_from(tmp_path: Path) -> None:
     """What is proposed can be taken over as it is: limits in seconds, rules that ask for them."""
     path = tmp_path / "learned.yaml"
-    path.write_text(render_learned([learned("auto"), learned("pool")], "Asia/Shanghai"), encoding="utf-8")
+    path.write_text(
+        render_learned([learned("auto"), learned("pool")], "Asia/Shanghai"), encoding="utf-8"
+    )
     rules = load_rules([path])
     limit = rules.learned[0]
     assert (limit.signal, limit.channel, limit.n, limit.method) == ("p95_delay", "auto", 812, "pot")
@@ -71,7 +73,9 @@ def test_file_is_one_that_rules_are_read_from(tmp_path: Path) -> None:
 
 def test_proposed_rules_are_in_shadow_and_use_the_baseline() -> None:
     """One rule per signal for all its channels; odd names of channels cannot break the file."""
-    (group,) = yaml.safe_load(render_learned([learned("auto"), learned("it's: #1")], "Asia/Shanghai"))["groups"]
+    (group,) = yaml.safe_load(
+        render_learned([learned("auto"), learned("it's: #1")], "Asia/Shanghai")
+    )["groups"]
     (rule,) = group["rules"]
     assert rule["mode"] == "shadow"
     assert rule["by"] == ["channel"]
@@ -85,7 +89,9 @@ def test_proposed_rules_are_in_shadow_and_use_the_baseline() -> None:
 def test_changes_compare_limits_channel_by_channel(tmp_path: Path) -> None:
     """One moved, one is new, one is no longer there."""
     path = tmp_path / "learned.yaml"
-    path.write_text(render_learned([learned("auto"), learned("old", 10.0)], "Asia/Shanghai"), encoding="utf-8")
+    path.write_text(
+        render_learned([learned("auto"), learned("old", 10.0)], "Asia/Shanghai"), encoding="utf-8"
+    )
     slower = learned("auto", 190.4)
     assert changes(path, [slower, learned("new")]) == [
         Change("p95_delay", "auto", 95.2, 190.4, 0),
