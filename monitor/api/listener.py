@@ -85,8 +85,8 @@ class Listener:
 
 def let_wait(server: asyncio.AbstractServer) -> None:
     """Let more connections wait than are taken at once; to asyncio that is one number."""
-    if isinstance(server, asyncio.Server):
-        for one in server.sockets:
+    for one in getattr(server, "sockets", ()):
+        if hasattr(one, "fileno"):  # an address of the virtual network is no socket
             with socket.socket(fileno=os.dup(one.fileno())) as same:
                 same.listen(BACKLOG)
 

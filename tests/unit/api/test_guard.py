@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from monitor.api.edge import Limits
 from monitor.api.guard import place_of
+from monitor.api.listener import TAKEN_AT_ONCE
 from monitor.api.routes import ROUTES, Route
 from monitor.api.shed import CONNECTIONS
 from tests.unit.api.serving import Server, serving
@@ -266,3 +268,17 @@ async def test_gone_connections_leave_nothing_behind() -> None:
                 await asyncio.sleep(0.01)
         assert not server.listener.connections._by_address
         assert not server.listener.connections._owing
+
+
+async def test_many_may_wait_while_few_are_taken_at_once() -> None:
+    """While the event loop is busy, the kernel keeps a crowd of connections for us."""
+    async with serving() as server:
+        crowd = []
+        for _ in range(8 * TAKEN_AT_ONCE):  # nothing is awaited: none of them is taken yet
+            one = socket.socket()
+            one.settimeout(0.5)  # a lost SYN is sent again after a second
+            one.connect(("127.0.0.1", server.port))
+            crowd.append(one)
+        assert len(server.listener.connections) == 0
+        for one in crowd:
+            one.close()
