@@ -30,7 +30,8 @@ TARGET_S = 60.0  # a million events, one core, decoding included
 MILLION = 1_000_000
 WEIGHED_ORDERS = 3_000
 NEVER_MS = 10**15
-EVERY_MS = int(MONTH_S / evaluations(MILLION)) * SECOND_MS  # also where the month is a short one
+RULES = len(load_shipped().rules)
+EVERY_MS = int(MONTH_S / evaluations(MILLION, RULES)) * SECOND_MS  # also in a shorter month
 
 
 def rows(scale: float) -> Iterator[Row]:

@@ -64,7 +64,8 @@ def run(options: argparse.Namespace) -> int:
     report = build_report(replayed, rejected=recording.rejected)
     if options.json:
         lines = msgspec.to_builtins(recording.lines)
-        say_json({**report, "rejected_lines": lines, "warnings": recording.warnings})
+        warnings = [*recording.warnings, *report["warnings"]]
+        say_json({**report, "rejected_lines": lines, "warnings": warnings})
     else:
         say(render_report(report).rstrip("\n"))
     return 0

@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     tape, rejected = _tape(options.events, settings.sources)
     for _, rules in versions:  # every version sees the same orders
         settings = settings_for(settings, rules)
-    every_ms = floor_ms(tape, settings, every_ms)
+    every_ms = floor_ms(tape, settings, max(len(rules.rules) for _, rules in versions), every_ms)
     settings = msgspec.structs.replace(settings, evaluation_floor_ms=every_ms)
     outcomes = [
         backtest(name, tape, settings, rules, incidents, _Progress(name, tape).step)

@@ -33,10 +33,12 @@ from monitor.model.errors import InputError, MonitorError
 from monitor.model.rules import RuleSet
 from monitor.model.spelling import did_you_mean
 from monitor.model.times import HOUR_MS, UnixMs, format_rfc3339, from_datetime, parse_rfc3339
+from monitor.sim.gaps import gap_warnings
 from monitor.sim.player import Player, cut, floor_ms, record
 
 REJECTED_SHOWN_MAX = 20
-# So long before T rules are evaluated as often as in the service, however long the recording is.
+# From so long before the last event up to T rules are evaluated as often as in the service, however
+# long the recording is; a later T changes nothing of what came before.
 EXACT_MS = HOUR_MS
 
 
@@ -89,9 +91,12 @@ def _of_recording(
             code="no_events",
             hint="name a recording that begins before --at",
         )
+    for warning in gap_warnings(tape):
+        warn(f"warning: {warning}")
     exact = settings_for(settings, rules)
-    before, after = cut(tape, tape.at_ms - EXACT_MS)
-    coarse = msgspec.structs.replace(exact, evaluation_floor_ms=floor_ms(before, exact))
+    before, after = cut(tape, (tape.last_ms or 0) - EXACT_MS)
+    floor = floor_ms(before, exact, len(rules.rules))
+    coarse = msgspec.structs.replace(exact, evaluation_floor_ms=floor)
     player = Player(coarse if before.taken else exact, rules, _ignore)
     if before.taken:
         player.play(before)

@@ -20,6 +20,7 @@ from monitor.sim.backtest import (
     missed,
     without_counterpart,
 )
+from monitor.sim.gaps import gap_warnings
 from monitor.sim.player import Tape
 
 ALL_RULES = "all rules"
@@ -48,6 +49,7 @@ def build_report(
         "incidents": None if incidents is None else len(incidents),
         "versions": [_version(one, incidents) for one in outcomes],
         "difference": None,
+        "warnings": list(gap_warnings(tape)),
     }
     if len(outcomes) == 2:
         report["difference"] = _difference(outcomes[0], outcomes[1], report["versions"])

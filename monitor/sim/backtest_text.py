@@ -32,6 +32,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         f"{report['events']:,} events, {report['orders']:,} orders, {report['breached']:,} late, "
         f"from {report['from'] or '-'} to {report['to'] or '-'}"
     )
+    for warning in report["warnings"]:
+        yield f"warning: {warning}"
     every = format_duration(round(report["evaluated_every_s"] * SECOND_MS))
     yield f"rules evaluated at most every {every} (--every)"
     if report["incidents"] is None:

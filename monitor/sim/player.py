@@ -8,12 +8,17 @@ The events are taken as if each had arrived the moment it happened, in one fixed
 of the lines of a file changes nothing. A tape can be played to several engines. Orders leave the
 engine's memory and come back exactly as they do in the service; here a dictionary stands for the
 store.
+
+A gap of more than a day, the end without limit after the last event included, is far: an hour after
+its last event the engine is woken ever more rarely, as it is on a machine that sleeps. How often
+depends on that event alone, so a later end changes nothing that is said of the time before.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from operator import attrgetter
 
 import msgspec
@@ -25,13 +30,23 @@ from monitor.model.commands import Batch, Command, Input, Tick, WakeAt
 from monitor.model.events import OrderEvent
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
-from monitor.model.times import DAY_MS, SECOND_MS
+from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
-# Rules are evaluated over a whole tape as often as fits into about a minute of an idle core; what an
-# event and an evaluation cost is measured by `make bench`.
-EVALUATIONS_MIN, EVALUATIONS_MAX = 4_000, 20_000
-_PLAY_US, _EVENT_US, _EVALUATION_US = 60_000_000, 45, 3_000
+# Rules are evaluated over a whole tape as often as fits into about a minute of an idle core, of which
+# a fifth is theirs however many events there are; what an event and a look at so many rules cost is
+# measured by `make bench`.
+EVALUATIONS_MIN, EVALUATIONS_MAX = 100, 20_000
+_PLAY_US, _LOOKS_US = 60_000_000, 12_000_000
+_EVENT_US, _LOOK_US, _RULE_US = 45, 2_500, 60
 _PROGRESS_PARTS = 1_000
+
+FAR_MS = DAY_MS
+# After so long in a far gap ticks are made at multiples of a step, 30 while a silence doubles: some
+# hundred in fifty years. What orders are due for (a promise, a tier) keeps its time, so often.
+EXACT_MS = HOUR_MS
+_LOOKS_PER_DOUBLING, _DEADLINES_MAX = 30, 500
+# So few far gaps do not count: an event with a wrong year must not make the rest coarser.
+_FAR_FREE = 4
 
 Listener = Callable[[Command], None]
 Progress = Callable[[float], None]
@@ -48,7 +63,8 @@ class Tape(msgspec.Struct, frozen=True, eq=False):
     """Events in the order in which they are played, one tuple for each millisecond.
 
     `at_ms` is when the tape ends. `untimed` events named no usable time of their own, `later` ones
-    lie beyond the end; neither is on the tape.
+    lie beyond the end, the first of them at `next_ms`; neither is on the tape. `lively_ms` is the
+    time in which something happens: between events, without far gaps.
     """
 
     batches: tuple[tuple[OrderEvent, ...], ...]
@@ -58,11 +74,8 @@ class Tape(msgspec.Struct, frozen=True, eq=False):
     taken: int
     untimed: int
     later: int
-
-    @property
-    def span_ms(self) -> int:
-        """From the first event to the end."""
-        return max(0, self.at_ms - (self.at_ms if self.first_ms is None else self.first_ms))
+    next_ms: int | None
+    lively_ms: int
 
 
 def record(events: Sequence[OrderEvent], *, until_ms: int | None = None) -> Tape:
@@ -86,6 +99,7 @@ def record(events: Sequence[OrderEvent], *, until_ms: int | None = None) -> Tape
         batches.append(tuple([_as_arrived(event) for event in together]))
         start = end
     last_ms = taken[-1].time_ms if taken else None
+    later = [event.time_ms for event in timed if until_ms is not None and event.time_ms > until_ms]
     return Tape(
         batches=tuple(batches),
         at_ms=until_ms if until_ms is not None else last_ms or 0,
@@ -93,19 +107,35 @@ def record(events: Sequence[OrderEvent], *, until_ms: int | None = None) -> Tape
         last_ms=last_ms,
         taken=len(taken),
         untimed=len(events) - len(timed),
-        later=len(timed) - len(taken),
+        later=len(later),
+        next_ms=min(later, default=None),
+        lively_ms=_lively_ms(batches),
     )
+
+
+def _lively_ms(batches: Sequence[tuple[OrderEvent, ...]]) -> int:
+    """The gaps between events, a far one as a day; the first few far ones do not count."""
+    total_ms = far = 0
+    for before, after in pairwise(batches):
+        gap_ms = after[0].time_ms - before[0].time_ms
+        if gap_ms > FAR_MS:
+            far += 1
+        else:
+            total_ms += gap_ms
+    return total_ms + FAR_MS * max(0, far - _FAR_FREE)
 
 
 def cut(tape: Tape, at_ms: int) -> tuple[Tape, Tape]:
     """Cut a tape in two: up to a time, and what comes after it."""
     place = bisect_right(tape.batches, at_ms, key=lambda batch: batch[0].time_ms)
-    return _part(tape, tape.batches[:place], min(at_ms, tape.at_ms)), _part(
-        tape, tape.batches[place:], tape.at_ms
-    )
+    after = _part(tape, tape.batches[place:], tape.at_ms, tape.next_ms)
+    next_ms = tape.next_ms if after.first_ms is None else after.first_ms
+    return _part(tape, tape.batches[:place], min(at_ms, tape.at_ms), next_ms), after
 
 
-def _part(tape: Tape, batches: tuple[tuple[OrderEvent, ...], ...], at_ms: int) -> Tape:
+def _part(
+    tape: Tape, batches: tuple[tuple[OrderEvent, ...], ...], at_ms: int, next_ms: int | None
+) -> Tape:
     return msgspec.structs.replace(
         tape,
         batches=batches,
@@ -113,31 +143,43 @@ def _part(tape: Tape, batches: tuple[tuple[OrderEvent, ...], ...], at_ms: int) -
         first_ms=batches[0][0].time_ms if batches else None,
         last_ms=batches[-1][0].time_ms if batches else None,
         taken=sum(len(batch) for batch in batches),
+        next_ms=next_ms,
+        lively_ms=_lively_ms(batches),
     )
 
 
-def floor_ms(tape: Tape, settings: Settings, every_ms: int | None = None) -> int:
-    """How often rules are evaluated at most: as asked, else `evaluations` times over the tape."""
+def floor_ms(tape: Tape, settings: Settings, rules: int, every_ms: int | None = None) -> int:
+    """How often so many rules are evaluated at most: as asked, else `evaluations` times over a tape.
+
+    Time in which nothing happens does not count, nor does what comes after the last event.
+    """
     if every_ms is not None:
         return max(settings.evaluation_floor_ms, every_ms)
-    coarse_ms = tape.span_ms // evaluations(tape.taken)
+    coarse_ms = tape.lively_ms // evaluations(tape.taken, rules)
     return max(settings.evaluation_floor_ms, coarse_ms - coarse_ms % SECOND_MS)
 
 
-def evaluations(events: int) -> int:
-    """How many evaluations fit into a minute beside so many events: 20,000, for a million 5,000."""
-    fitting = (_PLAY_US - events * _EVENT_US) // _EVALUATION_US
+def evaluations(events: int, rules: int) -> int:
+    """How many looks at all rules fit into a minute beside so many events."""
+    left_us = max(_PLAY_US - events * _EVENT_US, _LOOKS_US)
+    fitting = left_us // (_LOOK_US + rules * _RULE_US)
     return min(max(fitting, EVALUATIONS_MIN), EVALUATIONS_MAX)
 
 
 class Player:
-    """One engine on its way through time; `listen` hears every command but the wake-up calls."""
+    """One engine on its way through time; `listen` hears every command but the wake-up calls.
+
+    `ticks`: how often the engine was woken between events.
+    """
 
     def __init__(self, settings: Settings, rules: RuleSet, listen: Listener) -> None:
         self.engine = Engine(settings, rules)
+        self.ticks = 0
         self._listen = listen
         self._store: dict[str, Order] = {}
         self._wake_ms: int | None = None
+        self._heard_ms: int | None = None  # the latest event
+        self._deadlines = 0  # kept in the far gap after it
         self._forgotten_ms = 0
 
     @property
@@ -149,11 +191,13 @@ class Player:
         """Play a whole tape; progress is told as a share, 0..1, about a thousand times."""
         every = max(1, len(tape.batches) // _PROGRESS_PARTS)
         for number, batch in enumerate(tape.batches):
-            self.tick_before(batch[0].time_ms)
+            self.tick_before(batch[0].time_ms, next_ms=batch[0].time_ms)
             self.take(batch)
             if number % every == 0:
                 on_progress(number / len(tape.batches))
-        self.tick_before(tape.at_ms + 1)
+        self.tick_before(tape.at_ms + 1, next_ms=tape.next_ms)
+        if self._wake_ms is not None and self._wake_ms <= tape.at_ms:
+            self._tick(tape.at_ms)  # the next look would have been later
         on_progress(1.0)
 
     def take(self, batch: tuple[OrderEvent, ...]) -> None:
@@ -165,11 +209,38 @@ class Player:
             known = (self._store.get(order_id) for order_id in dict.fromkeys(gone))
             self.engine.hydrate([order for order in known if order is not None], now_ms)
         self._handle(Batch(batch), now_ms)
+        self._heard_ms, self._deadlines = now_ms, 0
 
-    def tick_before(self, end_ms: int) -> None:
-        """Wake the engine whenever it asked for it, up to but not at a time."""
+    def tick_before(self, end_ms: int, *, next_ms: int | None) -> None:
+        """Wake the engine whenever it asked for it, up to but not at a time.
+
+        `next_ms`: when the next event comes, before that time or after it; None: never.
+        """
+        heard_ms = self._heard_ms
+        is_far = heard_ms is not None and (next_ms is None or next_ms - heard_ms > FAR_MS)
         while self._wake_ms is not None and self._wake_ms < end_ms:
-            self._handle(Tick(), self._wake_ms)
+            at_ms = self._seldom_ms(self._wake_ms) if is_far else self._wake_ms
+            if at_ms >= end_ms:
+                return
+            self._tick(at_ms)
+
+    def _tick(self, now_ms: int) -> None:
+        self.ticks += 1
+        self._handle(Tick(), now_ms)
+
+    def _seldom_ms(self, wake_ms: int) -> int:
+        """When the engine is woken in a far gap instead of then; never earlier."""
+        silent_ms = wake_ms - (self._heard_ms or 0)
+        if silent_ms <= EXACT_MS:
+            return wake_ms
+        minutes = silent_ms // _LOOKS_PER_DOUBLING // MINUTE_MS
+        step_ms = MINUTE_MS << (minutes.bit_length() - 1)
+        at_ms = -(-wake_ms // step_ms) * step_ms
+        due_ms = self.engine.shard.next_ms()
+        if due_ms is not None and due_ms < at_ms and self._deadlines < _DEADLINES_MAX:
+            self._deadlines += 1
+            return max(wake_ms, due_ms)
+        return at_ms
 
     def bring_back_all(self, now_ms: int) -> None:
         """Take every order that left memory back, so that hashes and reports speak of all."""

@@ -26,6 +26,7 @@ from monitor.model.records import (
 )
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
+from monitor.sim.gaps import gap_warnings
 from monitor.sim.player import Player, floor_ms, record
 
 # Decisions worth a line of the report each; breaches and tiers are only counted.
@@ -37,7 +38,8 @@ class Replayed(msgspec.Struct, frozen=True, eq=False):
 
     `untimed` events named no usable time of their own, `later` ones lie beyond `until_ms`; neither
     was taken. `counts` counts decisions by kind (`breach`, `tier 1` …) and effects by kind.
-    `evaluation_floor_ms`: rules and breaker were evaluated no more often than this.
+    `evaluation_floor_ms`: rules and breaker were evaluated no more often than this. `warnings` name
+    gaps of years.
     """
 
     engine: Engine
@@ -54,6 +56,7 @@ class Replayed(msgspec.Struct, frozen=True, eq=False):
     evaluation_floor_ms: int
     state_hash: str
     engine_hash: str
+    warnings: tuple[str, ...]
 
 
 def replay(
@@ -65,7 +68,7 @@ def replay(
     time goes on to it. Events that only have an arrival time cannot be placed and are left out.
     """
     tape = record(events, until_ms=until_ms)
-    floor = floor_ms(tape, settings)
+    floor = floor_ms(tape, settings, len(rules.rules))
     settings = msgspec.structs.replace(settings, evaluation_floor_ms=floor)
     notes = _Notes()
     player = Player(settings, rules, notes.take)
@@ -86,6 +89,7 @@ def replay(
         evaluation_floor_ms=floor,
         state_hash=player.engine.state_hash(tape.at_ms),
         engine_hash=player.engine.engine_hash(),
+        warnings=gap_warnings(tape),
     )
 
 

@@ -51,7 +51,7 @@ def build_report(replayed: Replayed, *, rejected: int = 0) -> dict[str, Any]:
     """The `replay --json` object; `rejected` are lines that were no event at all.
 
     Times are RFC 3339, durations seconds. Beside the contract's names it says `judged_at`,
-    `after_until`, `evaluated_every_s` and, in `delay_s`, `tau_s` of the restricted mean.
+    `after_until`, `evaluated_every_s`, `warnings` and, in `delay_s`, `tau_s` of the restricted mean.
     """
     orders = replayed.engine.shard.orders
     judged = [judge(orders[one], replayed, replayed.at_ms) for one in sorted(orders)]
@@ -79,6 +79,7 @@ def build_report(replayed: Replayed, *, rejected: int = 0) -> dict[str, Any]:
         "evaluated_every_s": _evaluated_every_s(replayed),
         "state_hash": replayed.state_hash,
         "engine_hash": replayed.engine_hash,
+        "warnings": list(replayed.warnings),
     }
 
 

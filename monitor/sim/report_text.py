@@ -28,6 +28,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         f"{report['orders']} orders from {report['first_event_at']} to {report['last_event_at']}, "
         f"judged at {report['judged_at']}"
     )
+    for warning in report["warnings"]:
+        yield f"warning: {warning}"
     yield ""
     yield from _verdicts("all orders", report)
     yield f"breached   {report['breached']}"
