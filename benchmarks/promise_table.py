@@ -54,6 +54,13 @@ PROMISES = (
         "virtual hours",
     ),
     Promise(
+        "P10",
+        "Ten times what can be taken: bounded memory, quick refusals, nothing acknowledged is lost.",
+        "tests/security/test_overload.py",
+        600,
+        "seconds",
+    ),
+    Promise(
         "P11",
         "A full disk: 503 with the reason within 1 s, reads and decisions go on, 202 within 5 s of"
         " space.",
@@ -81,13 +88,6 @@ PROMISES = (
         " are refused.",
         "tests/durability/test_clock.py",
         60,
-        "seconds",
-    ),
-    Promise(
-        "P10",
-        "Ten times what can be taken: bounded memory, quick refusals, nothing acknowledged is lost.",
-        "tests/security/test_overload.py",
-        600,
         "seconds",
     ),
     Promise(
