@@ -278,8 +278,12 @@ class GuardedConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what could not be parsed in the form of every other refusal."""
-        if status != 400:
+        """Answer what could not be parsed in the form of every other refusal.
+
+        aiohttp stumbles over bytes of a header that it repeats (`Expect`) and calls it its own
+        mistake; errors of handlers never come here.
+        """
+        if status != 400 and not isinstance(exc, UnicodeError):
             return super().handle_error(request, status, exc, message)
         self._connections.note_malformed(exc)
         response = problem(400, "bad_request", "the request cannot be read")

@@ -183,6 +183,15 @@ async def test_too_many_or_ambiguous_headers_are_a_400(head: bytes) -> None:
         assert raw.split()[1] == b"400"
 
 
+@pytest.mark.parametrize("path", [b"/v1/events", b"/nowhere"])
+async def test_expectation_that_is_no_text_is_a_400(path: bytes) -> None:
+    """aiohttp repeats the header in its answer and cannot encode it."""
+    async with serving() as server:
+        head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n" % path
+        raw = await server.raw(head + b"Expect: \x93\x9a\r\n\r\n")
+        assert raw.split()[1] == b"400"
+
+
 async def test_malformed_request_leaves_no_header_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
