@@ -79,3 +79,16 @@ def test_misspelt_rule_is_corrected(tmp_path: Path, capsys: pytest.CaptureFixtur
     arguments[2] = "Opne"
     assert main(arguments) == 2
     assert capsys.readouterr().err == ("error: no rule is called 'Opne'; did you mean 'Open'?\n")
+
+
+def test_far_end_changes_nothing_of_what_was_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The third order is paid at 02:02, whether that is asked at once or three weeks later."""
+    arguments = written(tmp_path)
+    rules = RULES.replace(" and oldest_age > 1h", "")
+    (tmp_path / "r.yaml").write_text(rules, encoding="utf-8")
+    for at in ("2026-01-05T02:30:00Z", "2026-01-05T09:00:00Z", "2026-01-25T00:00:00Z"):
+        assert main([*arguments, "--json", "--at", at]) == 0
+        (instance,) = json.loads(capsys.readouterr().out)["instances"]
+        assert (instance["state"], instance["since"]) == ("firing", "2026-01-05T02:02:00Z")
