@@ -185,7 +185,7 @@ async def test_too_many_or_ambiguous_headers_are_a_400(head: bytes) -> None:
 
 @pytest.mark.parametrize("path", [b"/v1/events", b"/nowhere"])
 async def test_expectation_that_is_no_text_is_a_400(path: bytes) -> None:
-    """aiohttp repeats the header in its answer and cannot encode it."""
+    """The framework repeats the header in its answer and cannot encode it."""
     async with serving() as server:
         head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n" % path
         raw = await server.raw(head + b"Expect: \x93\x9a\r\n\r\n")
