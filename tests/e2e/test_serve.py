@@ -70,10 +70,10 @@ def test_ready_service_says_so_and_why_nobody_would_be_told(tmp_path: Path) -> N
 
 def test_bad_file_ends_with_2_and_every_place(tmp_path: Path) -> None:
     """Two mistakes are two lines file:line:col, and nothing is started."""
-    (tmp_path / "monitor.yaml").write_text("language: fr\nlisten: [\n", encoding="utf-8")
+    (tmp_path / "monitor.yaml").write_text("language: fr\nlisten: }\n", encoding="utf-8")
     broken = run(tmp_path, "serve", "--config", "monitor.yaml")
     assert broken.returncode == 2
-    assert broken.stderr.startswith("monitor.yaml:3:1 ")
+    assert broken.stderr.startswith("monitor.yaml:2:9 ")
     (tmp_path / "monitor.yaml").write_text("language: fr\npromis: {}\n", encoding="utf-8")
     wrong = run(tmp_path, "serve", "--config", "monitor.yaml")
     assert wrong.returncode == 2

@@ -305,8 +305,8 @@ MUTANTS = (
         "and counted otherwise", kinds=(NETWORK,),
     ),
     _mutant(
-        "does not notice that a promise broke", "monitor.core.orders.shard:Shard.judge",
-        "            if due.is_breached and", "            if False and",
+        "does not notice that a promise broke", "monitor.core.orders.order:checks",
+        "is_breached = order.breach_ms is None and is_breach(facts, now_ms)", "is_breached = False",
         "nobody noticed that", kinds=(CHANNEL,),
     ),
     _mutant(
