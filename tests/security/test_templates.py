@@ -70,12 +70,10 @@ def test_request_of_a_supplier_never_fails_otherwise_than_it_says() -> None:
             method="POST", url=f"http://supplier.example/{template}", headers={"X": template},
             json={"a": [template, {"b": template}]}, form={"c": template},
         )  # fmt: skip
-        started_s = time.process_time()
         try:
             filled = fill(request, values)  # type: ignore[arg-type]  # numbers of any kind
         except Permanent:
             filled = None
-        assert time.process_time() - started_s < 10 * CPU_MAX_S, template
         assert filled is None or "__globals__" not in str(filled.url).replace(template, "")
 
 
