@@ -13,7 +13,7 @@ import base64
 import binascii
 import hmac
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from enum import Enum
 
 import msgspec
@@ -110,24 +110,6 @@ def matching_keys(signature: Signature, keys: Iterable[bytes], body: bytes) -> i
         for candidate in signature.offered:
             matching |= hmac.compare_digest(expected, candidate) << at
     return matching
-
-
-def verify_webhook(
-    secrets: Sequence[Secret],
-    headers: Mapping[str, str],
-    body: bytes,
-    now_ms: int,
-    tolerance_s: int = TOLERANCE_S,
-) -> Verdict:
-    """Check a signature against every secret in force; never raises.
-
-    Shapes: header names in lower case. Several secrets and several signatures serve rotation.
-    """
-    signature = read_signature(headers, now_ms, tolerance_s)
-    if isinstance(signature, Verdict):
-        return signature
-    matching = matching_keys(signature, map(webhook_key, secrets), body)
-    return Verdict.VALID if matching else Verdict.WRONG
 
 
 def _is_timestamp(text: str) -> bool:

@@ -8,8 +8,9 @@ from monitor.adapters.http_client import HttpClient
 from monitor.model.endpoints import CanaryEndpoint
 from monitor.model.errors import EffectError
 from monitor.model.secret import Secret
-from monitor.model.webhooks import Verdict, verify_webhook
+from monitor.model.webhooks import Verdict
 from tests.loopback import Answer, loopback
+from tests.webhooks import verify_webhook
 
 NOW_MS = 1_700_000_000_000
 SECRET = Secret("canary-secret")

@@ -12,8 +12,9 @@ from monitor.model.effects import Claim, HandOver, Release
 from monitor.model.endpoints import ShopEndpoints
 from monitor.model.errors import EffectError, Permanent, Transient, UnknownOutcome
 from monitor.model.secret import Secret
-from monitor.model.webhooks import Verdict, verify_webhook
+from monitor.model.webhooks import Verdict
 from tests.loopback import DROP, HANG, Answer, Loopback, loopback
+from tests.webhooks import verify_webhook
 
 NOW_MS = 1_700_000_000_000
 SECRET = Secret("shop-secret")

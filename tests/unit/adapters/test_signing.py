@@ -18,7 +18,8 @@ from monitor.adapters.signing import (
     webhook_headers,
 )
 from monitor.model.secret import Secret
-from monitor.model.webhooks import Verdict, verify_webhook
+from monitor.model.webhooks import Verdict
+from tests.webhooks import verify_webhook
 
 KEY = b"0" * 24
 SECRET = Secret("whsec_" + base64.b64encode(KEY).decode())
