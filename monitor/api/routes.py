@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from monitor.api import explaining, fleet, orders, routing, steering, takeovers
+from monitor.api import explaining, fleet, orders, reviewing, routing, steering, takeovers
 from monitor.api.audit import get_audit
 from monitor.api.auth import ADMIN, INGEST, OPERATE, READ
 from monitor.api.ingest import post_events
@@ -78,6 +78,8 @@ ROUTES = (
     Route("GET", "/v1/route", READ, routing.get_route),
     Route("GET", "/v1/switches", READ, routing.get_switches),
     Route("POST", "/v1/switches", OPERATE, once(routing.post_switch), action="switch"),
+    Route("GET", "/v1/review", READ, reviewing.get_reviews),
+    Route("POST", "/v1/review", OPERATE, once(reviewing.post_review), action="review"),
     Route(
         "POST",
         "/v1/switches/{decision_id}/ack",

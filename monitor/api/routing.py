@@ -21,6 +21,7 @@ from monitor.core.views import fleet
 from monitor.model.errors import InputError, NotFoundError
 from monitor.model.ids import ALL_ORDERS, OTHER
 from monitor.model.records import SwitchAnswered, SwitchOrdered
+from monitor.model.reviews import Subject
 from monitor.model.spelling import did_you_mean
 
 REASON_MAX = 500
@@ -51,15 +52,19 @@ class AckRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def get_route(request: web.Request) -> web.StreamResponse:
     """Give the ranked channels from memory; 304 while the caller's ETag is still right.
 
-    There is one scope, so `sku`, `customer_tier` and `speed` are checked but change nothing.
+    There is one scope, so `sku`, `customer_tier` and `speed` only say whether the order is one that
+    people check first (`mode` is `review`).
 
     Raises: InputError.
     """
-    engine = request.app[EDGE].service.rebuilt()
-    text(request, "sku")
-    choice(request, "customer_tier", TIERS)
-    choice(request, "speed", speeds(engine))
-    view = fleet.route(engine)
+    edge = request.app[EDGE]
+    engine = edge.service.rebuilt()
+    wanted = Subject(
+        sku=text(request, "sku"),
+        customer_tier=choice(request, "customer_tier", TIERS),
+        speed=choice(request, "speed", speeds(engine)),
+    )
+    view = fleet.route(engine, edge.clock.now_ms(), wanted)
     headers = {"ETag": f'"{view.etag}"', "Cache-Control": "no-cache"}
     known = request.if_none_match or ()
     if any(tag.value in (view.etag, "*") for tag in known):

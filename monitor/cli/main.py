@@ -33,6 +33,7 @@ VERBS = {
     "orders": "list orders of a running service",
     "order": "show one order of a running service",
     "channels": "see and steer delivery channels of a running service",
+    "review": "have people check the new orders of a scope first",
     "keys": "make, list and revoke API keys",
     "replay": "run recorded events through the real engine in virtual time",
     "rules": "test rules",

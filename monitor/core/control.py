@@ -19,6 +19,7 @@ import msgspec
 from monitor.core.alerting.watch import Watch
 from monitor.core.failover.breaker import ChannelSpeed, Lane, channel_speeds, slow_threshold_ms
 from monitor.core.failover.controller import Controller, RouteState
+from monitor.core.failover.reviews import Reviews
 from monitor.core.learning import Learning
 from monitor.core.orders.tallies import Tallies
 from monitor.core.rules.panel import Panel
@@ -34,6 +35,7 @@ from monitor.model.alerts import Alert
 from monitor.model.baselines import Baseline
 from monitor.model.ids import ALL_ORDERS
 from monitor.model.records import AlertMoved, BaselineLearned, SwitchDecided
+from monitor.model.reviews import Review
 from monitor.model.rules import Rule, RuleSet
 from monitor.model.settings import Settings
 from monitor.model.times import HOUR_MS
@@ -50,6 +52,7 @@ class ControlSnapshot(msgspec.Struct, frozen=True):
     alerts: list[Alert]
     route: RouteState
     baselines: list[Baseline] = []
+    reviews: list[Review] = []
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -83,6 +86,7 @@ class Control:
         self.settings = settings
         self.watch = Watch(rules)
         self.controller = Controller(settings)
+        self.reviews = Reviews()
         self.charts = Charts(offsets=settings.utc_offsets)
         self.learning = Learning(settings.utc_offsets)
         self._schedule = Schedule()
@@ -227,9 +231,18 @@ class Control:
         baseline = self.baselines.get(name)
         return baseline is not None and baseline.n >= LEARNED_ORDERS
 
-    def needs_review(self) -> bool:
-        """Whether a firing rule asks for people to check new orders."""
-        return any(self._acts(alert, rule, "manual_review") for alert, rule in self.watch.firing())
+    def asked_reviews(self) -> list[Review]:
+        """Reviews that firing rules ask for: of the channel of their alert, or of every order."""
+        return [
+            Review(_scope_of(alert), alert.firing_ms or 0, f"rule {rule.alert}")
+            for alert, rule in self.watch.firing()
+            if self._acts(alert, rule, "manual_review")
+        ]
+
+    def reviews_now(self, now_ms: int) -> list[Review]:
+        """Reviews that stand: those of people, and in mode `enforce` those that rules ask for."""
+        by_rules = self.asked_reviews() if self.settings.failover.mode == "enforce" else []
+        return [*self.reviews.standing(now_ms), *by_rules]
 
     def rule(self, name: str) -> Rule | None:
         """A rule by its alert name."""
@@ -259,6 +272,7 @@ class Control:
             alerts=[self.alerts[key] for key in sorted(self.alerts)],
             route=self.controller.route,
             baselines=[self.baselines[name] for name in sorted(self.baselines)],
+            reviews=[self.reviews.by_scope[scope] for scope in sorted(self.reviews.by_scope)],
         )
 
     def measured(self) -> Measured:
@@ -270,6 +284,7 @@ class Control:
         """Take over a snapshot."""
         self.watch.restore(snapshot.alerts)
         self.controller.route = snapshot.route
+        self.reviews = Reviews({one.scope: one for one in snapshot.reviews})
         self.learning.restore(snapshot.baselines, measured.arrivals, measured.callbacks)
         if measured.charts is not None:
             self.charts.restore(measured.charts)
@@ -299,3 +314,8 @@ class Control:
         intervals = {rule.alert: rule.interval_ms for rule in self.rules.rules}
         gap_ms = self.settings.evaluation_gap_ms
         self._schedule.configure(intervals, gap_ms=gap_ms, floor_ms=floor_ms)
+
+
+def _scope_of(alert: Alert) -> str:
+    channel = dict(alert.labels).get("channel")
+    return ALL_ORDERS if channel is None else f"channel:{channel}"

@@ -17,6 +17,7 @@ from typing import assert_never
 from monitor.core import announce, telling
 from monitor.core.control import Control, Measured, View
 from monitor.core.failover.controller import RouteState
+from monitor.core.failover.reviews import orders_under
 from monitor.core.orders.fingerprint import StateHasher
 from monitor.core.orders.order import Order
 from monitor.core.orders.shard import Shard
@@ -44,6 +45,7 @@ from monitor.model.records import (
     HandOverAnswered,
     Instruction,
     Notified,
+    ReviewOrdered,
     SourceMoved,
     StockCounted,
     SwitchAnswered,
@@ -142,6 +144,8 @@ class Engine:
                 return "accepted" if self.control.controller.answered(entry) else "duplicate"
             case ChannelSteered():
                 self.control.controller.steer(entry)
+            case ReviewOrdered():
+                self.control.reviews.order(entry)
             case HandOverAnswered():  # what answers mean is decided in `_react`, for CaseMoved
                 self.shard.settle()  # it is compared with what the shop says it delivered
                 case = self.desk.cases.get(entry.takeover_id)
@@ -179,7 +183,7 @@ class Engine:
                     self._order_switch(entry, now_ms)
                 case ChannelSteered():
                     self._drain(entry, now_ms)
-                case Notified() | EffectClosed() | StockCounted():
+                case Notified() | EffectClosed() | StockCounted() | ReviewOrdered():
                     pass
                 case _:
                     assert_never(entry)
@@ -202,7 +206,8 @@ class Engine:
         # Nobody waits for our own synthetic orders, so nobody gets goods bought for them.
         stuck = [one for one in judgement.stuck if not one.order_id.startswith(CANARY_PREFIX)]
         channels = {order.order_id: self.channel_of(order) for order in stuck}
-        for moved in self.desk.open(stuck, channels, now_ms):
+        reviewed = orders_under(self.control.reviews_now(now_ms), stuck) if stuck else ()
+        for moved in self.desk.open(stuck, channels, reviewed, now_ms):
             self._take(moved, now_ms)
         self._perform(announce.announce_limits(self.settings, self.desk.take_refusals(), now_ms))
         for order in judgement.woken:

@@ -136,6 +136,19 @@ class ChannelSteered(
     reason: str = ""
 
 
+class ReviewOrdered(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="op_review"
+):
+    """A person has the new orders of a scope checked by people, until a time, or ends that."""
+
+    scope: str
+    is_on: bool
+    actor: str
+    at_ms: int
+    until_ms: int | None = None
+    reason: str = ""
+
+
 class CaseResolved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="op_case"):
     """A person closes an escalated takeover: delivered, refunded, alternative, not_delivered."""
 
@@ -262,7 +275,7 @@ class BaselineLearned(
 Answer = (
     Notified | SwitchAnswered | ClaimAnswered | AttemptAnswered | HandOverAnswered | EffectClosed
 )
-Instruction = SwitchOrdered | ChannelSteered | CaseResolved
+Instruction = SwitchOrdered | ChannelSteered | ReviewOrdered | CaseResolved
 Note = MessageTaken | Audited
 Decision = (
     Breached | TierReached | SourceMoved | AlertMoved | SwitchDecided | CaseMoved | BaselineLearned
@@ -278,6 +291,7 @@ Record = (
     | StockCounted
     | SwitchOrdered
     | ChannelSteered
+    | ReviewOrdered
     | CaseResolved
     | MessageTaken
     | Audited

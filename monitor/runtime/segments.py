@@ -12,6 +12,7 @@ from monitor.model.events import OrderEvent
 from monitor.model.records import (
     CaseResolved,
     ChannelSteered,
+    ReviewOrdered,
     StockCounted,
     SwitchOrdered,
     record_encoder,
@@ -22,7 +23,14 @@ from monitor.runtime.lanes import lane_of
 
 EFFECT_EXPIRES_MS = DAY_MS
 
-_WITHOUT_EFFECT = (OrderEvent, SwitchOrdered, ChannelSteered, CaseResolved, StockCounted)
+_WITHOUT_EFFECT = (
+    OrderEvent,
+    SwitchOrdered,
+    ChannelSteered,
+    ReviewOrdered,
+    CaseResolved,
+    StockCounted,
+)
 
 
 def segment_of(kind: str, records: Sequence[msgspec.Struct]) -> Segment:

@@ -14,6 +14,8 @@ from monitor.core.views.fleet import AlertView, SourceStatus
 from monitor.core.views.orders import OrderLine, order_lines
 from monitor.core.views.signals import SignalsView, signals
 from monitor.model.alerts import AlertState
+from monitor.model.ids import ALL_ORDERS
+from monitor.model.reviews import Review
 from monitor.model.times import MINUTE_MS, SECOND_MS
 from monitor.web.health import HealthCard, health_card
 from monitor.web.numbers import KeyNumber, key_numbers
@@ -114,7 +116,7 @@ def now_page(engine: Engine, phrases: Phrases, notes: Sequence[str]) -> Now:
         orders=order_rows(facts.lines, engine, phrases),
         orders_total=len(facts.lines),
         channels=channel_rows(facts.channels, phrases),
-        route=route_card(fleet.route(engine), fleet.switch(engine), phrases),
+        route=route_card(fleet.route(engine, phrases.now_ms), fleet.switch(engine), phrases),
         takeovers=takeovers,
         takeovers_total=takeovers_total,
         sources=source_rows(facts.sources, phrases),
@@ -200,10 +202,23 @@ def _mode(engine: Engine, phrases: Phrases) -> list[str]:
         if deliver == "enforce" and not fallback.has_shop:
             deliver = "enforce.advise"
         lines = [words(f"mode.switch.{switch}"), words(f"mode.deliver.{deliver}")]
-    if engine.control.needs_review():
-        is_routed = failover.mode == "enforce"  # else `/v1/route` stays as it is
-        lines.append(words("mode.review" if is_routed else "mode.review.advised"))
+    lines += [_review_line(one, phrases) for one in engine.control.reviews_now(phrases.now_ms)]
+    if failover.mode != "enforce" and engine.control.asked_reviews():
+        lines.append(words("mode.review.advised"))
     return lines
+
+
+def _review_line(review: Review, phrases: Phrases) -> str:
+    """Which new orders people check, who wants that, and until when."""
+    words = phrases.words
+    is_all = review.scope == ALL_ORDERS
+    orders = words("mode.review.all") if is_all else visible(review.scope)
+    line = words("mode.review", orders=orders, actor=visible(review.actor))
+    if review.until_ms is not None:
+        line += words("mode.review.until", time=phrases.moment(review.until_ms).short)
+    return line + (
+        words("mode.review.reason", reason=visible(review.reason)) if review.reason else ""
+    )
 
 
 def _own_notes(facts: Facts, phrases: Phrases) -> list[str]:

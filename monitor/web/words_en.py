@@ -58,7 +58,10 @@ TEXTS: Mapping[str, str] = {
     "mode.deliver.enforce": "Stuck orders: taken over automatically, within its limits.",
     "mode.deliver.enforce.advise": "Stuck orders: only advises, because no shop interface is "
     "configured.",
-    "mode.review": "Manual review is on: a firing rule asks people to check new orders.",
+    "mode.review": "Manual review is on: people check {orders} first, says {actor}",
+    "mode.review.all": "every new order",
+    "mode.review.until": ", until {time}",
+    "mode.review.reason": ": {reason}",
     "mode.review.advised": "A firing rule advises manual review of new orders; the route is unchanged.",
     # --- notes ----------------------------------------------------------------------------------
     "notes": "Needs attention",

@@ -55,7 +55,10 @@ TEXTS: Mapping[str, str] = {
     "mode.deliver.advise": "滞留订单：只给建议，不自动发货。",
     "mode.deliver.enforce": "滞留订单：在限额内自动接管。",
     "mode.deliver.enforce.advise": "滞留订单：未配置店铺接口，只给建议。",
-    "mode.review": "人工审核已开启：有规则触发，要求人工检查新订单。",
+    "mode.review": "人工审核已开启：{orders}先由人工检查，由 {actor} 要求",
+    "mode.review.all": "所有新订单",
+    "mode.review.until": "，直到 {time}",
+    "mode.review.reason": "：{reason}",
     "mode.review.advised": "有告警规则建议人工检查新订单；路由保持不变。",
     # --- notes ----------------------------------------------------------------------------------
     "notes": "需要注意",

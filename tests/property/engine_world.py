@@ -24,6 +24,7 @@ from monitor.model.records import (
     EffectClosed,
     HandOverAnswered,
     Notified,
+    ReviewOrdered,
     SwitchAnswered,
     SwitchOrdered,
 )
@@ -82,6 +83,7 @@ PEOPLE = (
     ChannelSteered("auto", "drain", "ann", START_MS),
     ChannelSteered("supplier", "lock", "ann", START_MS),
     ChannelSteered("auto", "unlock", "ann", START_MS),
+    ReviewOrdered("*", True, "ann", START_MS, START_MS + 30 * MINUTE_MS),
 )
 
 

@@ -139,7 +139,7 @@ class World:
         yield "charts", [charts.chart_of(engine, one) for one in scopes]
         yield "alerts", fleet.alerts(engine)
         yield "rules", fleet.rules(engine)
-        yield "route", fleet.route(engine)
+        yield "route", fleet.route(engine, now_ms)
         yield "switch", fleet.switch(engine)
         yield "takeovers", fleet.takeovers(engine)
         yield "sources", fleet.sources(engine, now_ms)

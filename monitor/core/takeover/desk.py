@@ -7,7 +7,7 @@ both in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import assert_never
 
 import msgspec
@@ -60,22 +60,31 @@ class Desk:
         self._refusals: list[Refusal] = []
         self._told_ms: dict[str, int] = {}  # by reason; a restart tells once more
 
-    def open(self, orders: Iterable[Order], channel_of: dict[str, str], now_ms: int) -> list[Moved]:
+    def open(
+        self,
+        orders: Iterable[Order],
+        channel_of: dict[str, str],
+        under_review: Collection[str],
+        now_ms: int,
+    ) -> list[Moved]:
         """Open a case for every stuck order that the mode and the limits allow.
 
-        One that was only advised gets a new case under the next fence.
+        An order under manual review is a person's: its case only advises. One that was only
+        advised gets a new case under the next fence.
         """
         fallback = self.settings.fallback
         if fallback.mode == "observe":
             return []
-        settings = self.settings
-        if fallback.mode == "advise":
-            settings = msgspec.structs.replace(
-                settings, fallback=msgspec.structs.replace(fallback, has_shop=False)
-            )
+        advising = msgspec.structs.replace(
+            self.settings, fallback=msgspec.structs.replace(fallback, has_shop=False)
+        )
         opened = []
         for order in orders:
             facts = order.facts
+            is_advice = fallback.mode == "advise" or order.order_id in under_review
+            if is_advice and order.case is not None:
+                continue  # a person knows of it
+            settings = advising if is_advice else self.settings
             acts = settings.fallback.has_shop
             amount_minor = counted_amount(settings, facts.currency, facts.amount_minor)
             if acts:

@@ -6,10 +6,12 @@ import msgspec
 
 from monitor.core.alerting.watch import SOURCE_SILENT
 from monitor.core.engine import Engine
+from monitor.core.failover.reviews import review_of
 from monitor.core.rules.findings import Finding
 from monitor.core.views.orders import TakeoverView, takeover_view
 from monitor.model.alerts import Alert, AlertState, Evidence
 from monitor.model.ids import ALL_ORDERS, digest
+from monitor.model.reviews import ANY_ORDER, Review, Subject
 from monitor.model.times import SECOND_MS, format_rfc3339
 
 ROUTE_TTL_S = 30
@@ -62,19 +64,33 @@ class RuleView(msgspec.Struct, frozen=True):
     findings: list[FindingView]
 
 
+class ReviewView(msgspec.Struct, frozen=True):
+    """A scope whose new orders people check; `until` None: as long as the rule asks for it."""
+
+    scope: str
+    since: str
+    until: str | None
+    actor: str
+    reason: str
+
+
 class RouteView(msgspec.Struct, frozen=True):
-    """`GET /v1/route`: channels best first, as the shop should use them now."""
+    """`GET /v1/route`: channels best first, as the shop should use them now.
+
+    `review` says who has people check the orders asked about, and why `mode` is `review`.
+    """
 
     epoch: int
     mode: str
     ranked: list[tuple[str, int]]
     ttl_s: int
     stale_ok_s: int
+    review: ReviewView | None
 
     @property
     def etag(self) -> str:
         """Changes exactly when the answer does."""
-        return digest(repr((self.epoch, self.mode, self.ranked)), size=8).hex()
+        return digest(repr((self.epoch, self.mode, self.ranked, self.review)), size=8).hex()
 
 
 class SwitchView(msgspec.Struct, frozen=True):
@@ -171,19 +187,38 @@ def rules(engine: Engine) -> list[RuleView]:
     return views
 
 
-def route(engine: Engine) -> RouteView:
-    """Where new orders should go; from memory, no computation over orders."""
+def route(engine: Engine, now_ms: int, wanted: Subject = ANY_ORDER) -> RouteView:
+    """Where new orders should go; from memory, no computation over orders.
+
+    `wanted`: what is known of the order; its channels are those of the route.
+    """
     weights = engine.control.controller.weights(engine.shard.channels)
     ranked = sorted(weights.items(), key=lambda pair: (-pair[1], pair[0]))
-    mode = engine.settings.failover.mode
-    if mode == "enforce" and engine.control.needs_review():
-        mode = "review"
+    used = [(name, weight) for name, weight in ranked if weight > 0]
+    subject = msgspec.structs.replace(wanted, channels=tuple(name for name, _ in used))
+    review = review_of(subject, engine.control.reviews_now(now_ms))
     return RouteView(
         epoch=engine.route.epoch,
-        mode=mode,
-        ranked=[(name, weight) for name, weight in ranked if weight > 0],
+        mode=engine.settings.failover.mode if review is None else "review",
+        ranked=used,
         ttl_s=ROUTE_TTL_S,
         stale_ok_s=ROUTE_STALE_OK_S,
+        review=None if review is None else _review_view(review),
+    )
+
+
+def reviews(engine: Engine, now_ms: int) -> list[ReviewView]:
+    """Reviews that stand now, of people and of rules."""
+    return [_review_view(one) for one in engine.control.reviews_now(now_ms)]
+
+
+def _review_view(review: Review) -> ReviewView:
+    return ReviewView(
+        scope=review.scope,
+        since=format_rfc3339(review.since_ms),
+        until=_time(review.until_ms),
+        actor=review.actor,
+        reason=review.reason,
     )
 
 

@@ -32,6 +32,7 @@ async def test_route_is_ranked_and_has_a_tag() -> None:
             "ranked": [["auto", 100]],
             "ttl_s": 30,
             "stale_ok_s": 86_400,
+            "review": None,
         }
         assert found.headers["ETag"].strip('"')
         assert found.headers["Cache-Control"] == "no-cache"

@@ -43,7 +43,7 @@ def test_total_outage_is_switched_when_the_fourth_order_turns_slow() -> None:
     )
     (decided,) = switches(story)
     assert (decided.at_ms - START_MS) / 1000 == 95
-    assert fleet.route(story.engine).ranked == [("b", 100)]
+    assert fleet.route(story.engine, story.now_ms).ranked == [("b", 100)]
 
 
 def test_command_carries_the_desired_state_and_where_to_acknowledge() -> None:
@@ -68,7 +68,7 @@ def test_unarmed_switch_is_told_but_not_sent(mode: str) -> None:
     settings = msgspec.structs.replace(SETTINGS, failover=FailoverSettings(mode=mode))
     story = broken(settings).at("2m", tick())
     story.expect(f"switch 0 {mode} a=0 b=100", "notify ops/webhook/0 channel.switch info")
-    assert fleet.route(story.engine).ranked == [("a", 100)]
+    assert fleet.route(story.engine, story.now_ms).ranked == [("a", 100)]
 
 
 def test_silent_source_switches_nothing() -> None:
@@ -128,7 +128,7 @@ def test_newer_epoch_withdraws_the_command_of_the_older_one() -> None:
     story.at("3m", ChannelSteered("b", "drain", "ann", START_MS)).skip()
     assert [one.epoch for one in switches(story)] == [1, 2]
     assert story.commands_like("cancel switch_1")
-    assert fleet.route(story.engine).ranked == [("a", 100)]
+    assert fleet.route(story.engine, story.now_ms).ranked == [("a", 100)]
 
 
 @pytest.mark.parametrize("status", ["stale", "refused", "expired"])
