@@ -36,10 +36,9 @@ from monitor.adapters.names import Found, Names, system_addresses
 from monitor.adapters.performer import OutsidePerformer
 from monitor.adapters.storage.memory import MemoryStore
 from monitor.adapters.vault import SealedVault
-from monitor.core.engine import Entry
 from monitor.model.effects import CallWebhook
 from monitor.model.endpoints import Endpoint, Endpoints
-from monitor.model.records import Notified
+from monitor.model.records import Entry, Notified
 from monitor.model.secret import Secret
 from monitor.ports import Checkpoint, Lease
 from monitor.runtime.outbox_worker import OutboxWorker

@@ -276,6 +276,8 @@ Answer = (
     Notified | SwitchAnswered | ClaimAnswered | AttemptAnswered | HandOverAnswered | EffectClosed
 )
 Instruction = SwitchOrdered | ChannelSteered | ReviewOrdered | CaseResolved
+Entry = OrderEvent | Answer | Instruction | StockCounted
+"""What comes in, is acknowledged once it is logged, and is then folded."""
 Note = MessageTaken | Audited
 Decision = (
     Breached | TierReached | SourceMoved | AlertMoved | SwitchDecided | CaseMoved | BaselineLearned

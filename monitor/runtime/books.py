@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
-from monitor.core.engine import Engine, Entry
+from monitor.core.engine import Engine
 from monitor.core.orders.fingerprint import StateHasher
 from monitor.model.commands import Batch
 from monitor.model.errors import StorageError
-from monitor.model.records import Audited, Decision, MessageTaken
+from monitor.model.records import Audited, Decision, Entry, MessageTaken
 from monitor.runtime.recovery import (
     LOOKUP_IDS,
     KnownOrders,

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-from monitor.core.engine import Engine, Entry
+from monitor.core.engine import Engine
 from monitor.model.commands import Batch, Cancel, Command, Decide, Perform, Tick, WakeAt
 from monitor.model.errors import (
     CapacityError,
@@ -28,7 +28,7 @@ from monitor.model.errors import (
     StorageError,
 )
 from monitor.model.events import OrderEvent
-from monitor.model.records import Audited, MessageTaken
+from monitor.model.records import Audited, Entry, MessageTaken
 from monitor.model.times import SECOND_MS, UnixMs
 from monitor.ports import AggregateRow, Checkpoint, Clock, Lease, StepClock, Store, TraceSink
 from monitor.runtime.messages import STORED_MS, Messages

@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol, assert_never
 
-from monitor.core.engine import Entry
 from monitor.model.effects import (
     CallWebhook,
     Claim,
@@ -45,6 +44,7 @@ from monitor.model.records import (
     AttemptAnswered,
     ClaimAnswered,
     EffectClosed,
+    Entry,
     HandOverAnswered,
     Notified,
     SwitchAnswered,

@@ -16,11 +16,11 @@ from typing import Protocol
 
 import msgspec
 
-from monitor.core.engine import Engine, Entry
+from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
 from monitor.model.ids import hash64
-from monitor.model.records import Audited, MessageTaken, Note, Record, record_decoder
+from monitor.model.records import Audited, Entry, MessageTaken, Note, Record, record_decoder
 from monitor.ports import OrderRow, Restart, StoredSegment
 
 LOOKUP_IDS = 2_000  # orders read from the store at a time

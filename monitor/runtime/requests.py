@@ -7,10 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from monitor.core.engine import Entry
 from monitor.model.commands import Accepted, Command
 from monitor.model.errors import MonitorError
-from monitor.model.records import Audited, MessageTaken
+from monitor.model.records import Audited, Entry, MessageTaken
 from monitor.runtime.messages import Messages
 
 DUPLICATE = "duplicate"

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from monitor.core.engine import Entry
 from monitor.model.effects import REPEATS, Effect, SwitchChannel, effect_encoder
 from monitor.model.events import OrderEvent
 from monitor.model.records import (
     CaseResolved,
     ChannelSteered,
+    Entry,
     ReviewOrdered,
     StockCounted,
     SwitchOrdered,

@@ -15,7 +15,7 @@ from functools import partial
 
 import msgspec
 
-from monitor.core.engine import Engine, Entry
+from monitor.core.engine import Engine
 from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Perform, Tick, WakeAt
 from monitor.model.effects import CallWebhook, Effect, Notify, Submit, SwitchChannel
 from monitor.model.events import EventType, OrderEvent
@@ -25,6 +25,7 @@ from monitor.model.records import (
     Breached,
     CaseMoved,
     Decision,
+    Entry,
     SourceMoved,
     SwitchDecided,
     TierReached,

@@ -17,13 +17,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from monitor.core.engine import Engine, Entry
+from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.core.rules.lookback import settings_for
 from monitor.core.views.ledger import Ledger
 from monitor.model.commands import Batch, Decide, Input, Tick, WakeAt
 from monitor.model.events import OrderEvent
-from monitor.model.records import Decision
+from monitor.model.records import Decision, Entry
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
 from monitor.model.times import MINUTE_MS

@@ -17,7 +17,7 @@ from monitor.api.listener import Listener
 from monitor.api.routes import ROUTES, Route
 from monitor.api.service import Readiness, StreamEvent
 from monitor.api.signed import Signatures
-from monitor.core.engine import Engine, Entry
+from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.model.commands import Batch, Decide, Tick
 from monitor.model.endpoints import IngestKey, Listen
@@ -26,6 +26,7 @@ from monitor.model.events import OrderEvent
 from monitor.model.records import (
     AlertMoved,
     Audited,
+    Entry,
     Instruction,
     MessageTaken,
     SwitchAnswered,

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from monitor.config.rules_file import load_shipped
-from monitor.core.engine import Engine, Entry
+from monitor.core.engine import Engine
 from monitor.core.orders.names import NAMES_MAX
 from monitor.core.orders.plans import DORMANT_MS
 from monitor.model.commands import Accepted, Batch, Tick
@@ -16,6 +16,7 @@ from monitor.model.records import (
     CaseMoved,
     CaseResolved,
     ClaimAnswered,
+    Entry,
     HandOverAnswered,
     SourceMoved,
     SwitchAnswered,

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from monitor.adapters.storage.memory import MemoryStore, _Durable
-from monitor.core.engine import Engine, Entry
+from monitor.core.engine import Engine
 from monitor.model.effects import Effect
 from monitor.model.errors import StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import Answer, Breached, Record, TierReached
+from monitor.model.records import Answer, Breached, Entry, Record, TierReached
 from monitor.model.rules import RuleSet
 from monitor.model.settings import ReceiverSettings, Settings
 from monitor.model.times import UnixMs

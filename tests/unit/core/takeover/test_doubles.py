@@ -2,8 +2,7 @@
 
 import pytest
 
-from monitor.core.engine import Entry
-from monitor.model.records import HandOverAnswered
+from monitor.model.records import Entry, HandOverAnswered
 from monitor.model.takeovers import TakeoverCase
 from monitor.testing.scenario import Happening, Scenario, delivered
 from tests.unit.core.test_engine import story_with_case
