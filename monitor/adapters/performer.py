@@ -20,11 +20,14 @@ from monitor.adapters.signed_post import post_event
 from monitor.model.effects import (
     CallWebhook,
     Claim,
+    Compensate,
     Effect,
     HandOver,
     Notify,
+    NotifyBuyer,
     Quarantine,
     Query,
+    Refund,
     Release,
     Submit,
     SwitchChannel,
@@ -97,6 +100,12 @@ class OutsidePerformer:
                 return await self._query(effect, now_ms)
             case Quarantine():
                 return await self._quarantine(effect, now_ms)
+            case NotifyBuyer():
+                return await self._the_shop().notify(effect, now_ms)
+            case Compensate():
+                return await self._the_shop().compensate(effect, now_ms)
+            case Refund():
+                return await self._the_shop().refund(effect, now_ms)
         assert_never(effect)
 
     async def _notify(self, effect: Notify, now_ms: int) -> Notified:

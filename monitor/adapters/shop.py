@@ -1,11 +1,14 @@
-"""The shop's side of a takeover (contract §5): claim an order, hand the goods over, give it back.
+"""The shop's side (contract §5): claim an order, hand goods over, give it back; tell and pay buyers.
 
-All three are safe to repeat at the shop (claim by `claim_id`, hand-over by Idempotency-Key), so an
-unclear answer is an UnknownOutcome and the same bytes are sent again: JSON with sorted keys.
+All are safe to repeat at the shop (claim by `claim_id`, hand-over by Idempotency-Key, what concerns buyers
+by `action_id`), so an unclear answer is an UnknownOutcome and the same bytes are sent again: JSON
+with sorted keys.
 
     claim      2xx and a readable answer: granted, already_delivered, denied; the last two also 409
     deliver    2xx: delivered; 409 {"status":"already_delivered"}: the goods were not needed
     release    2xx: given back
+    notify, compensate, refund
+               2xx: done; 409 {"status":"already_delivered"|"already_refunded"}: too late
     all        429, 503: later; other 4xx, 3xx: refused for good; 5xx, timeout, nonsense: unknown
 """
 
@@ -18,10 +21,10 @@ import msgspec
 from monitor.adapters.http_client import HttpAnswer, HttpClient
 from monitor.adapters.json_answer import read_json
 from monitor.adapters.signed_post import check_status, post_signed
-from monitor.model.effects import Claim, HandOver, Release
+from monitor.model.effects import Claim, Compensate, HandOver, NotifyBuyer, Refund, Release
 from monitor.model.endpoints import ShopEndpoints
-from monitor.model.errors import UnknownOutcome
-from monitor.model.records import ClaimAnswered, EffectClosed, HandOverAnswered
+from monitor.model.errors import Permanent, UnknownOutcome
+from monitor.model.records import ActionAnswered, ClaimAnswered, EffectClosed, HandOverAnswered
 from monitor.model.times import format_rfc3339
 
 AMOUNT_MINOR_MAX = 10**12
@@ -117,6 +120,72 @@ class Shop:
         answer = await self._post(self._endpoints.release_url, effect.key, body, now_ms)
         check_status(answer, "the shop's release_url", now_ms, is_repeat_known=False)
         return EffectClosed(effect_key=effect.key, outcome="ok", at_ms=now_ms)
+
+    async def notify(self, effect: NotifyBuyer, now_ms: int) -> ActionAnswered:
+        """Have the buyer told."""
+        body: dict[str, Any] = {
+            "template": effect.template,
+            "language": effect.language,
+            "text": effect.text,
+            "channels": effect.channels,
+        }
+        if effect.choices:
+            body["choices"] = effect.choices
+            body["default"] = effect.default
+            body["expires_at"] = format_rfc3339(effect.expires_ms or effect.at_ms)
+        return await self._act(effect, "notify_url", self._endpoints.notify_url, body, now_ms)
+
+    async def compensate(self, effect: Compensate, now_ms: int) -> ActionAnswered:
+        """Have the buyer given something for the wait."""
+        body = {
+            "kind": effect.kind,
+            "amount_minor": effect.amount_minor,
+            "currency": effect.currency,
+            "reason": effect.reason,
+        }
+        url = self._endpoints.compensate_url
+        return await self._act(effect, "compensate_url", url, body, now_ms)
+
+    async def refund(self, effect: Refund, now_ms: int) -> ActionAnswered:
+        """Have the order paid back, unless the shop has delivered it."""
+        body: dict[str, Any] = {"reason": effect.reason}
+        for name in ("amount_minor", "currency", "takeover_id", "claim_id", "fence"):
+            value = getattr(effect, name)
+            if value is not None:
+                body[name] = value
+        return await self._act(effect, "refund_url", self._endpoints.refund_url, body, now_ms)
+
+    async def _act(
+        self,
+        effect: NotifyBuyer | Compensate | Refund,
+        name: str,
+        url: str | None,
+        body: dict[str, Any],
+        now_ms: int,
+    ) -> ActionAnswered:
+        """Post what concerns the buyer of an order; a repeat is byte for byte the same request."""
+        if url is None:
+            raise Permanent(
+                f"shop.{name} is not in the configuration",
+                code="not_configured",
+                hint="name the URL in monitor.yaml, or take the action out of the playbook",
+            )
+        body = {"order_id": effect.order_id, "action_id": effect.action_id, **body}
+        headers = {"Idempotency-Key": effect.action_id}
+        answer = await self._post(url, effect.key, body, now_ms, headers)
+        said = read_json(answer.body, _Status) if answer.status == 409 else None
+        if said is not None and said.status in ("already_delivered", "already_refunded"):
+            outcome = said.status
+        else:
+            check_status(answer, f"the shop's {name}", now_ms, is_repeat_known=False)
+            outcome = "done"
+        return ActionAnswered(
+            effect_key=effect.key,
+            action_id=effect.action_id,
+            order_id=effect.order_id,
+            outcome=outcome,
+            at_ms=now_ms,
+        )
 
     async def _post(
         self,

@@ -163,7 +163,8 @@ class _Builder:
         if shop is None:
             return None
         self.urls += [shop.claim_url, shop.deliver_url]
-        self.urls += [shop.release_url] if shop.release_url else []
+        more = (shop.release_url, shop.notify_url, shop.compensate_url, shop.refund_url)
+        self.urls += [url for url in more if url]
         secret = self._secret(shop.secret, shop.secret_file, ("shop",))
         if shop.secret is None and shop.secret_file is None:
             message = "shop has no secret_file: the shop cannot tell our requests from forged ones"
@@ -172,6 +173,9 @@ class _Builder:
             claim_url=shop.claim_url,
             deliver_url=shop.deliver_url,
             release_url=shop.release_url,
+            notify_url=shop.notify_url,
+            compensate_url=shop.compensate_url,
+            refund_url=shop.refund_url,
             secret=secret,
         )
 

@@ -52,6 +52,7 @@ def build_settings(document: Document, endpoints: Endpoints) -> Settings:
         ),
         channels=tuple(_channel_settings(channel) for channel in document.channels),
         failover=_failover_settings(document),
+        shop_takes=_shop_takes(document),
         fallback=_fallback_settings(document),
         webhooks=tuple(
             WebhookSettings(name=endpoint.name, types=tuple(webhook.types))
@@ -106,6 +107,14 @@ def _fallback_settings(document: Document) -> FallbackSettings:
         has_shop=document.shop is not None,
         claim_ttl_ms=fallback.claim_ttl,
     )
+
+
+def _shop_takes(document: Document) -> tuple[str, ...]:
+    shop = document.shop
+    urls = {} if shop is None else {
+        "notify": shop.notify_url, "compensate": shop.compensate_url, "refund": shop.refund_url,
+    }  # fmt: skip
+    return tuple(name for name, url in urls.items() if url is not None)
 
 
 def _receivers(document: Document, endpoints: Endpoints) -> tuple[ReceiverSettings, ...]:

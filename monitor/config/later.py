@@ -31,9 +31,6 @@ LATER_INTEGRATIONS = (
 # Left out before validation.
 LATER_KEYS: tuple[YamlPath, ...] = (
     ("playbooks",),
-    ("shop", "notify_url"),
-    ("shop", "compensate_url"),
-    ("shop", "refund_url"),
     ("sources", ANY, "allow_get"),
     ("fallback", "manual_deadline"),  # a case for people is handed to them for good
     ("notify", "route", "group_by"),

@@ -18,6 +18,7 @@ _SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("channels", ("channels",)),
     ("failover", ("failover",)),
     ("fallback", ("fallback",)),
+    ("shop", ("shop_takes",)),
     ("webhooks", ("webhooks",)),
     ("notify", ("receivers", "default_receiver")),
     ("retention", ("event_retention_ms", "order_retention_ms")),

@@ -136,6 +136,9 @@ class Shop(ConfigModel):
     claim_url: Url
     deliver_url: Url
     release_url: Url | None = None
+    notify_url: Url | None = None
+    compensate_url: Url | None = None
+    refund_url: Url | None = None
     secret: Text | None = None
     secret_file: Text | None = None
 

@@ -24,6 +24,7 @@ from monitor.model.effects import Effect
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.ids import ALL_ORDERS, CANARY_PREFIX
 from monitor.model.records import (
+    ActionAnswered,
     AlertMoved,
     AttemptAnswered,
     BaselineLearned,
@@ -140,7 +141,7 @@ class Engine(EngineState):
                 self.shard.tallies.stock = dict(sorted(entry.counts.items()))
             case ClaimAnswered() | AttemptAnswered():
                 pass
-            case EffectClosed() | SwitchOrdered() | CaseResolved():
+            case EffectClosed() | ActionAnswered() | SwitchOrdered() | CaseResolved():
                 pass
             case _:
                 assert_never(entry)
@@ -169,7 +170,13 @@ class Engine(EngineState):
                     self._order_switch(entry, now_ms)
                 case ChannelSteered():
                     self._drain(entry, now_ms)
-                case Notified() | EffectClosed() | StockCounted() | ReviewOrdered():
+                case (
+                    Notified()
+                    | EffectClosed()
+                    | ActionAnswered()
+                    | StockCounted()
+                    | ReviewOrdered()
+                ):
                     pass
                 case _:
                     assert_never(entry)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from monitor.model.ids import derived_id
+
 
 class Notify(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="notify"):
     """A message to one integration (`dingtalk/1f2e3d4c`) of a receiver.
@@ -126,8 +128,77 @@ class Quarantine(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k",
     channel: str
 
 
+class NotifyBuyer(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="tell_buyer"):
+    """Have the shop tell the buyer something: `text` in the shop's language, made of `template`.
+
+    `channels` are the shop's own names, such as page or email. An offer has `choices`, a time at
+    which it ends and the choice that stands then.
+    """
+
+    key: str
+    action_id: str
+    order_id: str
+    template: str
+    language: str
+    text: str
+    at_ms: int
+    channels: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    expires_ms: int | None = None
+    default: str | None = None
+
+
+class Compensate(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="compensate"):
+    """Have the shop give the buyer something for the wait; `kind`: coupon."""
+
+    key: str
+    action_id: str
+    order_id: str
+    kind: str
+    amount_minor: int
+    currency: str
+    reason: str
+    at_ms: int
+
+
+class Refund(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k", tag="refund"):
+    """Have the shop pay an order back, whole if `amount_minor` is None.
+
+    `action_id` is `refund_id` of the order, so that two reasons to refund are one refund. The shop
+    compares and sets: an order it has delivered is not refunded. `takeover_id claim_id fence` tell
+    it that the refund comes from whoever holds the order.
+    """
+
+    key: str
+    action_id: str
+    order_id: str
+    reason: str
+    at_ms: int
+    amount_minor: int | None = None
+    currency: str | None = None
+    takeover_id: str | None = None
+    claim_id: str | None = None
+    fence: int | None = None
+
+
+def refund_id(order_id: str) -> str:
+    """Name the one refund an order can have, whoever asks for it."""
+    return derived_id("act", order_id, "refund")
+
+
 Effect = (
-    Notify | CallWebhook | SwitchChannel | Claim | Submit | Query | HandOver | Release | Quarantine
+    Notify
+    | CallWebhook
+    | SwitchChannel
+    | Claim
+    | Submit
+    | Query
+    | HandOver
+    | Release
+    | Quarantine
+    | NotifyBuyer
+    | Compensate
+    | Refund
 )
 
 # When an outcome is unknown (timeout, reset, 5xx, crash): repeat the effect, or report and ask?
@@ -141,6 +212,9 @@ REPEATS: dict[type[Effect], bool] = {
     HandOver: True,
     Release: True,
     Quarantine: True,
+    NotifyBuyer: True,
+    Compensate: True,
+    Refund: True,
 }
 
 effect_encoder = msgspec.json.Encoder()

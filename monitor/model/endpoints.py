@@ -36,6 +36,9 @@ class ShopEndpoints(msgspec.Struct, frozen=True):
     deliver_url: str
     release_url: str | None = None
     secret: Secret | None = None
+    notify_url: str | None = None
+    compensate_url: str | None = None
+    refund_url: str | None = None
 
 
 class CanaryEndpoint(msgspec.Struct, frozen=True):

@@ -99,6 +99,21 @@ class EffectClosed(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t
     detail: str = ""
 
 
+class ActionAnswered(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="acted"):
+    """What the shop said to a message for a buyer, a compensation or a refund.
+
+    `outcome`: done, already_delivered, already_refunded, refused (certainly not done), unknown
+    (given up; it may have been done).
+    """
+
+    effect_key: str
+    action_id: str
+    order_id: str
+    outcome: str
+    at_ms: int
+    detail: str = ""
+
+
 # --- what was looked at outside, though no effect asked for it -----------------------------------
 
 
@@ -273,7 +288,13 @@ class BaselineLearned(
 
 
 Answer = (
-    Notified | SwitchAnswered | ClaimAnswered | AttemptAnswered | HandOverAnswered | EffectClosed
+    Notified
+    | SwitchAnswered
+    | ClaimAnswered
+    | AttemptAnswered
+    | HandOverAnswered
+    | EffectClosed
+    | ActionAnswered
 )
 Instruction = SwitchOrdered | ChannelSteered | ReviewOrdered | CaseResolved
 Entry = OrderEvent | Answer | Instruction | StockCounted
@@ -290,6 +311,7 @@ Record = (
     | AttemptAnswered
     | HandOverAnswered
     | EffectClosed
+    | ActionAnswered
     | StockCounted
     | SwitchOrdered
     | ChannelSteered

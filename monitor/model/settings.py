@@ -105,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True):
     channels: tuple[ChannelSettings, ...] = ()
     failover: FailoverSettings = FailoverSettings()
     fallback: FallbackSettings = FallbackSettings()
+    shop_takes: tuple[str, ...] = ()  # of notify, compensate, refund: where the shop has a URL
     webhooks: tuple[WebhookSettings, ...] = ()
     receivers: tuple[ReceiverSettings, ...] = ()
     default_receiver: str | None = None

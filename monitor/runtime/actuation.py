@@ -13,7 +13,15 @@ import logging
 from collections import OrderedDict
 from collections.abc import Hashable
 
-from monitor.model.effects import Claim, Effect, HandOver, Submit, SwitchChannel
+from monitor.model.effects import (
+    Claim,
+    Compensate,
+    Effect,
+    HandOver,
+    Refund,
+    Submit,
+    SwitchChannel,
+)
 from monitor.model.errors import Permanent
 
 log = logging.getLogger("monitor.actuation")
@@ -31,13 +39,14 @@ class Actuation:
         self._submitted = _Latest()
         self._claimed = _Latest()
         self._handed = _Latest()
+        self._refunded = _Latest()
 
     def allow(self, effect: Effect) -> None:
         """Return if an effect may leave; remembers it.
 
         Raises: Permanent for an action after the first impossible one, and for that one.
         """
-        if not isinstance(effect, (Claim, HandOver, Submit, SwitchChannel)):
+        if not isinstance(effect, (Claim, Compensate, HandOver, Refund, Submit, SwitchChannel)):
             return
         if self.stopped is None:
             self.stopped = self._impossible(effect)
@@ -51,7 +60,9 @@ class Actuation:
                 hint="deliver by hand, restart the service, and report this with its log",
             )
 
-    def _impossible(self, effect: Claim | HandOver | Submit | SwitchChannel) -> str | None:
+    def _impossible(
+        self, effect: Claim | Compensate | HandOver | Refund | Submit | SwitchChannel
+    ) -> str | None:
         match effect:
             case SwitchChannel():
                 return self._wrong_epoch(effect)
@@ -66,6 +77,14 @@ class Actuation:
                 before = self._handed.swap(effect.takeover_id, effect.attempt_ref)
                 if before not in (None, effect.attempt_ref):
                     return f"takeover {effect.takeover_id} was to hand over twice"
+                if self._refunded.holds(effect.order_id):
+                    return f"order {effect.order_id} was to be delivered after its refund"
+            case Refund():
+                before = self._refunded.swap(effect.order_id, effect.action_id)
+                if before not in (None, effect.action_id):
+                    return f"order {effect.order_id} was to be refunded twice"
+            case Compensate():
+                pass
         return None
 
     def _wrong_epoch(self, effect: SwitchChannel) -> str | None:
@@ -84,6 +103,10 @@ class _Latest:
 
     def __init__(self) -> None:
         self._values: OrderedDict[str, Hashable] = OrderedDict()
+
+    def holds(self, key: str) -> bool:
+        """Whether a key was put in lately."""
+        return key in self._values
 
     def swap(self, key: str, value: Hashable) -> Hashable | None:
         """Put a value in and return the one before, None if there was none."""

@@ -11,11 +11,14 @@ from typing import assert_never
 from monitor.model.effects import (
     CallWebhook,
     Claim,
+    Compensate,
     Effect,
     HandOver,
     Notify,
+    NotifyBuyer,
     Quarantine,
     Query,
+    Refund,
     Release,
     Submit,
     SwitchChannel,
@@ -42,6 +45,12 @@ def lane_of(effect: Effect) -> str:
             return f"channel/{effect.channel}"
         case Quarantine():
             return "vault"
+        case NotifyBuyer():
+            return "shop/notify"
+        case Compensate():
+            return "shop/compensate"
+        case Refund():
+            return "shop/refund"
     assert_never(effect)
 
 

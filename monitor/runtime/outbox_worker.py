@@ -21,11 +21,14 @@ from typing import Any, Protocol, assert_never
 from monitor.model.effects import (
     CallWebhook,
     Claim,
+    Compensate,
     Effect,
     HandOver,
     Notify,
+    NotifyBuyer,
     Quarantine,
     Query,
+    Refund,
     Release,
     Submit,
     SwitchChannel,
@@ -34,12 +37,14 @@ from monitor.model.effects import (
 from monitor.model.errors import (
     CapacityError,
     EffectError,
+    Permanent,
     StorageError,
     Transient,
     UnknownOutcome,
 )
 from monitor.model.ids import hash01
 from monitor.model.records import (
+    ActionAnswered,
     Answer,
     AttemptAnswered,
     ClaimAnswered,
@@ -309,7 +314,7 @@ def delay_ms(effect: Effect, tries: int, key: str) -> int:
     schedule: Sequence[float] = _TELL
     if isinstance(effect, SwitchChannel):
         schedule = _SWITCH
-    elif not isinstance(effect, (Notify, CallWebhook)):
+    elif not isinstance(effect, (Notify, CallWebhook, NotifyBuyer, Compensate, Refund)):
         schedule = _ACTUATE
     base_s = schedule[min(tries, len(schedule) - 1)]
     return round(base_s * SECOND_MS * (0.5 + 0.5 * hash01(key, str(tries))))
@@ -341,6 +346,11 @@ def failure(effect: Effect, error: EffectError, now_ms: int) -> Answer:
             return HandOverAnswered(effect.key, effect.takeover_id, "refused", now_ms, detail)
         case Release() | Quarantine():
             return EffectClosed(effect.key, "failed", now_ms, detail)
+        case NotifyBuyer() | Compensate() | Refund():
+            outcome = "refused" if isinstance(error, Permanent) else "unknown"
+            return ActionAnswered(
+                effect.key, effect.action_id, effect.order_id, outcome, now_ms, detail
+            )
         case _:
             assert_never(effect)
 

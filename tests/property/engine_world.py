@@ -8,15 +8,19 @@ from monitor.config.rules_file import load_shipped
 from monitor.model.effects import (
     CallWebhook,
     Claim,
+    Compensate,
     Effect,
     HandOver,
     Notify,
+    NotifyBuyer,
     Query,
+    Refund,
     Submit,
     SwitchChannel,
 )
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.records import (
+    ActionAnswered,
     Answer,
     AttemptAnswered,
     ChannelSteered,
@@ -109,6 +113,9 @@ def answer_to(effect: Effect, draw: int, now_ms: int) -> Answer:
             return Notified(effect.key, effect.receiver, ("ok", "failed")[draw % 2], now_ms)
         case CallWebhook():
             return Notified(effect.key, effect.endpoint, ("ok", "failed")[draw % 2], now_ms)
+        case NotifyBuyer() | Compensate() | Refund():
+            outcome = ("done", "already_delivered", "refused", "unknown")[draw % 4]
+            return ActionAnswered(effect.key, effect.action_id, effect.order_id, outcome, now_ms)
         case _:
             return EffectClosed(effect.key, "ok", now_ms)
 

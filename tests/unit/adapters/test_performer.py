@@ -14,11 +14,14 @@ from monitor.adapters.performer import OutsidePerformer, integration_name
 from monitor.model.effects import (
     CallWebhook,
     Claim,
+    Compensate,
     Effect,
     HandOver,
     Notify,
+    NotifyBuyer,
     Quarantine,
     Query,
+    Refund,
     Release,
     Submit,
     SwitchChannel,
@@ -43,6 +46,9 @@ HAND_OVER = HandOver("hand_1", "tk_1", "o1", "cl_1", 3, "pool", "at_1")
 RELEASE = Release("release_1", "tk_1", "o1", "cl_1", 3, "exhausted")
 SUBMIT = Submit("s1", "tk_1", "at_1", "pool", "o1", 3, "sku", 1, None, None, None, None)
 QUERY = Query("q1", "tk_1", "at_1", "pool", "o1", "sku", 1, None)
+TELL = NotifyBuyer("act_1/tell", "act_1", "o1", "delayed", "en", "late", NOW_MS)
+COUPON = Compensate("act_2/give", "act_2", "o1", "coupon", 200, "CNY", "L2", NOW_MS)
+REFUND = Refund("act_3/refund", "act_3", "o1", "L3", NOW_MS)
 QUARANTINE = Quarantine("x1", "tk_1", "at_1", "pool")
 
 
@@ -211,7 +217,8 @@ async def test_quarantine_for_a_removed_channel_still_locks_the_goods(bare: Worl
 
 
 @pytest.mark.parametrize(
-    "effect", [NOTIFY, WEBHOOK, SWITCH, CLAIM, HAND_OVER, RELEASE, SUBMIT, QUERY]
+    "effect",
+    [NOTIFY, WEBHOOK, SWITCH, CLAIM, HAND_OVER, RELEASE, SUBMIT, QUERY, TELL, COUPON, REFUND],
 )
 async def test_receiver_that_left_the_configuration_is_permanent(
     bare: World, effect: Effect

@@ -84,9 +84,6 @@ def test_contract_example_loads_with_only_warnings(contract: Path) -> None:
     assert [str(warning).removeprefix(f"{contract}:") for warning in loaded.warnings] == [
         "33:33 notify.route.group_by is not available in this version and is ignored",
         "34:1 playbooks is not available in this version and is ignored",
-        "36:115 shop.notify_url is not available in this version and is ignored",
-        "36:150 shop.compensate_url is not available in this version and is ignored",
-        "36:193 shop.refund_url is not available in this version and is ignored",
     ]
 
 
@@ -135,7 +132,13 @@ def test_contract_example_gives_the_endpoints_it_says(contract: Path) -> None:
     switch = Secret("http://127.0.0.1:9000/switch")
     assert endpoints.failover == Endpoint("failover", "webhook", switch, SECRET)
     assert endpoints.shop == ShopEndpoints(
-        "https://shop/claim", "https://shop/deliver", "https://shop/release", SECRET
+        "https://shop/claim",
+        "https://shop/deliver",
+        "https://shop/release",
+        SECRET,
+        "https://shop/notify",
+        "https://shop/compensate",
+        "https://shop/refund",
     )
     digest = hashlib.sha256(API_KEY.encode()).hexdigest()
     assert endpoints.keys == (IngestKey("main-shop", digest, key_id="sources/main-shop/1"),)

@@ -3,7 +3,17 @@
 import msgspec
 import pytest
 
-from monitor.model.effects import Claim, Effect, HandOver, Notify, Query, Submit, SwitchChannel
+from monitor.model.effects import (
+    Claim,
+    Compensate,
+    Effect,
+    HandOver,
+    Notify,
+    Query,
+    Refund,
+    Submit,
+    SwitchChannel,
+)
 from monitor.model.errors import Permanent
 from monitor.runtime import actuation
 from monitor.runtime.actuation import Actuation
@@ -29,6 +39,10 @@ def hand_over(attempt_ref: str) -> HandOver:
     return HandOver("hand_1", "tko_1", "o1", "claim 1", 1, "supplier", attempt_ref)
 
 
+def refund(action_id: str) -> Refund:
+    return Refund(f"{action_id}/refund", action_id, "o1", "L3", 0)
+
+
 @pytest.mark.parametrize(
     ("good", "bad", "reason"),
     [
@@ -37,6 +51,8 @@ def hand_over(attempt_ref: str) -> HandOver:
         ([switch(2)], switch(2, b'{"B":100}'), "epoch 2 was to mean two things"),
         ([claim(2)], claim(1), "order o1 was to be claimed under an older fence"),
         ([hand_over("a")], hand_over("b"), "takeover tko_1 was to hand over twice"),
+        ([refund("a")], refund("b"), "order o1 was to be refunded twice"),
+        ([refund("a")], hand_over("a"), "order o1 was to be delivered after its refund"),
     ],
 )
 def test_impossible_action_stops_all_actions(good: list[Effect], bad: Effect, reason: str) -> None:
@@ -47,7 +63,8 @@ def test_impossible_action_stops_all_actions(good: list[Effect], bad: Effect, re
     with pytest.raises(Permanent, match=reason):
         gate.allow(bad)
     assert gate.stopped == reason
-    for action in (submit("z"), switch(9), claim(9), hand_over("z")):
+    coupon = Compensate("c", "act_9", "o9", "coupon", 1, "CNY", "L2", 0)
+    for action in (submit("z"), switch(9), claim(9), hand_over("z"), refund("z"), coupon):
         with pytest.raises(Permanent, match="actions are stopped"):
             gate.allow(action)
     gate.allow(Query("q", "tko_1", "a", "supplier", "o1", "gold", 1, None))

@@ -7,10 +7,13 @@ import msgspec
 from monitor.model.effects import (
     CallWebhook,
     Claim,
+    Compensate,
     HandOver,
     Notify,
+    NotifyBuyer,
     Quarantine,
     Query,
+    Refund,
     Release,
     Submit,
     SwitchChannel,
@@ -36,6 +39,9 @@ def test_receivers_do_not_share_a_lane() -> None:
         lane_of(Submit("k", "t", "a", "pool", "o", 1, None, 1, None, None, None, None)),
         lane_of(Submit("k", "t", "a", "other", "o", 1, None, 1, None, None, None, None)),
         lane_of(Quarantine("k", "t", "a", "pool")),
+        lane_of(NotifyBuyer("k", "a", "o", "delayed", "en", "late", 0)),
+        lane_of(Compensate("k", "a", "o", "coupon", 1, "CNY", "L2", 0)),
+        lane_of(Refund("k", "a", "o", "L3", 0)),
     ]
     assert len(set(lanes)) == len(lanes)
 
