@@ -13,6 +13,7 @@ import msgspec
 
 from monitor.model.effects import Effect
 from monitor.model.records import Answer
+from monitor.model.takeovers import TakeoverCase
 from monitor.model.times import UnixMs
 
 
@@ -145,13 +146,15 @@ class Checkpoint(msgspec.Struct, frozen=True):
     """Everything one turn of the loop changes, written in one transaction.
 
     `cursor` is the position of the last `entries` segment folded. `decisions` follows it in the
-    log. `done` and `cancelled` are outbox keys. `snapshot` replaces the previous one and stands for
+    log; `cases` are the takeovers that moved by them, in that order. `done` and `cancelled` are
+    outbox keys. `snapshot` replaces the previous one and stands for
     the log up to `position`, and for the decisions of this very checkpoint.
     """
 
     cursor: int
     position: int = 0
     decisions: Segment | None = None
+    cases: tuple[TakeoverCase, ...] = ()
     orders: tuple[OrderRow, ...] = ()
     outbox: tuple[OutboxRow, ...] = ()
     done: tuple[str, ...] = ()
@@ -188,7 +191,8 @@ class StateStore(Protocol):
     async def commit(self, lease: Lease, checkpoint: Checkpoint) -> int:
         """Write all of it or nothing; returns the log position after it.
 
-        Raises: FencedError if the lease's epoch is no longer the newest, StorageError otherwise.
+        Raises: FencedError if the lease's epoch is no longer the newest, InvariantError if a case
+        moved as none may, StorageError otherwise.
         """
         ...
 

@@ -28,7 +28,7 @@ from monitor.model.errors import (
     StorageError,
 )
 from monitor.model.events import OrderEvent
-from monitor.model.records import Audited, Entry, MessageTaken
+from monitor.model.records import Audited, CaseMoved, Entry, MessageTaken
 from monitor.model.times import SECOND_MS, UnixMs
 from monitor.ports import AggregateRow, Checkpoint, Clock, Lease, StepClock, Store, TraceSink
 from monitor.runtime.messages import STORED_MS, Messages
@@ -312,6 +312,7 @@ class Loop:
             cursor=self._cursor,
             position=self._position,
             decisions=segment_of("decisions", decisions) if decisions else None,
+            cases=tuple(one.case for one in decisions if isinstance(one, CaseMoved)),
             orders=rows,
             outbox=effects,
             done=done,

@@ -18,6 +18,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from monitor.adapters.storage import sqlite_takeovers
 from monitor.adapters.storage.directory import (
     DATABASE_NAME,
     PRIVATE_DIRECTORY,
@@ -126,6 +127,7 @@ def _drafted(path: Path, draft: Path, data_dir: Path) -> tuple[int, bool, list[s
             # Effects under way belong to earlier sessions: the next one has to be above all of them.
             new.execute("UPDATE meta SET session = (SELECT ifnull(max(session), 0) FROM outbox)")
             lost += _drop_damaged(new)
+            sqlite_takeovers.refill(new)
         new.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     return count, is_whole, lost
 

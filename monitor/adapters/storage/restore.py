@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from monitor.adapters.storage import sqlite_takeovers
 from monitor.adapters.storage.backup import BESIDE
 from monitor.adapters.storage.directory import DATABASE_NAME, PRIVATE_FILE, make_private
 from monitor.adapters.storage.shipment import BASE, Point, Segmented, frames, generation, logs
@@ -54,6 +55,7 @@ def restore(backup: Path, data_dir: Path) -> Restored:
         base_position = head(connection)
         with transaction(connection):
             count = _replay(connection, folder)
+            sqlite_takeovers.refill(connection)
         position = head(connection)
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     return Restored(base_position, position, count, _ignored_bytes(folder), tuple(files))

@@ -11,6 +11,7 @@ from typing import Self
 
 import apsw
 
+from monitor.adapters.storage import sqlite_takeovers
 from monitor.adapters.storage.directory import PRIVATE_FILE
 from monitor.adapters.storage.sqlite_errors import corrupt
 from monitor.model.errors import StorageError
@@ -127,6 +128,7 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE audit ADD COLUMN crc32 INTEGER;
     ALTER TABLE messages ADD COLUMN crc32 INTEGER;
     """,
+    sqlite_takeovers.SCHEMA,
 )
 
 
@@ -215,6 +217,8 @@ def upgrade(connection: apsw.Connection, path: Path, migrations: Sequence[str] =
     for step, script in enumerate(migrations[version:], start=version + 1):
         with transaction(connection):
             connection.execute(script)
+            if script is sqlite_takeovers.SCHEMA:
+                sqlite_takeovers.refill(connection)
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", step)
     return len(migrations)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
-from monitor.adapters.storage import sqlite_log, sqlite_notes, sqlite_outbox
+from monitor.adapters.storage import sqlite_log, sqlite_notes, sqlite_outbox, sqlite_takeovers
 from monitor.adapters.storage.sqlite_checks import checksum, verify
 from monitor.model.errors import FencedError
 from monitor.ports import AggregateRow, Checkpoint, Lease, OrderRow, Restart
@@ -99,6 +99,7 @@ def commit(connection: apsw.Connection, lease: Lease, checkpoint: Checkpoint) ->
             for row in checkpoint.orders
         ],
     )
+    sqlite_takeovers.put(connection, checkpoint.cases)
     sqlite_outbox.put(connection, checkpoint.outbox)
     sqlite_outbox.delete(connection, checkpoint.done)
     sqlite_outbox.cancel(connection, checkpoint.cancelled)
