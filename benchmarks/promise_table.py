@@ -54,6 +54,14 @@ PROMISES = (
         "virtual hours",
     ),
     Promise(
+        "P9",
+        "Timers of alerts, what was told, and waits between tries outlive restarts: the same messages"
+        " at the same times.",
+        "tests/sim/test_restarts.py",
+        200,
+        "restarts",
+    ),
+    Promise(
         "P10",
         "Ten times what can be taken: bounded memory, quick refusals, nothing acknowledged is lost.",
         "tests/security/test_overload.py",
@@ -131,6 +139,14 @@ PROMISES = (
         "tests/durability/test_damage.py",
         10_000,
         "damaged places",
+    ),
+    Promise(
+        "P26",
+        "Channels are never switched more often than configured; every switch has a cause, evidence"
+        " and a way back.",
+        "tests/sim/test_flapping.py",
+        500,
+        "switches",
     ),
     Promise(
         "P27",
