@@ -24,6 +24,7 @@ from monitor.adapters.http_client import Blocked, HttpClient
 from monitor.adapters.ids import RandomIds
 from monitor.adapters.pepper import ensure_pepper
 from monitor.adapters.performer import OutsidePerformer
+from monitor.adapters.self_audit import look_through
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.adapters.telemetry.logs import fields
@@ -45,13 +46,7 @@ from monitor.core.orders.order import Order
 from monitor.core.rules.lookback import settings_for
 from monitor.model.commands import Command
 from monitor.model.errors import FencedError, StorageError
-from monitor.model.records import (
-    AlertMoved,
-    Audited,
-    Instruction,
-    MessageTaken,
-    SwitchAnswered,
-)
+from monitor.model.records import AlertMoved, Audited, Instruction, MessageTaken, SwitchAnswered
 from monitor.model.rules import RuleSet
 from monitor.model.settings import SourceSettings
 from monitor.ports import Clock, StoredAudit
@@ -190,6 +185,7 @@ class Monitor:
             messages=Messages(self.loaded.endpoints.replay_window_ms, self.left_out.count_full),
             traces=sparing(self._traces, self._door), canary=self._canaries(),
             count_stock=lambda: free_stock(self._goods), on_turn=self._publish,
+            look=partial(look_through, self._data_dir, self.engine),
         )  # fmt: skip
         await self._assembly.start()
 

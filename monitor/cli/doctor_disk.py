@@ -15,6 +15,7 @@ from pathlib import Path
 import apsw
 
 from monitor.adapters.clock import SystemClock
+from monitor.adapters.self_audit import INVARIANTS, audit
 from monitor.adapters.storage.directory import DATABASE_NAME
 from monitor.adapters.storage.rebuild import QUARANTINE
 from monitor.adapters.storage.sqlite_errors import storage_errors
@@ -52,6 +53,7 @@ def look_at_disk(data_dir: Path, listen: Listen) -> list[Finding]:
     findings += [_space(place), _file_system(place), _clock(data_dir)]
     if is_there:
         findings += [_service(data_dir, listen), _database(data_dir), *_put_aside(data_dir)]
+        findings += _self_audit(data_dir)
         findings += _private(data_dir)
     return findings
 
@@ -231,6 +233,21 @@ def _put_aside(data_dir: Path) -> list[Finding]:
         return []
     advice = "check the disk and memory of this machine, run fsck, then delete the folder"
     return [Finding("damage", BAD, f"damaged files were put aside in {', '.join(folders)}", advice)]
+
+
+def _self_audit(data_dir: Path) -> list[Finding]:
+    """What must never be true of takeovers, goods and switches."""
+    try:
+        broken = audit(data_dir, SystemClock().now_ms())
+    except StorageError:
+        return []  # the database is a finding already
+    advice = (
+        "set fallback.mode to observe, and compare the orders named with shop and supplier "
+        "(docs/runbooks.md)"
+    )
+    if broken:
+        return [Finding("self-audit", BAD, str(one), advice) for one in broken]
+    return [Finding("self-audit", OK, f"{len(INVARIANTS)} rules hold")]
 
 
 def _private(data_dir: Path) -> list[Finding]:

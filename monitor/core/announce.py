@@ -19,7 +19,7 @@ from monitor.core.takeover.desk import Refusal
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.effects import CallWebhook, Effect, Notify, SwitchChannel
 from monitor.model.ids import derived_id
-from monitor.model.records import AlertMoved, SwitchAnswered, SwitchDecided
+from monitor.model.records import AlertMoved, SelfAudited, SwitchAnswered, SwitchDecided
 from monitor.model.rules import Rule
 from monitor.model.settings import Settings
 from monitor.model.takeovers import CaseState, TakeoverCase
@@ -260,6 +260,23 @@ def announce_limits(settings: Settings, refusals: Sequence[Refusal], at_ms: int)
             is_for_webhooks=False,
         )
     return effects
+
+
+def announce_violations(settings: Settings, audited: SelfAudited) -> list[Effect]:
+    """The self-audit found what must never be: somebody has to look before more is delivered."""
+    if not audited.findings:
+        return []
+    return _tell(
+        settings,
+        event_type="audit.violation",
+        cause_id=derived_id("audit", str(audited.at_ms)),
+        status="info",
+        severity="critical",
+        message=messages.violation_message(settings.language, audited.findings),
+        payload={"findings": audited.findings},
+        at_ms=audited.at_ms,
+        is_for_webhooks=False,
+    )
 
 
 def announce_takeover(settings: Settings, event_type: str, case: TakeoverCase) -> list[Effect]:

@@ -39,6 +39,7 @@ from monitor.model.records import (
     HandOverAnswered,
     Notified,
     ReviewOrdered,
+    SelfAudited,
     SourceMoved,
     StockCounted,
     SwitchAnswered,
@@ -139,6 +140,8 @@ class Engine(EngineState):
                 self._count_double("" if case is None else case.order_id, entry)
             case StockCounted():
                 self.shard.tallies.stock = dict(sorted(entry.counts.items()))
+            case SelfAudited():
+                self.shard.totals.invariant_violations = len(entry.findings)
             case ClaimAnswered() | AttemptAnswered():
                 pass
             case EffectClosed() | ActionAnswered() | SwitchOrdered() | CaseResolved():
@@ -170,6 +173,8 @@ class Engine(EngineState):
                     self._order_switch(entry, now_ms)
                 case ChannelSteered():
                     self._drain(entry, now_ms)
+                case SelfAudited():
+                    self._perform(announce.announce_violations(self.settings, entry))
                 case (
                     Notified()
                     | EffectClosed()

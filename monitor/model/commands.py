@@ -9,7 +9,7 @@ import msgspec
 
 from monitor.model.effects import Effect
 from monitor.model.events import OrderEvent
-from monitor.model.records import Answer, Decision, Instruction, StockCounted
+from monitor.model.records import Answer, Decision, Instruction, SelfAudited, StockCounted
 
 # --- in -------------------------------------------------------------------------------------------
 
@@ -17,7 +17,7 @@ from monitor.model.records import Answer, Decision, Instruction, StockCounted
 class Batch(msgspec.Struct, frozen=True):
     """Facts, answers and instructions that were logged together; folded whole, then judged."""
 
-    entries: tuple[OrderEvent | Answer | Instruction | StockCounted, ...]
+    entries: tuple[OrderEvent | Answer | Instruction | StockCounted | SelfAudited, ...]
 
 
 class Tick(msgspec.Struct, frozen=True):

@@ -124,6 +124,13 @@ class StockCounted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t
     at_ms: int
 
 
+class SelfAudited(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="self_audit"):
+    """The files were looked through for what must never be; `findings` name rules and ids."""
+
+    findings: tuple[str, ...]
+    at_ms: int
+
+
 # --- orders of people -----------------------------------------------------------------------------
 
 
@@ -297,7 +304,7 @@ Answer = (
     | ActionAnswered
 )
 Instruction = SwitchOrdered | ChannelSteered | ReviewOrdered | CaseResolved
-Entry = OrderEvent | Answer | Instruction | StockCounted
+Entry = OrderEvent | Answer | Instruction | StockCounted | SelfAudited
 """What comes in, is acknowledged once it is logged, and is then folded."""
 Note = MessageTaken | Audited
 Decision = (
@@ -313,6 +320,7 @@ Record = (
     | EffectClosed
     | ActionAnswered
     | StockCounted
+    | SelfAudited
     | SwitchOrdered
     | ChannelSteered
     | ReviewOrdered

@@ -19,6 +19,7 @@ from monitor.runtime.housekeeping import Housekeeper
 from monitor.runtime.loop import Loop
 from monitor.runtime.messages import Messages
 from monitor.runtime.outbox_worker import OutboxWorker
+from monitor.runtime.self_audit import Look, SelfAuditor
 from monitor.runtime.stock import StockTaker
 from monitor.runtime.supervisor import Group, Supervisor
 
@@ -41,6 +42,7 @@ class Assembly:
         canary: Callable[[Loop], Canaries] | None = None,
         count_stock: Callable[[], Awaitable[dict[str, int]]] | None = None,
         on_turn: Callable[[Sequence[Command]], None] = lambda commands: None,
+        look: Look | None = None,
     ) -> None:
         self.is_ready = False
         self._tasks = Group(supervisor)
@@ -53,6 +55,7 @@ class Assembly:
         self.keeper = Housekeeper(store, self.loop, clock, engine.settings)
         self.archive = Archive(store, engine)
         self._canaries = canary(self.loop) if canary else None
+        self._auditor = SelfAuditor(look, engine, self.loop, clock) if look else None
         self._stock = None
         if count_stock is not None:
             self._stock = StockTaker(
@@ -74,6 +77,8 @@ class Assembly:
             self._tasks.spawn("canary", self._canaries.run())
         if self._stock is not None:
             self._tasks.spawn("stock", self._stock.run())
+        if self._auditor is not None:
+            self._tasks.spawn("self-audit", self._auditor.run())
         self.is_ready = True
 
     async def stop(self) -> None:

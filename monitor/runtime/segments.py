@@ -13,6 +13,7 @@ from monitor.model.records import (
     ChannelSteered,
     Entry,
     ReviewOrdered,
+    SelfAudited,
     StockCounted,
     SwitchOrdered,
     record_encoder,
@@ -30,6 +31,7 @@ _WITHOUT_EFFECT = (
     ReviewOrdered,
     CaseResolved,
     StockCounted,
+    SelfAudited,
 )
 
 

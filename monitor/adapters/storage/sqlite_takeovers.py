@@ -20,7 +20,7 @@ of it is kept, no effect of it leaves, and the service stops (docs/decisions/002
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import apsw
 import msgspec
@@ -220,11 +220,14 @@ def _of_log(connection: apsw.Connection) -> Iterator[TakeoverCase]:
         position = found[-1].position
         for stored in found:
             if stored.segment.kind == "decisions":
-                yield from _moved(stored.segment.body.splitlines())
+                yield from moved_cases(stored.segment.body)
 
 
-def _moved(lines: Iterable[bytes]) -> Iterator[TakeoverCase]:
-    for line in lines:
+def moved_cases(body: bytes) -> Iterator[TakeoverCase]:
+    """The cases that a segment of decisions moved, in order."""
+    if b'"t":"case"' not in body:
+        return
+    for line in body.splitlines():
         if b'"t":"case"' in line:
             record = record_decoder.decode(line)
             if isinstance(record, CaseMoved):

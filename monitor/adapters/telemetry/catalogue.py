@@ -173,6 +173,11 @@ CATALOGUE: tuple[Family, ...] = (
         "Orders delivered by the shop after our takeover had delivered them.",
     ),
     Family(
+        "delivery_monitor_invariant_violations",
+        "gauge",
+        "Rules of takeovers, goods and switches that the last self-audit found broken.",
+    ),
+    Family(
         "delivery_notifications_total",
         "counter",
         "Messages and webhooks that reached their receiver (ok) or were given up (failed).",

@@ -222,6 +222,7 @@ def _counters(engine: Engine) -> Iterator[Row]:
         counts |= {tuple(key.rsplit("\t", more)): count for key, count in counter.items()}
         yield from ((name, "", values, count) for values, count in counts.items())
     yield "delivery_double_deliveries_total", "", (), totals.double_deliveries
+    yield "delivery_monitor_invariant_violations", "", (), totals.invariant_violations
     for label in ("channel", "source", "series"):
         count = totals.overflow.get(label, 0)
         yield "delivery_monitor_label_overflow_total", "", (label,), count

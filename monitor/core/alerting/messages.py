@@ -6,7 +6,7 @@ checked is not believed. Buyer data and secrets cannot occur: events do not carr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -49,6 +49,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "advised": "仅建议：没有认领、没有采购、没有发货。",
         "takeover.limited": "⛔ 代发已达上限（{reason}）",
         "limited": "订单 {order} 等卡住的订单暂不代发。请人工处理，或调高 fallback 的上限。",
+        "violations": "⛔ 自查发现 {n} 条规则被破坏",
+        "violations.do": "请先暂停代发（fallback.mode: observe），再运行 delivery-monitor doctor 核对。",
     },
     "en": {
         "alert.firing": "🔴 Firing: {rule}",
@@ -83,6 +85,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "takeover.limited": "⛔ The fallback has reached its limit ({reason})",
         "limited": "Order {order} and others stuck with it stay where they are. "
         "Help them by hand, or raise the limits of fallback.",
+        "violations": "⛔ The self-audit found {n} broken rules",
+        "violations.do": "Stop taking orders over (fallback.mode: observe), then run "
+        "delivery-monitor doctor and compare.",
     },
 }
 
@@ -191,6 +196,12 @@ def limit_message(language: str, reason: str, order_id: str) -> Message:
     """A limit keeps stuck orders from being taken over."""
     title = say(language, "takeover.limited", reason=reason)
     return _message(title, _write(language, "limited", order=order_id))
+
+
+def violation_message(language: str, findings: Sequence[str]) -> Message:
+    """Rules of takeovers, goods or switches do not hold; the findings are in English."""
+    title = say(language, "violations", n=len(findings))
+    return _message(title, *map(escaped, findings), _write(language, "violations.do"))
 
 
 def takeover_message(language: str, event_type: str, case: TakeoverCase) -> Message:

@@ -67,6 +67,7 @@ class Totals(msgspec.Struct, gc=False):
     takeovers: dict[str, int] = {}
     notifications: dict[str, int] = {}
     double_deliveries: int = 0
+    invariant_violations: int = 0  # rules that the last self-audit found broken
     overflow: dict[str, int] = {}
 
     def count_event(self, source: str, kind: str, outcome: str) -> None:

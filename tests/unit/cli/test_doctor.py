@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 import pytest
 
+from monitor.adapters.self_audit import INVARIANTS
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.cli.doctor_disk import look_at_disk
 from monitor.cli.main import main
@@ -197,3 +198,23 @@ def test_secret_that_everybody_reads_is_a_finding(
     code, checks = looked(tmp_path, RECEIVER + "sources: [{name: shop, api_key_file: key}]", capsys)
     assert (code, checks["configuration"]["state"]) == (1, "finding")
     assert checks["configuration"]["advice"] == f"run chmod 600 {tmp_path / 'key'}"
+
+
+async def test_broken_rule_of_takeovers_is_a_finding(tmp_path: Path) -> None:
+    """Sound files say how many rules hold; a broken one is named with its order and what to do."""
+    data = tmp_path / "data"
+    store = await open_sqlite(data)
+    await store.close()
+    (sound,) = [one for one in look_at_disk(data, Listen()) if one.check == "self-audit"]
+    assert (sound.state, sound.found) == ("ok", f"{len(INVARIANTS)} rules hold")
+    connection = apsw.Connection(str(data / "monitor.db"))
+    connection.execute(
+        "INSERT INTO takeovers VALUES ('tko_1', 'A1', 1, 'clm_1', 'claimed', 1, 1, NULL, 1, 1, 0,"
+        " NULL, NULL)"
+    )
+    connection.close()
+    (broken,) = [one for one in look_at_disk(data, Listen()) if one.check == "self-audit"]
+    assert broken.state == "finding"
+    assert broken.found.startswith("I7")
+    assert broken.found.endswith("A1")
+    assert "observe" in broken.advice
