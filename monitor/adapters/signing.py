@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
 
 from monitor.model.ids import derived_id
 from monitor.model.secret import Secret
@@ -38,38 +37,6 @@ def dingtalk_sign(secret: Secret, at_ms: int) -> str:
     return base64.b64encode(mac.digest()).decode()
 
 
-def hmac_sha256_hex(secret: Secret, body: bytes) -> str:
-    """HMAC-SHA256 of a body in lower-case hex, the commonest signature of supplier APIs."""
-    return hmac.new(secret.reveal().encode(), body, hashlib.sha256).hexdigest()
-
-
-def md5_sorted(
-    secret: Secret, fields: Mapping[str, object], *, sign_field: str = "sign", before_key: str = ""
-) -> str:
-    """MD5 over `k=v` of all non-empty fields sorted by name and joined by `&`, then the key.
-
-    The scheme of Chinese payment and card-key APIs: empty values and the sign itself stay out.
-    Some of them (acg-faka) write `before_key="&key="` between text and key. Lower-case hex.
-    """
-    pairs = [
-        f"{name}={text}"
-        for name, value in sorted(fields.items())
-        if name != sign_field and (text := _plain(value))
-    ]
-    signed = "&".join(pairs) + before_key + secret.reveal()
-    # Weak by today's measure, and not ours to choose.
-    return hashlib.md5(signed.encode(), usedforsecurity=False).hexdigest()
-
-
 def bearer(secret: Secret) -> str:
     """Value of an Authorization header that carries the secret as a token."""
     return f"Bearer {secret.reveal()}"
-
-
-def _plain(value: object) -> str:
-    """A field as its text in the signed string; nothing for null."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)

@@ -9,21 +9,22 @@ from collections.abc import Sequence
 
 import msgspec
 
+from monitor.config.build_suppliers import probe_of, request_of, rows_of, signing_of
 from monitor.config.report import Report
 from monitor.config.schema import Document
-from monitor.config.schema_channels import Channel, Request
+from monitor.config.schema_channels import Callback as CallbackKeys
+from monitor.config.schema_channels import Channel, Request, Sign
 from monitor.config.schema_outlets import DingTalk, PlainWebhook, Webhook
 from monitor.config.secret_files import SecretReader
 from monitor.config.values import ITEMS_MAX, host_port, split_listen, split_url
 from monitor.config.yaml_lines import YamlPath
 from monitor.model.endpoints import (
-    AnswerRule,
+    Callback,
     CanaryEndpoint,
     Endpoint,
     Endpoints,
     ErrorRule,
     HttpChannel,
-    HttpRequest,
     IngestKey,
     Listen,
     Places,
@@ -232,34 +233,44 @@ class _Builder:
         return tuple(found)
 
     def _http_channel(self, channel: Channel, submit: Request, at: YamlPath) -> HttpChannel:
-        self.urls += [submit.url, *([channel.query.url] if channel.query else [])]
-        sign = channel.sign
-        is_webhook = sign.kind == "standard_webhooks"
-        secret = self._secret(sign.secret, sign.secret_file, (*at, "sign"), is_webhook=is_webhook)
+        requests = (submit, channel.query, channel.collect, channel.probe)
+        self.urls += [request.url for request in requests if request is not None]
+        sign = self._signing(channel.sign, (*at, "sign"))
         return HttpChannel(
             name=channel.name,
-            submit=_request(submit),
-            query=_request(channel.query) if channel.query else None,
-            answers=tuple(
-                AnswerRule(
-                    outcome=outcome,
-                    when=row.when,
-                    goods=row.goods,
-                    supplier_ref=row.supplier_ref,
-                    code=row.code,
-                    cost=row.cost,
-                )
-                for outcome, row in (channel.answer or {}).items()
-            ),
+            submit=request_of(submit),
+            query=request_of(channel.query) if channel.query else None,
+            answers=rows_of(channel.answer),
             errors={
                 code: ErrorRule(retry=row.retry, blame=row.blame)
                 for code, row in channel.errors.items()
             },
-            sign=Signing(kind=sign.kind, header=sign.header, field=sign.field, secret=secret),
+            sign=sign,
             capability=channel.capability or "opaque",
             settle_ms=channel.settle,
             max_cost_minor=channel.max_cost_minor,
+            collect=request_of(channel.collect) if channel.collect else None,
+            callback=self._callback(channel.callback, sign, (*at, "callback")),
+            probe=probe_of(channel.probe),
+            skus=channel.skus,
+            quantity_max=channel.quantity_max,
         )
+
+    def _callback(
+        self, callback: CallbackKeys | None, sign: Signing, at: YamlPath
+    ) -> Callback | None:
+        """Without a secret of its own a callback is signed with that of our requests."""
+        if callback is None:
+            return None
+        own = sign if callback.sign is None else self._signing(callback.sign, (*at, "sign"))
+        if own.secret is None:
+            own = msgspec.structs.replace(own, secret=sign.secret)
+        return Callback(own, callback.ref, rows_of(callback.answer), callback.reply)
+
+    def _signing(self, sign: Sign, at: YamlPath) -> Signing:
+        is_webhook = sign.kind == "standard_webhooks"
+        secret = self._secret(sign.secret, sign.secret_file, at, is_webhook=is_webhook)
+        return signing_of(sign, secret)
 
     def _secret(
         self, inline: str | None, file: str | None, at: YamlPath, *, is_webhook: bool = True
@@ -300,14 +311,3 @@ def _is_broken(text: str) -> bool:
     except (binascii.Error, ValueError):
         return True
     return len(key) < WEBHOOK_SECRET_BYTES_MIN
-
-
-def _request(request: Request) -> HttpRequest:
-    return HttpRequest(
-        method=request.method,
-        url=request.url,
-        headers=request.headers,
-        json=request.body_json,
-        form=request.form,
-        timeout_ms=request.timeout,
-    )

@@ -20,6 +20,7 @@ from monitor.config.build_settings import build_settings
 from monitor.config.check import Mentioned, check_document, mentioned
 from monitor.config.environment import refuse_plain_secrets, replace_references, warn_plain_tokens
 from monitor.config.later import find_later
+from monitor.config.presets import with_presets
 from monitor.config.problems import problems_from
 from monitor.config.prune import Origins, culprits, without
 from monitor.config.report import Report, printable
@@ -100,6 +101,7 @@ def _document(
     raw: object, positions: Positions, environ: Mapping[str, str], report: Report
 ) -> tuple[Document, Mentioned]:
     """Validate the file as far as it is sound; what is not is reported and left out."""
+    raw = with_presets(raw, report)
     removed = report.left_out
     removed.update(refuse_plain_secrets(raw, report), find_later(raw, report))
     warn_plain_tokens(without(raw, removed)[0], report)

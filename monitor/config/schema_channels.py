@@ -12,12 +12,14 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from monitor.config.values import (
     FEW,
+    TEXT_MAX,
     ConfigModel,
     Money,
     Name,
     Span,
     TemplateUrl,
     Text,
+    Url,
     Weight,
     keys_of,
     one_of,
@@ -25,7 +27,8 @@ from monitor.config.values import (
 from monitor.model.endpoints import REQUEST_MS_MAX
 from monitor.model.times import MINUTE_MS, SECOND_MS, format_duration
 
-OUTCOMES = ("delivered", "accepted", "not_found", "rejected")
+OUTCOMES = ("delivered", "accepted", "ready", "not_found", "rejected", "refused")
+KINDS = ("external", "http", "stock", "manual")
 _SCALARS = (str, int, float, bool)
 
 
@@ -68,6 +71,51 @@ AnswerPath = Annotated[str, AfterValidator(_path)]
 Method = Annotated[str, one_of("GET", "POST", "PUT", "PATCH"), BeforeValidator(_upper)]
 
 
+def _lines(value: str) -> str:
+    if len(value) > TEXT_MAX or not value.replace("\n", "").isprintable():
+        raise ValueError(f"must be at most {TEXT_MAX} printable characters and line breaks")
+    return value
+
+
+def _decimals(value: int) -> int:
+    if not 0 <= value <= 4:
+        raise ValueError("must be between 0 and 4")
+    return value
+
+
+def _quantity(value: int) -> int:
+    if not 1 <= value <= 1_000:
+        raise ValueError("must be between 1 and 1000")
+    return value
+
+
+def _sku(value: object) -> object:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if not is_number and not (isinstance(value, str) and value.strip() and value.isprintable()):
+        raise ValueError("must be the supplier's name or number of the goods")
+    return value
+
+
+Lines = Annotated[str, AfterValidator(_lines)]
+Sku = Annotated[Any, AfterValidator(_sku)]
+
+
+class AnswerRow(ConfigModel):
+    """When an answer means this outcome, and where in it the interesting values are."""
+
+    when: Annotated[dict[str, Any], AfterValidator(_conditions), FEW]
+    goods: AnswerPath | None = None
+    split: Annotated[str, one_of("none", "lines")] = "none"
+    not_goods: Annotated[list[Text], FEW] = []
+    supplier_ref: AnswerPath | None = None
+    code: AnswerPath | None = None
+    cost: AnswerPath | None = None
+    cost_decimals: Annotated[int, AfterValidator(_decimals)] = 0
+
+
+AnswerTable = Annotated[dict[str, AnswerRow], keys_of(*OUTCOMES)]
+
+
 class Request(ConfigModel):
     """One request template; text may hold `{{ attempt_ref }}` and the other template names."""
 
@@ -77,6 +125,7 @@ class Request(ConfigModel):
     body_json: Any = Field(default=None, alias="json")
     form: Annotated[dict[str, Text], FEW] | None = None
     timeout: Annotated[Span, AfterValidator(_timeout)] = 10 * SECOND_MS
+    answer: AnswerTable | None = None
 
 
 class Query(Request):
@@ -85,14 +134,17 @@ class Query(Request):
     method: Method = "GET"
 
 
-class AnswerRow(ConfigModel):
-    """When an answer means this outcome, and where in it the interesting values are."""
+class Probe(ConfigModel):
+    """A request that asks for nothing that is sold; `balance` is the path of what is left."""
 
+    method: Method = "GET"
+    url: TemplateUrl
+    headers: Annotated[dict[str, Text], FEW] = {}
+    body_json: Any = Field(default=None, alias="json")
+    form: Annotated[dict[str, Text], FEW] | None = None
+    timeout: Annotated[Span, AfterValidator(_timeout)] = 10 * SECOND_MS
     when: Annotated[dict[str, Any], AfterValidator(_conditions), FEW]
-    goods: AnswerPath | None = None
-    supplier_ref: AnswerPath | None = None
-    code: AnswerPath | None = None
-    cost: AnswerPath | None = None
+    balance: AnswerPath | None = None
 
 
 class ErrorRow(ConfigModel):
@@ -112,21 +164,47 @@ class Sign(ConfigModel):
     field: Name | None = None
     secret: Text | None = None
     secret_file: Text | None = None
+    account: Text | None = None
+    account_header: Name | None = None
+    timestamp_header: Name | None = None
+    join: Annotated[str, one_of("k=v", "kv", "v")] = "k=v"
+    sep: Lines = "&"
+    prefix: Lines = ""
+    suffix: Lines = "{{ secret }}"
+    skip_empty: bool = True
+    text: Lines = "{{ body }}"
+    encoding: Annotated[str, one_of("hex", "base64")] = "hex"
+
+
+class Callback(ConfigModel):
+    """What the supplier tells `POST /hooks/channels/<name>`: proof, whom it is about, meaning."""
+
+    ref: AnswerPath
+    sign: Sign | None = None
+    answer: AnswerTable | None = None
+    reply: Any = None
 
 
 class Channel(ConfigModel):
     """One way to deliver; the keys from `submit` on belong to `kind: http`."""
 
     name: Name
-    kind: Annotated[str, one_of("external", "http", "stock", "manual")] = "external"
+    kind: Annotated[str, one_of(*KINDS)] = "external"
     weight: Weight | None = None
     capability: Annotated[str, one_of("idempotent", "queryable", "detectable", "opaque")] | None = (
         None
     )
     settle: Span = 10 * MINUTE_MS
     max_cost_minor: Money | None = None
+    preset: Text | None = None
+    base_url: Url | None = None
     submit: Request | None = None
     query: Query | None = None
-    answer: Annotated[dict[str, AnswerRow], keys_of(*OUTCOMES)] | None = None
-    errors: Annotated[dict[str, ErrorRow], FEW] = {}
+    collect: Query | None = None
+    probe: Probe | None = None
+    callback: Callback | None = None
+    answer: AnswerTable | None = None
+    errors: Annotated[dict[Text, ErrorRow], FEW] = {}
     sign: Sign = Sign()
+    skus: Annotated[dict[Text, Sku], FEW] = {}
+    quantity_max: Annotated[int, AfterValidator(_quantity)] | None = None

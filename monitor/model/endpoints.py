@@ -50,8 +50,31 @@ class CanaryEndpoint(msgspec.Struct, frozen=True):
     secret: Secret | None = None
 
 
+class AnswerRule(msgspec.Struct, frozen=True):
+    """One row of an answer table: first row whose `when` matches wins.
+
+    `when` maps a dotted path into the JSON answer (or `http`, the status) to a value or a list of
+    accepted values; `"*"` accepts any text or number. `goods supplier_ref code cost` are paths.
+    `split` lines: one text holds one unit per line. `not_goods`: texts that excuse instead of
+    delivering. `cost_decimals`: the price is written with so many decimals of the major unit.
+    """
+
+    outcome: str  # delivered, accepted, ready, not_found, rejected, refused
+    when: dict[str, Any]
+    goods: str | None = None
+    supplier_ref: str | None = None
+    code: str | None = None
+    cost: str | None = None
+    split: str = "none"
+    not_goods: tuple[str, ...] = ()
+    cost_decimals: int = 0
+
+
 class HttpRequest(msgspec.Struct, frozen=True):
-    """One request template of an `http` channel; strings may hold `{{ attempt_ref }}` and friends."""
+    """One request template of an `http` channel; strings may hold `{{ attempt_ref }}` and friends.
+
+    `answers` are rows of its own; without any the channel's table serves.
+    """
 
     method: str
     url: str
@@ -59,21 +82,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
     json: Any = None
     form: dict[str, str] | None = None
     timeout_ms: int = 10_000
-
-
-class AnswerRule(msgspec.Struct, frozen=True):
-    """One row of an answer table: first row whose `when` matches wins.
-
-    `when` maps a dotted path into the JSON answer (or `http`, the status) to a value or a list of
-    accepted values. `goods supplier_ref code cost` are paths.
-    """
-
-    outcome: str  # delivered, accepted, not_found, rejected
-    when: dict[str, Any]
-    goods: str | None = None
-    supplier_ref: str | None = None
-    code: str | None = None
-    cost: str | None = None
+    answers: tuple[AnswerRule, ...] = ()
 
 
 class ErrorRule(msgspec.Struct, frozen=True):
@@ -84,16 +93,54 @@ class ErrorRule(msgspec.Struct, frozen=True):
 
 
 class Signing(msgspec.Struct, frozen=True):
-    """How requests are signed: none, bearer, md5_sorted, hmac_sha256, standard_webhooks."""
+    """How requests are signed: none, bearer, md5_sorted, hmac_sha256, standard_webhooks.
+
+    `account` is our name at the supplier. `md5_sorted` signs `prefix` + fields + `suffix`, each
+    field written as `join` says (k=v, kv, v) with `separator` between; `hmac_sha256` signs `text`.
+    """
 
     kind: str = "none"
     header: str | None = None
     field: str | None = None
     secret: Secret | None = None
+    account: str | None = None
+    account_header: str | None = None
+    timestamp_header: str | None = None
+    join: str = "k=v"
+    separator: str = "&"
+    prefix: str = ""
+    suffix: str = "{{ secret }}"
+    skip_empty: bool = True
+    text: str = "{{ body }}"
+    encoding: str = "hex"  # or base64
+
+
+class Callback(msgspec.Struct, frozen=True):
+    """What a supplier tells us by itself: how it proves who it is, and what its words mean.
+
+    `ref` is the path of our `attempt_ref`. `reply` is what it wants to hear.
+    """
+
+    sign: Signing
+    ref: str
+    answers: tuple[AnswerRule, ...]
+    reply: Any = None
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """A request that buys nothing and shows whether the supplier works; `balance` is a path."""
+
+    request: HttpRequest
+    when: dict[str, Any]
+    balance: str | None = None
 
 
 class HttpChannel(msgspec.Struct, frozen=True):
-    """A supplier API described in YAML (contract §5, `http` delivery channel)."""
+    """A supplier API described in YAML (contract §5, `http` delivery channel).
+
+    `collect` fetches the goods of an order that is `ready`. `skus` are the supplier's names of our
+    goods; without any they have the same.
+    """
 
     name: str
     submit: HttpRequest
@@ -104,6 +151,11 @@ class HttpChannel(msgspec.Struct, frozen=True):
     capability: str = "opaque"
     settle_ms: int = 600_000
     max_cost_minor: int | None = None
+    collect: HttpRequest | None = None
+    callback: Callback | None = None
+    probe: Probe | None = None
+    skus: dict[str, str | int] = {}
+    quantity_max: int | None = None
 
 
 class Listen(msgspec.Struct, frozen=True):

@@ -3,33 +3,34 @@
 Nothing here decides what happens next. The channel only says what is known:
 * no connection, or refused before a byte left: `rejected` with code `not_sent`, certainly not done;
 * anything unclear from then on: `unknown`;
-* goods: into the vault first, then `delivered` with their number and digest.
+* goods: into the vault first, then `delivered` with their number and digest;
+* an order that is `ready`: its goods are fetched with `collect`; until they are here, `accepted`.
 
 A supplier without a price guard can charge more than it should; `{{ max_cost_minor }}` in the
 template hands it our limit, and a `cost` in its answer is reported either way.
 
 An `idempotent` channel without `query` is asked by sending the submit again. Such an answer says
-`is_query=False`, because a rejection of a replay proves nothing about the first try.
+`is_query=False`, because a rejection of a replay proves nothing about the first try. A `query` that
+names the supplier's own number asks nothing while that is not known.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import Protocol
 
 import msgspec
 
 from monitor.adapters.http_client import HttpAnswer, HttpClient
-from monitor.adapters.signing import bearer, hmac_sha256_hex, md5_sorted, webhook_headers
-from monitor.adapters.supplier_answer import Finding, read_answer
-from monitor.adapters.supplier_template import FilledRequest, fill, values_of
+from monitor.adapters.supplier_answer import Finding, read_answer, read_body, word_at
+from monitor.adapters.supplier_sign import Received, is_from_supplier, sign
+from monitor.adapters.supplier_template import Value, fill, translated, values_of
 from monitor.adapters.unanswered import unanswered
 from monitor.model.effects import Quarantine, Query, Submit
-from monitor.model.endpoints import HttpChannel, HttpRequest, Signing
+from monitor.model.endpoints import HttpChannel, HttpRequest
 from monitor.model.errors import Permanent, StorageError, Transient, UnknownOutcome
 from monitor.model.records import AttemptAnswered
 
-SIGN_FIELD = "sign"
+CALLBACK_STATUS = 200  # what `http` stands for in the rows of a callback
 
 
 class Keeper(Protocol):
@@ -45,7 +46,7 @@ class Keeper(Protocol):
 
 
 class HttpSupplier:
-    """Speaks with one supplier; keeps `DeliveryChannel`."""
+    """Speaks with one supplier; keeps `DeliveryChannel` and `CallsBack`."""
 
     def __init__(self, channel: HttpChannel, client: HttpClient, vault: Keeper) -> None:
         self._channel = channel
@@ -55,8 +56,9 @@ class HttpSupplier:
     async def submit(self, effect: Submit, now_ms: int) -> AttemptAnswered:
         """Buy once; never raises for what the supplier or the network does."""
         answer = unanswered(effect, now_ms)
+        values = values_of(effect)
         try:
-            http_answer = await self._send(self._channel.submit, effect, now_ms)
+            http_answer = await self._send(self._channel.submit, values, now_ms)
         except (Transient, Permanent) as error:
             blame = "us" if isinstance(error, Permanent) else "channel"
             return msgspec.structs.replace(
@@ -64,7 +66,8 @@ class HttpSupplier:
             )
         except UnknownOutcome as error:
             return msgspec.structs.replace(answer, detail=str(error))
-        return await self._understood(http_answer, answer)
+        finding = read_answer(http_answer, self._channel, self._channel.submit.answers)
+        return await self._understood(finding, answer, values)
 
     async def query(self, effect: Query, now_ms: int) -> AttemptAnswered:
         """Ask, or send the same submit again to an idempotent channel; a failure is `unknown`."""
@@ -72,12 +75,17 @@ class HttpSupplier:
         answer = msgspec.structs.replace(unanswered(effect, now_ms), is_query=not is_replay)
         if is_replay and self._channel.capability != "idempotent":
             return msgspec.structs.replace(answer, detail="this channel cannot be asked")
+        values = values_of(effect)
+        template = self._channel.query or self._channel.submit
         try:
-            template = self._channel.query or self._channel.submit
-            http_answer = await self._send(template, effect, now_ms)
+            http_answer = await self._send(template, values, now_ms)
         except (Transient, Permanent, UnknownOutcome) as error:
             return msgspec.structs.replace(answer, detail=str(error))
-        understood = await self._understood(http_answer, answer)
+        finding = read_answer(http_answer, self._channel, template.answers)
+        if finding.outcome == "refused":
+            detail = "the question was refused, which says nothing of the order"
+            return msgspec.structs.replace(answer, code=finding.code, detail=detail)
+        understood = await self._understood(finding, answer, values)
         if is_replay and understood.outcome in ("rejected", "not_found"):
             return msgspec.structs.replace(
                 answer, code=understood.code, detail="a refused replay proves nothing"
@@ -88,17 +96,45 @@ class HttpSupplier:
         """Lock the attempt's goods away for ever."""
         await self._vault.quarantine(effect.attempt_ref)
 
-    async def _send(self, template: HttpRequest, effect: Submit | Query, now_ms: int) -> HttpAnswer:
-        request = fill(template, values_of(effect))
-        url, headers, body = sign(request, self._channel.sign, effect.attempt_ref, now_ms)
+    def ref_of(self, received: Received, now_ms: int) -> str | None:
+        """The attempt a callback is about; None unless it proves that the supplier sent it."""
+        callback = self._channel.callback
+        if callback is None or not is_from_supplier(received, callback.sign, now_ms):
+            return None
+        return word_at(received.fields, callback.ref)
+
+    async def called_back(
+        self, received: Received, question: Query, now_ms: int
+    ) -> AttemptAnswered | None:
+        """What a callback that passed `ref_of` says, as the answer to the attempt's next question.
+
+        None if it says nothing; only a supplier that is asked can say that it knows no such order.
+        """
+        callback = self._channel.callback
+        assert callback is not None, "ref_of found an attempt"
+        answer = msgspec.structs.replace(unanswered(question, now_ms), is_query=True)
+        rows = callback.answers or self._channel.answers
+        finding = read_body(received.fields, CALLBACK_STATUS, self._channel, rows)
+        if finding.outcome in ("unknown", "refused", "not_found"):
+            return None
+        return await self._understood(finding, answer, values_of(question))
+
+    async def _send(
+        self, template: HttpRequest, values: dict[str, Value], now_ms: int
+    ) -> HttpAnswer:
+        request = fill(template, translated(values, self._channel, now_ms))
+        message_id = str(values["attempt_ref"])
+        url, headers, body = sign(request, self._channel.sign, message_id, now_ms)
         return await self._client.request(
             request.method, url, headers=headers, body=body, timeout_ms=request.timeout_ms
         )
 
     async def _understood(
-        self, http_answer: HttpAnswer, answer: AttemptAnswered
+        self, finding: Finding, answer: AttemptAnswered, values: dict[str, Value]
     ) -> AttemptAnswered:
-        finding = read_answer(http_answer, self._channel)
+        """The answer with what was found; goods are in the vault before it says so."""
+        if finding.outcome == "ready":
+            finding = await self._collected(finding, values, answer.at_ms)
         digest: str | None = None
         if finding.outcome == "delivered":
             try:
@@ -108,59 +144,29 @@ class HttpSupplier:
                 return msgspec.structs.replace(answer, detail=f"vault: {error.code}")
         return _with_finding(answer, finding, digest)
 
-
-def sign(
-    request: FilledRequest, signing: Signing, message_id: str, now_ms: int
-) -> tuple[str, dict[str, str], bytes]:
-    """Sign and encode a request; returns URL, headers and body.
-
-    `bearer` with a header of its own (`X-Api-Key`) sends the bare secret there.
-    `md5_sorted` signs the top-level fields of the JSON body, the form, or else the URL's query.
-    `hmac_sha256` signs the bytes of the body.
-    """
-    url, headers = request.url, dict(request.headers)
-    fields, form = request.json, request.form
-    secret = signing.secret
-    if signing.kind == "md5_sorted" and secret is not None:
-        name = signing.field or SIGN_FIELD
-        if isinstance(fields, dict):
-            fields = {**fields, name: md5_sorted(secret, fields, sign_field=name)}
-        elif form is not None:
-            form = {**form, name: md5_sorted(secret, form, sign_field=name)}
-        else:
-            asked = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-            asked[name] = md5_sorted(secret, asked, sign_field=name)
-            url = urlunsplit(urlsplit(url)._replace(query=urlencode(asked)))
-    body = _encoded(fields, form, headers)
-    if secret is not None and signing.kind == "bearer":
-        header = signing.header or "Authorization"
-        is_standard = header.lower() == "authorization"
-        headers[header] = bearer(secret) if is_standard else secret.reveal()
-    elif secret is not None and signing.kind == "hmac_sha256":
-        headers[signing.header or "X-Signature"] = hmac_sha256_hex(secret, body)
-    elif secret is not None and signing.kind == "standard_webhooks":
-        headers.update(webhook_headers(secret, message_id, now_ms, body))
-    return url, headers, body
-
-
-def _encoded(json: Any, form: dict[str, str] | None, headers: dict[str, str]) -> bytes:
-    """Encode the body and name its type, unless the template names one."""
-    named = {name.lower() for name in headers}
-    if json is not None:
-        if "content-type" not in named:
-            headers["Content-Type"] = "application/json"
-        return msgspec.json.encode(json)
-    if form is not None:
-        if "content-type" not in named:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        return urlencode(form).encode()
-    return b""
+    async def _collected(self, ready: Finding, values: dict[str, Value], now_ms: int) -> Finding:
+        """Fetch the goods of an order that is ready; until that works it is an accepted one."""
+        accepted = msgspec.structs.replace(ready, outcome="accepted")
+        collect = self._channel.collect
+        if collect is None:
+            return accepted
+        if ready.supplier_ref is not None:
+            values = values | {"supplier_ref": ready.supplier_ref}
+        try:
+            http_answer = await self._send(collect, values, now_ms)
+        except (Transient, Permanent, UnknownOutcome) as error:
+            return msgspec.structs.replace(accepted, detail=str(error))
+        found = read_answer(http_answer, self._channel, collect.answers)
+        if found.outcome != "delivered":
+            return msgspec.structs.replace(accepted, detail=f"ready, but {found.detail}")
+        return msgspec.structs.replace(found, supplier_ref=found.supplier_ref or ready.supplier_ref)
 
 
 def _with_finding(answer: AttemptAnswered, finding: Finding, digest: str | None) -> AttemptAnswered:
+    """A refused request to buy is a rejection like any other."""
     return msgspec.structs.replace(
         answer,
-        outcome=finding.outcome,
+        outcome="rejected" if finding.outcome == "refused" else finding.outcome,
         code=finding.code,
         retry=finding.error.retry,
         blame=finding.error.blame,

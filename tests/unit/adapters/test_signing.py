@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from monitor.adapters.signing import (
     bearer,
     dingtalk_sign,
-    hmac_sha256_hex,
-    md5_sorted,
     webhook_headers,
 )
 from monitor.model.secret import Secret
@@ -57,23 +55,6 @@ def test_dingtalk_sign_matches_the_known_answer() -> None:
     """Vector measured against the robot's documented algorithm."""
     expected = "aZLLrriXgn05YbwaGR7knYsLeJADjr9NwLaNNKpxh4g="
     assert dingtalk_sign(Secret("SECtest"), AT_MS) == expected
-
-
-def test_hmac_hex_matches_rfc_4231_case_2() -> None:
-    """RFC 4231 test case 2: key `Jefe`."""
-    assert hmac_sha256_hex(Secret("Jefe"), b"what do ya want for nothing?") == (
-        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-    )
-
-
-def test_md5_sorted_joins_non_empty_fields_by_name() -> None:
-    """The text is `a=1&b=x&z=0key`: sorted, empty values, null and the sign left out."""
-    fields = {"z": 0, "b": "x", "a": 1, "empty": "", "none": None, "sign": "old"}
-    assert md5_sorted(Secret("key"), fields) == hashlib.md5(b"a=1&b=x&z=0key").hexdigest()
-    assert (
-        md5_sorted(Secret("K"), {"a": True}, before_key="&key=")
-        == hashlib.md5(b"a=true&key=K").hexdigest()
-    )
 
 
 def test_bearer_carries_the_secret() -> None:

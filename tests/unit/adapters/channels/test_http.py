@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from monitor.adapters.channels.http import HttpSupplier, sign
+from monitor.adapters.channels.http import HttpSupplier
 from monitor.adapters.channels.manual import ManualChannel
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.http_client import HttpAnswer, HttpClient
 from monitor.adapters.supplier_answer import read_answer
+from monitor.adapters.supplier_sign import sign
 from monitor.adapters.supplier_template import FilledRequest, fill
 from monitor.adapters.vault import SealedVault
 from monitor.model.endpoints import AnswerRule, ErrorRule, HttpChannel, HttpRequest, Signing
