@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from zoneinfo import ZoneInfoNotFoundError
 
-from monitor.config.check_channels import is_cost_guarded
+from monitor.config.check_channels import is_cost_guarded, is_followed
 from monitor.config.schema import Document
 from monitor.config.schema_channels import Channel
 from monitor.config.zones import utc_offsets
@@ -81,6 +81,7 @@ def _channel_settings(channel: Channel) -> ChannelSettings:
         settle_ms=channel.settle,
         max_cost_minor=channel.max_cost_minor,
         is_cost_guarded=is_cost_guarded(channel),
+        is_followed=is_followed(channel),
     )
 
 

@@ -68,8 +68,10 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         old = below.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _laid_over(old, value) if both else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = _laid_over(old, value)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -95,7 +95,7 @@ def wake_for_answer(case: TakeoverCase, settings: Settings, now_ms: int) -> Step
     cancels = (submit_key(attempt.ref),) if is_submitting else ()
     if now_ms >= case.claim_expires_ms:
         return Step(escalated(case, "claim_expired", now_ms), cancels=cancels)
-    if is_submitting or not is_askable(channel) or now_ms >= give_up_ms(attempt, channel):
+    if is_submitting or not is_askable(channel, attempt) or now_ms >= give_up_ms(attempt, channel):
         return Step(escalated(case, "unresolved", now_ms), cancels=cancels)
     wake_ms = min(give_up_ms(attempt, channel), case.claim_expires_ms)
     return Step(moved(case, now_ms, wake_ms=wake_ms), (ask(case, attempt),))
@@ -108,7 +108,7 @@ def wake_after_void(case: TakeoverCase, settings: Settings, now_ms: int) -> Step
         return Step(moved(case, now_ms, wake_ms=None))
     channel = channel_of(settings, attempt.channel)
     is_submitting = attempt.state == AttemptState.SUBMITTING
-    if is_submitting or not is_askable(channel) or now_ms >= give_up_ms(attempt, channel):
+    if is_submitting or not is_askable(channel, attempt) or now_ms >= give_up_ms(attempt, channel):
         perhaps = msgspec.structs.replace(attempt, state=AttemptState.QUARANTINED)
         return Step(moved(with_attempt(case, perhaps), now_ms, wake_ms=None))
     wake_ms = give_up_ms(attempt, channel)
@@ -146,7 +146,7 @@ def _disproved(
 def _wait(case: TakeoverCase, attempt: Attempt, settings: Settings, now_ms: int) -> Step:
     """Accepted or unknown: ask later if the channel can be asked, else let a person ask."""
     channel = channel_of(settings, attempt.channel)
-    if attempt.state == AttemptState.UNKNOWN and not is_askable(channel):
+    if attempt.state == AttemptState.UNKNOWN and not is_askable(channel, attempt):
         return Step(escalated(case, "unknown_outcome", now_ms))
     if attempt.not_found >= NOT_FOUND_NEEDED:
         return Step(escalated(case, "accepted_then_not_found", now_ms))

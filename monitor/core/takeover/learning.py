@@ -42,8 +42,13 @@ def channel_of(settings: Settings, name: str) -> ChannelSettings:
     return next(known, ChannelSettings(name=name))
 
 
-def is_askable(channel: ChannelSettings) -> bool:
-    """Whether the channel can tell what became of an attempt."""
+def is_askable(channel: ChannelSettings, attempt: Attempt) -> bool:
+    """Whether the channel can tell what became of an attempt.
+
+    One that is only `is_followed` can once it has told its own number of the order.
+    """
+    if channel.kind == "http" and channel.is_followed and attempt.supplier_ref is not None:
+        return True
     return channel.kind == "stock" or (
         channel.kind == "http" and channel.capability in ("idempotent", "queryable")
     )
@@ -72,7 +77,7 @@ def next_ask_ms(attempt: Attempt, channel: ChannelSettings, now_ms: int) -> int:
     if attempt.queries:  # an answer that came late must not make two questions one
         due = max(due, now_ms + min(settle_of(channel), QUERY_GAP_MIN_MS))
     give_up = give_up_ms(attempt, channel)
-    return min(due, give_up) if is_askable(channel) else give_up
+    return min(due, give_up) if is_askable(channel, attempt) else give_up
 
 
 def give_up_ms(attempt: Attempt, channel: ChannelSettings) -> int:
@@ -118,17 +123,17 @@ def learn(attempt: Attempt, answer: AttemptAnswered, channel: ChannelSettings) -
     match answer.outcome:
         case "accepted":
             return _accepted(attempt, answer, channel)
-        case "rejected" if is_first or (is_fresh and _is_proof(answer, channel)):
+        case "rejected" if is_first or (is_fresh and _is_proof(answer, channel, attempt)):
             return _rejected(attempt, answer)
-        case "not_found" if is_fresh and answer.is_query and is_askable(channel):
+        case "not_found" if is_fresh and answer.is_query and is_askable(channel, attempt):
             return _not_found(attempt, answer)
         case _:
             return _unknown(attempt, answer, channel) if is_first else attempt
 
 
-def _is_proof(answer: AttemptAnswered, channel: ChannelSettings) -> bool:
+def _is_proof(answer: AttemptAnswered, channel: ChannelSettings, attempt: Attempt) -> bool:
     """Whether a rejection under a query's key is a statement about the first try (R1, R3)."""
-    return answer.is_query and answer.code is not None and is_askable(channel)
+    return answer.is_query and answer.code is not None and is_askable(channel, attempt)
 
 
 def _delivered(attempt: Attempt, answer: AttemptAnswered) -> Attempt:
