@@ -1,7 +1,7 @@
 """A start with a million events in the log and a hundred thousand open orders, as a kill leaves it.
 
-The directory is made by the real loop and store in virtual time: ten days, the last snapshot twenty
-thousand events before the end. Then a real `serve` process is started on it. Times are from the start
+The directory is made by the real engine and store, four thousand events a commit: ten days, the last
+snapshot twenty thousand events before the end, the last commit missing. Then a real `serve` process is started on it. Times are from the start
 of the process; a bare `python -c pass` and the interpreter's imports are part of them.
 """
 
@@ -17,9 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
+
+import msgspec
 
 from benchmarks.row import Row
 from monitor.adapters.storage.sqlite import open_sqlite
@@ -27,27 +29,25 @@ from monitor.config.load import load
 from monitor.config.rules_file import load_shipped
 from monitor.core.engine import Engine
 from monitor.core.rules.lookback import settings_for
+from monitor.model.commands import Batch, Command, Decide
 from monitor.model.events import EventType, OrderEvent
-from monitor.model.times import UnixMs
-from monitor.runtime.loop import Loop
-from monitor.runtime.supervisor import Supervisor
+from monitor.model.rules import RuleSet
+from monitor.model.times import DAY_MS
+from monitor.ports import Checkpoint
+from monitor.runtime.assembly import OWNER
+from monitor.runtime.recovery import row_of
+from monitor.runtime.segments import segment_of
 
 EVENTS, OPEN_ORDERS = 1_000_000, 100_000
-TURNS, TAIL_TURNS = 1_000, 20
+BATCH = 4_000
+BATCHES, TAIL_BATCHES = EVENTS // BATCH, 5
 DAYS = 10
-STEP_MS = DAYS * 86_400_000 // TURNS
+NEVER_MS = 10**15
+RULES = load_shipped()
 CONFIG = "promise: {default: 60d}\nlisten: '127.0.0.1:%d'\ndata_dir: %s\n"
 ACKNOWLEDGED_S, READY_S = 1.0, 5.0
 STARTS = 3
 GROUP = "restart"
-
-
-class Clock:
-    def __init__(self, start_ms: int) -> None:
-        self.ms = start_ms
-
-    def now_ms(self) -> UnixMs:
-        return UnixMs(self.ms)
 
 
 def rows(scale: float) -> Iterator[Row]:
@@ -74,44 +74,59 @@ def rows(scale: float) -> Iterator[Row]:
 
 async def _fill(data_dir: Path, config: Path, scale: float) -> tuple[int, int, float]:
     """Make the directory; returns events, open orders and MiB of the database."""
+    settings, rules = settings_for(load(config).settings, RULES), RULES
+    start_ms = time.time_ns() // 1_000_000 - DAYS * DAY_MS
+    engine = Engine(msgspec.structs.replace(settings, breaker_every_ms=NEVER_MS), RuleSet())
     work = data_dir.with_name("work")
-    rules = load_shipped()
-    clock = Clock(time.time_ns() // 1_000_000 - DAYS * 86_400_000)
-    store, supervisor = await open_sqlite(work), Supervisor()
-    loop = Loop(store, clock, Engine(settings_for(load(config).settings, rules), rules), owner="b")
-    await loop.start(supervisor)
-    turns = max(TAIL_TURNS * 2, round(TURNS * scale))
-    events = 0
-    for turn in range(turns):
-        clock.ms += STEP_MS
-        if turn != turns - TAIL_TURNS:  # the one snapshot; else most of the time went into them
-            loop._snapshot_ms = clock.ms  # noqa: SLF001 - as if one had just been made
-        batch = _events(turn, clock.ms)
-        await loop.submit(batch)
-        events += len(batch)
-    await store.health()  # waits in line behind the last turn's commit
+    store = await open_sqlite(work)
+    lease = await store.acquire("loop", OWNER, start_ms, DAYS * DAY_MS)
+    assert lease is not None
+    batches = max(2 * TAIL_BATCHES, round(BATCHES * scale))
+    for number in range(batches):
+        now_ms, left = start_ms + (number + 1) * DAYS * DAY_MS // batches, batches - number
+        if left == 2 * TAIL_BATCHES:  # before, looking at all orders would take most of the time
+            engine.configure(settings, rules)
+        batch = _events(number, now_ms)
+        position = await store.append(segment_of("entries", batch))
+        commands = engine.handle(Batch(batch), now_ms)
+        if left > 1:  # else it is killed between acknowledgement and commit
+            done = _checkpoint(engine, commands, position, with_snapshot=left == TAIL_BATCHES)
+            await store.commit(lease, done)
+    await store.health()  # waits in line behind the last commit
     shutil.copytree(work, data_dir, ignore=shutil.ignore_patterns("*-shm"))
-    open_orders = sum(order.is_open for order in loop.engine.shard.orders.values())
-    await loop.stop()
-    await supervisor.stop()
     await store.close()
     shutil.rmtree(work)
-    return events, open_orders, (data_dir / "monitor.db").stat().st_size / (1 << 20)
+    open_orders = sum(order.is_open for order in engine.shard.orders.values())
+    return batches * BATCH, open_orders, (data_dir / "monitor.db").stat().st_size / (1 << 20)
 
 
-def _events(turn: int, now_ms: int) -> list[OrderEvent]:
-    """A thousand events: 100 orders that stay open, 450 that were delivered within a minute."""
-    delivered = EVENTS // TURNS // 2 - OPEN_ORDERS // TURNS // 2
+def _checkpoint(
+    engine: Engine, commands: Sequence[Command], position: int, *, with_snapshot: bool
+) -> Checkpoint:
+    """What the loop would commit of a turn: decisions, and every order that changed."""
+    decisions = tuple(one.decision for one in commands if isinstance(one, Decide))
+    return Checkpoint(
+        cursor=position,
+        position=position,
+        decisions=segment_of("decisions", decisions) if decisions else None,
+        orders=tuple(map(row_of, engine.shard.drain_dirty())),
+        snapshot=engine.snapshot() if with_snapshot else None,
+    )
+
+
+def _events(batch: int, now_ms: int) -> tuple[OrderEvent, ...]:
+    """Of ten orders as many stay open as in the whole; the others were delivered in a minute."""
+    still_open = BATCH * OPEN_ORDERS // EVENTS
+    delivered = (BATCH - still_open) // 2
     found = [
-        _event(EventType.PAID, f"open-{turn}-{number}", now_ms)
-        for number in range(OPEN_ORDERS // TURNS)
+        _event(EventType.PAID, f"open-{batch}-{number}", now_ms) for number in range(still_open)
     ]
     for number in range(delivered):
-        order_id = f"done-{turn}-{number}"
+        order_id = f"done-{batch}-{number}"
         paid_ms = now_ms - 60_000 + number
         found.append(_event(EventType.PAID, order_id, paid_ms))
-        found.append(_event(EventType.DELIVERED, order_id, paid_ms + 20_000 + number * 30))
-    return found
+        found.append(_event(EventType.DELIVERED, order_id, paid_ms + 20_000 + number * 8))
+    return tuple(found)
 
 
 def _event(kind: EventType, order_id: str, at_ms: int) -> OrderEvent:
