@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import msgspec
 
@@ -57,19 +58,27 @@ def rows(scale: float) -> Iterator[Row]:
         config = folder / "monitor.yaml"
         config.write_text(CONFIG % (port, folder / "data"))
         events, orders, size_mib = asyncio.run(_fill(folder / "made", config, scale))
-        acknowledged, ready, spent = [], [], []
-        for _ in range(STARTS):
+        starts = []
+        for _ in range(1 + STARTS):
             shutil.copytree(folder / "made", folder / "data")
-            first_s, full_s, cpu_s = _start(config, port)
-            acknowledged.append(first_s)
-            ready.append(full_s)
-            spent.append(cpu_s)
+            starts.append(_start(config, port))
             shutil.rmtree(folder / "data")
     note = f"{events:,} events in the log, {orders:,} open orders, {size_mib:.0f} MiB, after a kill"
-    yield Row(GROUP, "start to first acknowledgement", median(acknowledged), "s",
-              ACKNOWLEDGED_S, "lower", note)  # fmt: skip
-    yield Row(GROUP, "start to full state", median(ready), "s", READY_S, "lower", note)
-    yield Row(GROUP, "CPU of the process up to then", median(spent), "s", note=note)
+    # The first one compiled the service.
+    first_s, full_s, first_cpu_s, full_cpu_s = map(median, zip(*starts[1:], strict=True))
+    yield Row(GROUP, "start to first acknowledgement", first_s, "s", ACKNOWLEDGED_S, "lower", note)
+    yield Row(GROUP, "start to full state", full_s, "s", READY_S, "lower", note)
+    yield Row(GROUP, "CPU of the process up to the acknowledgement", first_cpu_s, "s", note=note)
+    yield Row(GROUP, "CPU of the process up to the full state", full_cpu_s, "s", note=note)
+
+
+class Start(NamedTuple):
+    """Seconds from the start of a process, and of its CPU up to then."""
+
+    first_s: float
+    full_s: float
+    first_cpu_s: float
+    full_cpu_s: float
 
 
 async def _fill(data_dir: Path, config: Path, scale: float) -> tuple[int, int, float]:
@@ -136,23 +145,31 @@ def _event(kind: EventType, order_id: str, at_ms: int) -> OrderEvent:
     )  # fmt: skip
 
 
-def _start(config: Path, port: int) -> tuple[float, float, float]:
-    """Seconds from the start of a process to its first 202, to 200 of /readyz, and its CPU."""
+def _start(config: Path, port: int) -> Start:
+    """Start a process and look at it from outside, until 200 of /readyz."""
+    environment = os.environ | {"PYTHONPYCACHEPREFIX": str(config.with_name("compiled"))}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed, it is compiled
     started_s = time.perf_counter()
     with (config.parent / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "monitor", "serve", "--config", str(config)],
-            stdout=log, stderr=log, cwd=config.parent,
+            stdout=log, stderr=log, cwd=config.parent, env=environment,
         )  # fmt: skip
         try:
-            first_s = _until(port, "POST", "/v1/events", 202, started_s)
-            full_s = _until(port, "GET", "/readyz", 200, started_s)
-            used = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-            cpu_s = (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
+            first_s, first_cpu_s = (
+                _until(port, "POST", "/v1/events", 202, started_s),
+                _cpu_s(process),
+            )
+            full_s, full_cpu_s = _until(port, "GET", "/readyz", 200, started_s), _cpu_s(process)
         finally:
             process.kill()
             process.wait()
-    return first_s, full_s, cpu_s
+    return Start(first_s, full_s, first_cpu_s, full_cpu_s)
+
+
+def _cpu_s(process: subprocess.Popen[bytes]) -> float:
+    used = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _until(port: int, method: str, path: str, status: int, started_s: float) -> float:
@@ -168,7 +185,7 @@ def _until(port: int, method: str, path: str, status: int, started_s: float) -> 
             pass  # not listening yet
         finally:
             connection.close()
-        time.sleep(0.01)
+        time.sleep(0.03)
     raise AssertionError(f"no {status} from {path} within two minutes")
 
 

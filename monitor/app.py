@@ -3,8 +3,8 @@
     Monitor.start:  HTTP up ─► store ─► engine rebuilt ─► ready ─► outbox, traces, retention
     Monitor.stop:   HTTP down ─► outbox ─► last turn and snapshot ─► traces ─► store closed
 
-The socket is open before the state is rebuilt, so probes and senders get an answer (503 with the
-reason) instead of silence; also while the store cannot be used.
+The socket is open before the state is rebuilt: events are acknowledged as soon as the log is open,
+questions get 503 with the reason instead of silence; also while the store cannot be used.
 """
 
 from __future__ import annotations
@@ -212,11 +212,11 @@ class Monitor:
 
     async def ingest(self, events: Events, message: MessageTaken | None = None) -> tuple[str, ...]:
         """Log and fold events; returns after they are synced."""
-        return await self._running().loop.submit(events, message=message)
+        return await self._running(or_rebuilding=True).loop.submit(events, message=message)
 
     def offer(self, events: Events, message: MessageTaken | None, reply: Reply) -> None:
         """Log and fold events; `reply` is told once they are synced."""
-        self._running().loop.enqueue(Request(events, reply, message))
+        self._running(or_rebuilding=True).loop.enqueue(Request(events, reply, message))
 
     async def instruct(self, instruction: Instruction, audit: Audited) -> str:
         """Log and carry out a person's order; `accepted`."""
@@ -345,14 +345,14 @@ class Monitor:
 
     # --- parts --------------------------------------------------------------------------------------
 
-    def _running(self) -> Assembly:
-        if self._assembly is None or not self._assembly.is_ready:
+    def _running(self, *, or_rebuilding: bool = False) -> Assembly:
+        parts = self._assembly
+        if parts is None or not (parts.is_ready or (or_rebuilding and parts.loop.is_taking)):
             raise StorageError(
                 f"not ready: {self.trouble or 'the state is being rebuilt'}",
-                code="not_ready",
-                hint="try again in a moment; /readyz?verbose tells more",
-            )
-        return self._assembly
+                code="not_ready", hint="try again in a moment; /readyz?verbose tells more",
+            )  # fmt: skip
+        return parts
 
     def _performer(self) -> OutsidePerformer:
         endpoints = self.loaded.endpoints

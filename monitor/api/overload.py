@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from monitor.api.left_out import LeftOut
 from monitor.api.shed import EVENTS, UNREAD
 from monitor.model.errors import OverloadError
-from monitor.runtime.loop import PENDING_ENTRIES_MAX
+from monitor.runtime.requests import PENDING_ENTRIES_MAX
 
 ENTRIES_MAX = PENDING_ENTRIES_MAX * 9 // 10  # the rest of the loop's queue is for our own effects
 BYTES_MAX = 6 * 1024 * 1024  # of events of ordinary size as many as ENTRIES_MAX

@@ -13,14 +13,8 @@ from monitor.core.orders.fingerprint import StateHasher
 from monitor.model.commands import Batch
 from monitor.model.errors import StorageError
 from monitor.model.records import Audited, Decision, Entry, MessageTaken
-from monitor.runtime.recovery import (
-    LOOKUP_IDS,
-    KnownOrders,
-    Readable,
-    decode_segment,
-    order_of,
-    recover,
-)
+from monitor.runtime.found import Readable, decode_segment
+from monitor.runtime.recovery import LOOKUP_IDS, KnownOrders, order_of, recover
 
 
 class Books(msgspec.Struct, frozen=True):

@@ -14,34 +14,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import chain
 
 from monitor.core.engine import Engine
 from monitor.model.commands import Batch, Cancel, Command, Decide, Perform, Tick, WakeAt
-from monitor.model.errors import (
-    CapacityError,
-    FencedError,
-    InvariantError,
-    OverloadError,
-    StorageError,
-)
+from monitor.model.errors import CapacityError, FencedError, InvariantError, StorageError
 from monitor.model.events import OrderEvent
 from monitor.model.records import Audited, CaseMoved, Entry, MessageTaken
 from monitor.model.times import SECOND_MS, UnixMs
 from monitor.ports import AggregateRow, Checkpoint, Clock, Lease, StepClock, Store, TraceSink
+from monitor.runtime.early import Early
+from monitor.runtime.found import Found, look, with_unsaved
 from monitor.runtime.messages import STORED_MS, Messages
-from monitor.runtime.notes import Notes, notes_of
-from monitor.runtime.recovery import KnownOrders, recover, row_of
-from monitor.runtime.requests import Request, answer_all, refuse, sift
+from monitor.runtime.notes import Notes
+from monitor.runtime.recovery import KnownOrders, rebuild, row_of
+from monitor.runtime.requests import Request, Waiting, answer_all, refuse, written
 from monitor.runtime.segments import closed_effects, outbox_row, segment_of
 from monitor.runtime.supervisor import Spawner
 
 log = logging.getLogger("monitor.loop")
 
-PENDING_ENTRIES_MAX = 20_000
-TURN_ENTRIES_MAX = 4_000
 IDLE_MAX_S = 1.0  # wake up at least so often: wall clocks jump and machines sleep
 SAVE_EVERY_MS = SECOND_MS
 ROWS_PER_COMMIT = 128  # of changed orders: who waits for an append waits behind no more than these
@@ -68,7 +60,8 @@ class Loop:
         on_turn: Callable[[Sequence[Command]], None] = lambda commands: None,
     ) -> None:
         self.engine = engine
-        self.is_ready = False
+        self.is_taking = False  # events are logged and acknowledged
+        self.is_ready = False  # and their state is rebuilt
         self.trouble: str | None = None  # why writes are refused right now
         self.turns = 0
         self._store = store
@@ -82,9 +75,7 @@ class Loop:
         self._messages = messages or Messages()
         self._notes = Notes(self._messages)
         self._known = KnownOrders()
-        self._requests: deque[Request] = deque()
-        self._pending_entries = 0
-        self._waiter: asyncio.Future[None] | None = None  # of `_wait`, while it waits
+        self._waiting = Waiting(self._messages)
         self._wake_ms = 0
         self._cursor = 0
         self._position = 0
@@ -106,22 +97,38 @@ class Loop:
         if self._lease is None:
             raise FencedError("the data directory is in use by another delivery-monitor")
         self._messages.load(await self._store.messages(now_ms - STORED_MS))
-        recovered = await recover(self._store, self.engine, self._known, now_ms)
-        self._notes.take(recovered.notes)
+        found = await look(self._store)
+        self._notes.take(found.notes)
+        early = Early(self._store, found, self._waiting, self._notes)
+        try:
+            supervisor.spawn("early", early.run())
+            self.is_taking = True
+            await self._rebuild(found, early, now_ms)
+        finally:
+            if not self._is_sound:
+                self._is_stopping = True
+                self._waiting.refuse_all(StorageError("the state could not be rebuilt"))
+        self.is_ready = True
+        self._task = supervisor.spawn("loop", self._run())
+        supervisor.spawn("known", self._known.load(self._store))
+        supervisor.spawn("lease", self._keep_lease())
+
+    async def _rebuild(self, found: Found, early: Early, now_ms: int) -> None:
+        """Bring the engine to where the log is, that of early events included."""
+        recovered = await rebuild(found, self._store, self.engine, self._known, now_ms)
+        await early.close()
         self._cursor, self._position = recovered.cursor, recovered.position
         self._snapshot_ms = self._saved_ms = now_ms
-        if recovered.undecided:
-            await self._known.bring_back(self._store, self.engine, recovered.undecided, now_ms)
-            await self._take_in(recovered.undecided, recovered.undecided_position)
+        undecided = (*recovered.undecided, *early.entries)
+        if undecided or early.position is not None:
+            await self._known.bring_back(self._store, self.engine, undecided, now_ms)
+            await self._take_in(undecided, early.position or recovered.undecided_position)
             if self.trouble is not None:
                 raise StorageError(self.trouble)
         if recovered.tail_records > TAIL_RECORDS_MAX:
             # Else a service that dies within every first minute would start slower every time.
             await self._commit(self._collect((), [], with_snapshot=True))
-        self.is_ready = self._is_sound = True
-        self._task = supervisor.spawn("loop", self._run())
-        supervisor.spawn("known", self._known.load(self._store))
-        supervisor.spawn("lease", self._keep_lease())
+        self._is_sound = True
 
     async def submit(
         self,
@@ -150,21 +157,18 @@ class Loop:
         if self.trouble is not None:
             raise StorageError(self.trouble)
         count = len(request.entries)
-        if self._pending_entries + count > PENDING_ENTRIES_MAX:
-            raise OverloadError(f"{self._pending_entries} events are waiting to be written")
+        self._waiting.check_room(count)
         if request.message is not None:
             self._messages.check_room(self._clock.now_ms())
         elif not count and request.audit is None:
             request.answer.set_result(())
             return
-        self._requests.append(request)
-        self._pending_entries += count
-        self._nudge()
+        self._waiting.put(request)
 
     async def stop(self) -> None:
         """Finish the current turn within `STOP_S`, write a last snapshot, give the lease back."""
         self._is_stopping = True
-        self._nudge()
+        self._waiting.nudge()
         if self._task is not None and not (await asyncio.wait([self._task], timeout=STOP_S))[0]:
             log.warning("stopped_during_a_turn")  # the disk hangs; the log has what we promised
             return
@@ -182,46 +186,32 @@ class Loop:
 
     async def _run(self) -> None:
         try:
-            while not self._is_stopping or self._requests:
+            while not self._is_stopping or self._waiting:
                 await self._wait()
                 self._is_sound = False
                 if self._unsaved is None or await self._commit(None):
                     await self._turn()
                     self._is_sound = True
                     continue
-                self._refuse_all(StorageError(self.trouble or "the store refuses to write"))
+                self._waiting.refuse_all(StorageError(self.trouble or "the store refuses to write"))
                 await asyncio.sleep(RETRY_COMMIT_S)
         finally:
             self._is_stopping = True
             if not self._is_sound:
                 self.trouble = self.trouble or "the service has stopped"
-            self._refuse_all(StorageError(self.trouble or "the service has stopped"))
+            self._waiting.refuse_all(StorageError(self.trouble or "the service has stopped"))
 
     async def _wait(self) -> None:
         """Wait for a request, or for the time at which something is due."""
-        if self._requests or self._is_stopping or self._to_save:
+        if self._waiting or self._is_stopping or self._to_save:
             return
         delay_s = (self._wake_ms - self._clock.now_ms()) / SECOND_MS
-        loop = asyncio.get_running_loop()
-        due_s = loop.time() + min(max(delay_s, 0.0), IDLE_MAX_S)
-        # A bare future and one timer: this is passed once per group commit.
-        self._waiter = loop.create_future()
-        timer = loop.call_at(due_s, self._nudge)
-        try:
-            await self._waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
-
-    def _nudge(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        now_s = asyncio.get_running_loop().time()
+        await self._waiting.until(now_s + min(max(delay_s, 0.0), IDLE_MAX_S))
 
     async def _turn(self) -> None:
-        requests = self._take_requests()
-        entries = tuple(chain.from_iterable(request.entries for request in requests))
-        noted = (one for one in requests if one.message is not None or one.audit is not None)
-        notes = tuple(note for one in noted for note in notes_of(one.message, one.audit))
+        requests = self._waiting.take()
+        entries, notes = written(requests)
         position = None
         if entries or notes:
             self._look_at_clock(entries)
@@ -323,8 +313,12 @@ class Loop:
             ),
             audits=audits,
             messages=messages,
-            snapshot=self.engine.snapshot() if is_snapshot_due else None,
+            snapshot=self._snapshot() if is_snapshot_due else None,
         )
+
+    def _snapshot(self) -> bytes:
+        """The state, and which orders are not stored as they are in it: a restart does not forget."""
+        return with_unsaved(self.engine.snapshot(), list(self.engine.shard.dirty))
 
     async def _commit(self, checkpoint: Checkpoint | None) -> bool:
         """Write a checkpoint (None: the one that failed before); False if the store refused."""
@@ -366,25 +360,6 @@ class Loop:
                 if not is_ours:
                     raise FencedError("another process took over the data directory")
             await asyncio.sleep(LEASE_TTL_MS / 3 / SECOND_MS)
-
-    # --- requests ---------------------------------------------------------------------------------
-
-    def _take_requests(self) -> list[Request]:
-        taken: list[Request] = []
-        count = 0
-        while self._requests and count < TURN_ENTRIES_MAX:
-            taken.append(self._requests.popleft())
-            count += len(taken[-1].entries)
-        self._pending_entries -= count
-        new, later = sift(taken, self._messages)
-        for request in reversed(later):
-            self._requests.appendleft(request)
-            self._pending_entries += len(request.entries)
-        return new
-
-    def _refuse_all(self, error: StorageError) -> None:
-        while self._requests:
-            refuse(self._take_requests(), error)
 
 
 def _told_ms(event: OrderEvent, now_ms: int, step_ms: int) -> int:

@@ -11,8 +11,7 @@ it is taken out of the row first, so that folding the log counts it exactly once
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable
 
 import msgspec
 
@@ -20,13 +19,14 @@ from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
 from monitor.model.ids import hash64
-from monitor.model.records import Audited, Entry, MessageTaken, Note, Record, record_decoder
-from monitor.ports import OrderRow, Restart, StoredSegment
+from monitor.model.records import Entry, Note, Record
+from monitor.ports import OrderRow
+from monitor.runtime.found import Found, Readable, SnapshotOrders, look, order_decoder
 
 LOOKUP_IDS = 2_000  # orders read from the store at a time
+RESTORED_AT_ONCE = 200  # two milliseconds: senders are answered meanwhile
 
-_ORDER_ENCODER = msgspec.json.Encoder()
-_ORDER_DECODER = msgspec.json.Decoder(Order)
+_order_encoder = msgspec.json.Encoder()
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -50,13 +50,13 @@ def row_of(order: Order, dormant_ms: int | None = None) -> OrderRow:
     return OrderRow(
         order_id=order.order_id,
         closed_ms=dormant_ms if done_ms is None else done_ms,
-        body=_ORDER_ENCODER.encode(order),
+        body=_order_encoder.encode(order),
     )
 
 
 def order_of(row: OrderRow) -> Order:
     """The order in a stored row."""
-    return _ORDER_DECODER.decode(row.body)
+    return order_decoder.decode(row.body)
 
 
 class KnownOrders:
@@ -98,77 +98,65 @@ class KnownOrders:
             engine.hydrate([order_of(rows[one]) for one in wanted if one in rows], now_ms)
 
 
-class Readable(Protocol):
-    """What a restart reads."""
-
-    async def load(self) -> Restart:
-        """See StateStore."""
-        ...
-
-    async def lookup(self, order_ids: Sequence[str]) -> dict[str, OrderRow]:
-        """See StateStore."""
-        ...
-
-    async def closed_ids(self) -> list[str]:
-        """See StateStore."""
-        ...
-
-    async def read(self, after: int, max_bytes: int = ...) -> list[StoredSegment]:
-        """See EventLog."""
-        ...
-
-
 async def recover(store: Readable, engine: Engine, known: KnownOrders, now_ms: int) -> Recovered:
     """Rebuild the engine's state from the store; raises StorageError if it cannot be read.
 
     `known` is not complete afterwards: `KnownOrders.load` may come later.
     """
-    restart: Restart = await store.load()
+    return await rebuild(await look(store), store, engine, known, now_ms)
+
+
+async def rebuild(
+    found: Found, store: Readable, engine: Engine, known: KnownOrders, now_ms: int
+) -> Recovered:
+    """Like `recover`, from what was read already; others get to work every few milliseconds."""
     known.is_complete = False
-    if restart.snapshot is not None:
-        engine.restore(restart.snapshot, now_ms)
-    position = restart.snapshot_position
-    await _bring_back_as_of(store, engine, restart, now_ms)
+    await _restore(found.orders, engine, now_ms)
+    await _bring_back_as_of(store, engine, found, now_ms)
     undecided: list[Entry] = []
-    undecided_position = restart.cursor
-    tail_records = 0
-    notes: list[Note] = []
-    while segments := await store.read(position):
-        for stored in segments:
-            records = decode_segment(stored)
-            position = stored.position
-            tail_records += len(records)
-            facts = [
-                record for record in records if not isinstance(record, (MessageTaken, Audited))
-            ]
-            if _is_undecided(stored, restart):
-                notes += [one for one in records if isinstance(one, (MessageTaken, Audited))]
-                undecided.extend(facts)  # type: ignore[arg-type]  # by the kind of the segment
-                undecided_position = position
-                continue
-            engine.refold(*facts)  # as one batch, like the one that it was
+    undecided_position = found.restart.cursor
+    for piece in found.log:
+        if piece.is_undecided:
+            undecided.extend(piece.facts)  # type: ignore[arg-type]  # by the kind of the segment
+            undecided_position = piece.position
+        else:
+            engine.refold(*piece.facts)  # as one batch, like the one that it was
+            await asyncio.sleep(0)
     engine.resume(now_ms)
     return Recovered(
-        position, restart.cursor, tuple(undecided), undecided_position, tail_records, tuple(notes)
+        position=found.position,
+        cursor=found.restart.cursor,
+        undecided=tuple(undecided),
+        undecided_position=undecided_position,
+        tail_records=found.records,
+        notes=found.notes,
     )
 
 
-async def _bring_back_as_of(store: Readable, engine: Engine, restart: Restart, now_ms: int) -> None:
+async def _restore(orders: SnapshotOrders, engine: Engine, now_ms: int) -> None:
+    """Take over the snapshot, its orders a few at a time."""
+    rest = orders.rest()
+    if rest is None:
+        return
+    engine.restore(rest, now_ms)
+    for batch in orders.batches(RESTORED_AT_ONCE):
+        engine.hydrate(batch, now_ms)
+        await asyncio.sleep(0)
+    dirty = engine.shard.dirty
+    dirty.clear()
+    dirty.update((one, None) for one in orders.unsaved if one in engine.shard.orders)
+
+
+async def _bring_back_as_of(store: Readable, engine: Engine, found: Found, now_ms: int) -> None:
     """Load the stored orders that the log behind the snapshot speaks of, as they were before it.
 
     All of them, not only closed ones: an order that lay dormant and was woken by this log is stored
     as open, and the snapshot is without it.
     """
-    later: dict[str, set[tuple[str, str, int]]] = {}
-    position = restart.snapshot_position
-    while segments := await store.read(position):
-        for stored in segments:
-            position = stored.position
-            if stored.segment.kind != "entries" or _is_undecided(stored, restart):
-                continue
-            for event in decode_segment(stored):
-                if isinstance(event, OrderEvent):
-                    later.setdefault(event.order_id, set()).add(_identity(event))
+    later = {
+        order_id: set(map(_identity, events))
+        for order_id, events in found.events(decided_only=True).items()
+    }
     named = list(later)
     for start in range(0, len(named), LOOKUP_IDS):
         rows = await store.lookup(named[start : start + LOOKUP_IDS])
@@ -189,12 +177,3 @@ def _take_out(order: Order, later: set[tuple[str, str, int]], engine: Engine) ->
 
 def _identity(event: OrderEvent) -> tuple[str, str, int]:
     return event.source, event.event_id, event.received_ms
-
-
-def _is_undecided(stored: StoredSegment, restart: Restart) -> bool:
-    return stored.segment.kind == "entries" and stored.position > restart.cursor
-
-
-def decode_segment(stored: StoredSegment) -> list[Record]:
-    """The records of a stored segment."""
-    return [record_decoder.decode(line) for line in stored.segment.body.splitlines()]

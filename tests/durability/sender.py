@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.model.events import OrderEvent
 from monitor.model.records import Record
-from monitor.runtime.recovery import decode_segment
+from monitor.runtime.found import decode_segment
 
 
 class Reply(NamedTuple):

@@ -20,8 +20,8 @@ from monitor.model.events import EventType, OrderEvent
 from monitor.model.records import Breached, Record, TierReached
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
+from monitor.runtime.found import decode_segment
 from monitor.runtime.loop import Loop
-from monitor.runtime.recovery import decode_segment
 from monitor.runtime.supervisor import Supervisor
 from tests.durability.power_cut import Image, images
 from tests.durability.recording_vfs import recording

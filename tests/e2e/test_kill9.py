@@ -35,7 +35,8 @@ from monitor.model.records import AlertMoved, Breached, CaseMoved, Record, TierR
 from monitor.model.takeovers import CaseState
 from monitor.model.times import format_rfc3339
 from monitor.ports import Store
-from monitor.runtime.recovery import KnownOrders, decode_segment, recover
+from monitor.runtime.found import decode_segment
+from monitor.runtime.recovery import KnownOrders, recover
 from monitor.sim.world import CHANNELS
 from tests.durability.promise import is_time_up, keep
 from tests.e2e.real_files import decoded

@@ -30,8 +30,8 @@ from monitor.model.secret import Secret
 from monitor.model.settings import ChannelSettings, Settings
 from monitor.model.times import UnixMs
 from monitor.ports import Checkpoint
+from monitor.runtime.found import decode_segment
 from monitor.runtime.loop import LEASE_TTL_MS
-from monitor.runtime.recovery import decode_segment
 from monitor.runtime.segments import outbox_row, segment_of
 
 T0 = 1_790_000_000_000

@@ -118,7 +118,9 @@ def unread_commits(connection: apsw.Connection, wal: Path) -> int:
         if len(frame) < size:
             break
         commits, *found = struct.unpack(">4xIII", before[:16])
-        is_whole = _follows(before, frame, is_big=is_big)
+        # What an earlier round through the log left is of no interest: most of it, behind a big one.
+        is_current = frame[8:16] == header[16:24]
+        is_whole = is_current and _follows(before, frame, is_big=is_big)
         if commits and found == salts and was_whole and is_whole:
             hidden += 1
         was_whole = is_whole

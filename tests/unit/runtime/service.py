@@ -16,9 +16,9 @@ from monitor.model.rules import RuleSet
 from monitor.model.settings import ReceiverSettings, Settings
 from monitor.model.times import UnixMs
 from monitor.ports import Checkpoint, Lease, OrderRow, StoredSegment
+from monitor.runtime.found import decode_segment
 from monitor.runtime.loop import Loop
 from monitor.runtime.outbox_worker import OutboxWorker
-from monitor.runtime.recovery import decode_segment
 from monitor.runtime.supervisor import Supervisor
 from monitor.sim.virtual_loop import START_MS, VirtualClock
 from monitor.testing.scenario import Happening

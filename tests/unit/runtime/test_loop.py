@@ -9,7 +9,8 @@ from monitor.model.effects import Notify
 from monitor.model.errors import CapacityError, FencedError, StorageError
 from monitor.model.records import Breached, TierReached
 from monitor.ports import Checkpoint, Lease, OrderRow
-from monitor.runtime.loop import IDLE_MAX_S, PENDING_ENTRIES_MAX, STOP_S
+from monitor.runtime.loop import IDLE_MAX_S, STOP_S
+from monitor.runtime.requests import PENDING_ENTRIES_MAX
 from monitor.sim.virtual_loop import run_virtual
 from monitor.testing.scenario import delivered, paid
 from tests.unit.runtime.service import REFUSED, TOLD, FaultyStore, Service, decisions, event, now_ms
