@@ -24,7 +24,8 @@ from tests.sim.planting import Change
 
 LOOP = "monitor.runtime.loop:Loop"
 WORKER = "monitor.runtime.outbox_worker:OutboxWorker"
-RECOVER = "monitor.runtime.recovery:recover"
+LOOK = "monitor.runtime.found:look"
+REBUILD = "monitor.runtime.recovery:rebuild"
 ENGINE = "monitor.core.engine:Engine"
 HTTP = "monitor.adapters.channels.http:HttpSupplier"
 STATE = "monitor.adapters.storage.sqlite_state"
@@ -90,18 +91,18 @@ MUTANTS = (
         "nobody knows that", kinds=(),
     ),
     _mutant(
-        "forgets what was acknowledged and not decided about", RECOVER,
-        "undecided.extend(facts)", "facts.clear()",
+        "forgets what was acknowledged and not decided about", REBUILD,
+        "undecided.extend(piece.facts)", "pass",
         "the state is not that of the events in the log", kinds=(CRASH,), rate=2.0,
     ),
     _mutant(
-        "starts behind the snapshot by one segment too many", RECOVER,
-        "    position = restart.snapshot_position\n",
-        "    position = restart.snapshot_position + 1\n",
+        "starts behind the snapshot by one segment too many", LOOK,
+        "    position, records = restart.snapshot_position, 0\n",
+        "    position, records = restart.snapshot_position + 1, 0\n",
         "the state is not that of the events in the log",
     ),
     _mutant(
-        "reads the log only up to the first segment that is too big", RECOVER,
+        "reads the log only up to the first segment that is too big", LOOK,
         "    while segments := await store.read(position):\n        for stored in segments:",
         "    if segments := await store.read(position, max_bytes=500):\n"
         "        for stored in segments:",
@@ -109,8 +110,9 @@ MUTANTS = (
     ),
     # --- what was decided is decided once -------------------------------------------------------
     _mutant(
-        "decides again after a restart", RECOVER,
-        "engine.refold(*facts)", "stored.segment.kind == 'entries' and engine.refold(*facts)",
+        "decides again after a restart", REBUILD,
+        "engine.refold(*piece.facts)",
+        "getattr(piece.facts[0], 'decided_ms', 0) or engine.refold(*piece.facts)",
         "decided", kinds=OUTAGE,
     ),
     _mutant(
