@@ -5,31 +5,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from monitor.adapters.storage.sqlite import open_sqlite
+from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.core.engine import Engine
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.records import Breached, Record, TierReached
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
+from monitor.ports import OrderRow, Store
 from monitor.runtime.found import decode_segment
 from monitor.runtime.loop import Loop
 from monitor.runtime.supervisor import Supervisor
 from tests.durability.power_cut import Image, images
-from tests.durability.recording_vfs import recording
+from tests.durability.recording_vfs import Synced, Tape, recording
 from tests.durability.shop_log import END_MS, StepClock, events_of, fill
 
 RESTARTS = int(os.environ.get("DELIVERY_MONITOR_RESTARTS", "200"))
 STEPS, STEP_MS = 24, 20_000
 CHECKPOINT_PAGES = 60
+FIRST_STEPS, EARLY_STEPS = STEPS - 1, 4  # the last snapshot is two steps older than the kill
+IMAGES_EACH = max(5, RESTARTS // 40)  # before every sync of the second life
 
 
 @pytest.fixture
@@ -121,6 +127,73 @@ async def test_power_cut_at_any_sync_restarts_to_all_events_and_no_second_decisi
     print(count, "restarts")
     assert wrongs == []
     assert count >= RESTARTS
+
+
+class _Gated:
+    """A store on which rebuilding waits, and only that, until it is let on."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.gate = asyncio.Event()
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def lookup(self, order_ids: Sequence[str]) -> dict[str, OrderRow]:
+        task = asyncio.current_task()
+        if task is None or task.get_name() != "early":
+            await self.gate.wait()
+        return await self._store.lookup(order_ids)
+
+
+async def _two_lives(folder: Path, tape: Tape) -> int:
+    """A life that is killed, and one that is cut while it is rebuilt; returns where that began."""
+    clock, supervisor = StepClock(), Supervisor()
+    store = await open_sqlite(folder)
+    loop = Loop(store, clock, Engine(Settings(), RuleSet()), owner="test")
+    await loop.start(supervisor)
+    for step in range(FIRST_STEPS):
+        clock.ms += STEP_MS
+        await loop.submit(events_of(step, clock.ms))
+        tape.acknowledge(step + 1)
+    await supervisor.stop()
+    await store.close()
+    begun = len(tape.marks)
+    store = await open_sqlite(folder)
+    gated = _Gated(store)
+    loop = Loop(cast("Store", gated), clock, Engine(Settings(), RuleSet()), owner="test")
+    starting = asyncio.ensure_future(loop.start(supervisor))
+    while not loop.is_taking:
+        await asyncio.sleep(0)
+    for step in range(FIRST_STEPS, FIRST_STEPS + EARLY_STEPS):
+        clock.ms += STEP_MS
+        assert set(await loop.submit(events_of(step, clock.ms))) == {"accepted"}
+        tape.acknowledge(step + 1)
+    assert not loop.is_ready
+    gated.gate.set()
+    await starting
+    await loop.submit(events_of(FIRST_STEPS + EARLY_STEPS, clock.ms))
+    await loop.stop()
+    await supervisor.stop()
+    await store.close()
+    return begun
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + RESTARTS)
+async def test_power_cut_during_early_acknowledgement_loses_nothing_and_decides_nothing_twice(
+    memory: Path,
+) -> None:
+    """Events that were acknowledged while the state was being rebuilt are like any others."""
+    with recording() as tape:
+        begun = await _two_lives(memory / "recorded", tape)
+    syncs = sum(isinstance(one, Synced) for one in tape.marks)
+    late = [one for one in images(tape.marks, syncs * IMAGES_EACH, 1) if one.mark >= begun]
+    wrongs = [wrong for image in late if (wrong := await _wrong(memory, image))]
+    print(len(late), "restarts")
+    assert wrongs == []
+    acknowledged = {one.acknowledged for one in late}
+    assert acknowledged >= set(range(FIRST_STEPS, FIRST_STEPS + EARLY_STEPS + 1))
 
 
 async def test_decision_that_was_made_before_is_not_made_again_after_a_second_restart(
