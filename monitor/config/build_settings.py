@@ -107,6 +107,7 @@ def _fallback_settings(document: Document) -> FallbackSettings:
         max_loss_minor=fallback.max_loss_minor,
         has_shop=document.shop is not None,
         claim_ttl_ms=fallback.claim_ttl,
+        max_ambiguous=fallback.max_ambiguous,
     )
 
 

@@ -128,6 +128,7 @@ class Fallback(ConfigModel):
     max_value_per_day_minor: Money = 50_000
     max_loss_minor: Money = 0
     claim_ttl: Span = 24 * HOUR_MS
+    max_ambiguous: Count = 3
 
 
 class Shop(ConfigModel):

@@ -84,6 +84,8 @@ class Engine(EngineState):
             self._commands.append(Accepted(tuple(outcomes)))
             self._react(given.entries, outcomes, now_ms)
         self._judge(now_ms)
+        for moved in self.desk.take_turns(now_ms):
+            self._take(moved, now_ms)
         if isinstance(given, Batch) or any(isinstance(one, Decide) for one in self._commands):
             self.control.note_change(now_ms)
         self._evaluate(now_ms)
@@ -101,6 +103,7 @@ class Engine(EngineState):
         """The state is rebuilt: what the log does not hold is walked through from the orders."""
         self.shard.promises.forget()
         self.shard.awake_ms = now_ms
+        self.desk.resume(now_ms)
         heard_ms = max((one.last_ms for one in self.shard.sources.values()), default=0)
         if heard_ms:
             rows, heard = self.shard.observe(), self.shard.heard(now_ms)
@@ -229,7 +232,7 @@ class Engine(EngineState):
                 self.shard.tallies.forget(self.control.baselines, now_ms)
 
     def _next_wake_ms(self, now_ms: int) -> int:
-        next_ms = self.control.next_ms()
+        next_ms = self.desk.next_ms(now_ms, self.control.next_ms())
         due_ms = self.shard.next_ms()
         if due_ms is not None:
             next_ms = min(next_ms, due_ms)
@@ -306,4 +309,5 @@ class Engine(EngineState):
     def _tell_of_tier(self, reached: TierReached, now_ms: int) -> None:
         order = self.shard.orders[reached.order_id]
         channel = self.channel_of(order)
+        self.desk.moved_up(order)
         self._commands.extend(telling.of_tier(self.settings, order, channel, reached, now_ms))

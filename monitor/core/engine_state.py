@@ -30,7 +30,7 @@ class EngineState:
         self.settings = settings
         self.shard = Shard(settings)
         self.control = Control(settings, rules)
-        self.desk = Desk(settings)
+        self.desk = Desk(settings, self.shard.orders, self.control.controller.is_stopped)
         self.latest_ms = 0  # time of the latest fact, by the shops' clocks
 
     # --- reading ----------------------------------------------------------------------------------
@@ -74,9 +74,10 @@ class EngineState:
         return Snapshot(
             self.shard.snapshot(),
             self.control.snapshot(),
-            self.desk.spending,
+            self.desk.ledger.spending,
             self.latest_ms,
             measured,
+            self.desk.pace.channels,
         )
 
     def restore(self, body: bytes, now_ms: int) -> None:
@@ -84,7 +85,7 @@ class EngineState:
         snapshot = snapshot_decoder.decode(body)
         self.latest_ms = snapshot.latest_ms
         self.control.restore(snapshot.control, snapshot.measured)
-        self.desk.spending = snapshot.spending
+        self.desk.restore(snapshot.spending, snapshot.paces)
         self.shard.restore(snapshot.shard, now_ms)
         self._adopt_cases(snapshot.shard.orders)
 
@@ -119,4 +120,4 @@ class EngineState:
     def _adopt_cases(self, orders: Iterable[Order]) -> None:
         for order in orders:
             if order.case is not None:
-                self.desk.cases[order.case.takeover_id] = order.case
+                self.desk.adopt(order.case)

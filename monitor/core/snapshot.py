@@ -7,6 +7,7 @@ import msgspec
 from monitor.core.control import ControlSnapshot, Measured
 from monitor.core.orders.shard import ShardSnapshot
 from monitor.core.takeover.limits import Spending
+from monitor.core.takeover.pace import ChannelPace
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -17,6 +18,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     spending: Spending
     latest_ms: int
     measured: Measured = Measured()
+    paces: dict[str, ChannelPace] = {}
 
 
 snapshot_encoder = msgspec.json.Encoder(order="deterministic")

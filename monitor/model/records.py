@@ -58,8 +58,9 @@ class AttemptAnswered(
     """What a channel said to a submit or a query.
 
     `outcome`: delivered (the goods are already in the vault), accepted, rejected, not_found,
-    unknown. `retry` (same, other, never) and `blame` (channel, order, us) come from its error
-    table. `is_query` tells a query's answer from a submit's.
+    duplicate (the channel has had this very ref before, and says no more), unknown. `retry` (same, other, never) and `blame` (channel, order, us) come from its error
+    table. `is_query` tells a query's answer from a submit's. `retry_after_ms`: the channel wants
+    to be left alone for so long.
     """
 
     effect_key: str
@@ -76,6 +77,7 @@ class AttemptAnswered(
     goods_digest: str | None = None
     cost_minor: int | None = None
     detail: str = ""
+    retry_after_ms: int | None = None
 
 
 class HandOverAnswered(

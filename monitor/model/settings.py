@@ -75,6 +75,7 @@ class FallbackSettings(msgspec.Struct, frozen=True):
     max_loss_minor: int = 0
     has_shop: bool = False
     claim_ttl_ms: int = 24 * HOUR_MS
+    max_ambiguous: int = 3  # attempts an opaque channel may leave open, until a person knows
 
 
 class WebhookSettings(msgspec.Struct, frozen=True):

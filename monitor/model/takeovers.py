@@ -16,6 +16,8 @@ from enum import StrEnum
 
 import msgspec
 
+CLOCK_PLAY_MS = 60_000  # clocks are kept right in steps of less than this
+
 
 class CaseState(StrEnum):
     """Where a takeover stands; the last three are final, `advised` means no shop can be asked."""
@@ -61,6 +63,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     goods_digest: str | None = None
     cost_minor: int | None = None
     max_cost_minor: int | None = None
+    throttled_until_ms: int = 0  # the channel asked to be left alone until then
 
 
 class TakeoverCase(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,7 +71,9 @@ class TakeoverCase(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `sku quantity amount_minor` are the shop's own answer to the claim, not our event: a forged
     event gets nobody a key. `resolution` is set once: delivered_fallback, delivered_primary,
-    refunded, alternative, closed_by_person.
+    refunded, alternative, closed_by_person. A claimed case that may not submit yet says which
+    channel it waits for, why (`pace.Wait`) and since when. `reclaims`: claims that ran out before
+    anything was bought.
     """
 
     takeover_id: str
@@ -90,3 +95,16 @@ class TakeoverCase(msgspec.Struct, frozen=True, omit_defaults=True):
     resolution: str | None = None
     escalated_reason: str | None = None
     hand_overs: int = 0
+    waits_for: str | None = None
+    waits_because: str | None = None
+    waits_since_ms: int = 0
+    reclaims: int = 0
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether the machine must look again now.
+
+        A case that was changed in the future is due at once: the clock was set back.
+        """
+        if self.wake_ms is None:
+            return False
+        return now_ms >= self.wake_ms or now_ms < self.changed_ms - CLOCK_PLAY_MS

@@ -28,6 +28,8 @@ CHANNELS = (
     ChannelSettings(name="again", kind="http", capability="idempotent", settle_ms=SETTLE_MS),
     ChannelSettings(name="other", kind="http", capability="queryable", settle_ms=SETTLE_MS),
     ChannelSettings(name="blind", kind="http", capability="opaque", settle_ms=SETTLE_MS),
+    ChannelSettings(name="dark", kind="http", capability="opaque", settle_ms=SETTLE_MS),
+    ChannelSettings(name="twice", kind="http", capability="detectable", settle_ms=SETTLE_MS),
     ChannelSettings(name="staff", kind="manual"),
 )
 MOVES = ("perform",) * 6 + ("hear",) * 6 + ("rehear",) + ("wait",) * 3
@@ -69,7 +71,9 @@ class World:
 def play(machine: ModuleType, choose: Callable[[int], int], moves: int = 80) -> World:
     """Play one case for a number of moves and return the world with what went wrong."""
     start = choose(len(CHANNELS))
-    order = tuple(channel.name for channel in CHANNELS[start:] + CHANNELS[:start])
+    rotated = CHANNELS[start:] + CHANNELS[:start]
+    # Opaque ones come last of all: only a short list ever gets to them.
+    order = tuple(channel.name for channel in rotated[: 2 + choose(len(CHANNELS) - 1)])
     settings = Settings(channels=CHANNELS, fallback=FallbackSettings(order=order, has_shop=True))
     step = machine.open_case(
         order_id="o1",
@@ -202,6 +206,7 @@ def _submit(world: World, effect: Submit) -> None:
     """Send the one request; at most one attempt of an order may ever buy."""
     if effect.channel == "staff":
         return _say(world, effect, "accepted")
+    knows_refs = effect.channel == "twice"  # and the network repeated the request
     arrives_ms = (world.now_ms, world.now_ms + 1 + world.choose(SETTLE_MS - 1), None)[
         world.choose(3)
     ]
@@ -211,7 +216,8 @@ def _submit(world: World, effect: Submit) -> None:
     if arrives_ms != world.now_ms or world.choose(2):
         return _say(world, effect, "unknown")
     if fate.is_buying:
-        return _say(world, effect, ("delivered", "accepted")[world.choose(2)])
+        said = ("delivered", "accepted", "duplicate")[world.choose(3 if knows_refs else 2)]
+        return _say(world, effect, said)
     return _say(world, effect, "rejected")
 
 

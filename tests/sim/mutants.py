@@ -143,7 +143,7 @@ MUTANTS = (
     ),
     _mutant(
         "forgets what was spent", f"{ENGINE}.restore",
-        "        self.desk.spending = snapshot.spending\n", "",
+        "        self.desk.restore(snapshot.spending, snapshot.paces)\n", "",
         "more cases in an hour", kinds=OUTAGE,
     ),
     _mutant(

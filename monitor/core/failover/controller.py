@@ -161,6 +161,10 @@ class Controller:
         else:
             self.route.drained[steered.channel] = steered.reason or steered.actor
 
+    def is_stopped(self, channel: str) -> bool:
+        """Whether a person has drained or locked the channel: it gets no new order from us."""
+        return channel in self.route.drained or channel in self.route.locked
+
     def _in_use(self, speeds: Mapping[str, ChannelSpeed]) -> dict[str, int]:
         """Weights as they are; before the first command the shop spreads its orders as it likes."""
         self._observed = {}

@@ -37,7 +37,8 @@ class Plans:
         if due.is_stuck and settings.fallback.mode != "observe":
             look_ms = _sooner(look_ms, max(now_ms, not_before_ms))
         if order.case is not None and order.case.wake_ms is not None:
-            look_ms = _sooner(look_ms, max(order.case.wake_ms, not_before_ms))
+            wake_ms = now_ms if order.case.is_due(now_ms) else order.case.wake_ms
+            look_ms = _sooner(look_ms, max(wake_ms, not_before_ms))
         self._looks.schedule(order.order_id, look_ms)
         is_settled = order.case is None and order.facts.done_ms is not None
         keep_ms = settings.signal_window_ms if is_settled else DORMANT_MS

@@ -201,7 +201,7 @@ class Shard:
             if due.tier > order.tier:
                 decisions.append(TierReached(order_id, due.tier, now_ms))
                 self.apply(decisions[-1])
-            is_woken = order.case is not None and (order.case.wake_ms or now_ms + 1) <= now_ms
+            is_woken = order.case is not None and order.case.is_due(now_ms)
             if due.is_stuck:
                 stuck.append(order)
             if is_woken:

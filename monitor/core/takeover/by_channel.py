@@ -6,11 +6,11 @@ import msgspec
 
 from monitor.core.takeover.choosing import (
     max_cost,
-    next_attempt,
     retry_same_at_ms,
     should_retry_same,
 )
 from monitor.core.takeover.learning import (
+    DUPLICATE,
     NOT_FOUND_NEEDED,
     ask,
     channel_of,
@@ -26,6 +26,7 @@ from monitor.core.takeover.steps import (
     find_attempt,
     moved,
     quarantine_effect,
+    ready,
     release_effect,
     start_hand_over,
     submit_key,
@@ -54,7 +55,7 @@ def attempt_while_open(
         case AttemptState.OBTAINED:
             return _obtained(case, after, settings, now_ms)
         case AttemptState.DISPROVED:
-            return _disproved(case, answer, settings, now_ms)
+            return _disproved(case, after, answer, now_ms)
         case _:
             return _wait(case, after, settings, now_ms)
 
@@ -82,9 +83,9 @@ def attempt_too_late(
     return Step(case, effects)
 
 
-def wake_for_retry(case: TakeoverCase, settings: Settings, now_ms: int) -> Step:
-    """The pause before another try on a channel that asked for one is over."""
-    return next_attempt(case, settings, now_ms)
+def wake_for_retry(case: TakeoverCase, _settings: Settings, now_ms: int) -> Step:
+    """The pause before another try is over, or what the case waited for took too long."""
+    return Step(moved(case, now_ms, state=CaseState.CLAIMED, wake_ms=now_ms))
 
 
 def wake_for_answer(case: TakeoverCase, settings: Settings, now_ms: int) -> Step:
@@ -129,18 +130,16 @@ def _obtained(case: TakeoverCase, attempt: Attempt, settings: Settings, now_ms: 
     return start_hand_over(case, attempt, now_ms)
 
 
-def _disproved(
-    case: TakeoverCase, answer: AttemptAnswered, settings: Settings, now_ms: int
-) -> Step:
+def _disproved(case: TakeoverCase, attempt: Attempt, answer: AttemptAnswered, now_ms: int) -> Step:
     """Certainly not done: the same channel later, the next one now, or back to the shop."""
     is_rejection = answer.outcome == "rejected"
     if is_rejection and answer.retry == "never" and answer.blame == "order":
         release = release_effect(case, "order_refused")
         return Step(escalated(case, "order_refused", now_ms), (release,))
     if is_rejection and should_retry_same(case):
-        wake_ms = min(retry_same_at_ms(case, now_ms), case.claim_expires_ms)
-        return Step(moved(case, now_ms, state=CaseState.CLAIMED, wake_ms=wake_ms))
-    return next_attempt(case, settings, now_ms)
+        wake_ms = min(retry_same_at_ms(case, attempt, now_ms), case.claim_expires_ms)
+        return ready(case, now_ms, wake_ms=wake_ms)
+    return ready(case, now_ms)
 
 
 def _wait(case: TakeoverCase, attempt: Attempt, settings: Settings, now_ms: int) -> Step:
@@ -148,6 +147,8 @@ def _wait(case: TakeoverCase, attempt: Attempt, settings: Settings, now_ms: int)
     channel = channel_of(settings, attempt.channel)
     if attempt.state == AttemptState.UNKNOWN and not is_askable(channel, attempt):
         return Step(escalated(case, "unknown_outcome", now_ms))
+    if attempt.reason == DUPLICATE and not is_askable(channel, attempt):
+        return Step(escalated(case, "goods_at_channel", now_ms))
     if attempt.not_found >= NOT_FOUND_NEEDED:
         return Step(escalated(case, "accepted_then_not_found", now_ms))
     wake_ms = min(next_ask_ms(attempt, channel, now_ms), case.claim_expires_ms)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from monitor.core.takeover.choosing import next_attempt
 from monitor.core.takeover.steps import (
     OPEN_ATTEMPT,
     Step,
     escalated,
     lock_away,
+    ready,
     resolved,
     start_hand_over,
     submit_key,
@@ -27,6 +27,7 @@ ENDS = {
 # Escalations in which the order is still claimed, so that the machine can go on.
 STILL_CLAIMED = (
     "manual_queue",
+    "goods_at_channel",
     "unknown_outcome",
     "unresolved",
     "accepted_then_not_found",
@@ -35,7 +36,7 @@ STILL_CLAIMED = (
 
 
 def person_decided(
-    case: TakeoverCase, order: CaseResolved, settings: Settings, now_ms: int
+    case: TakeoverCase, order: CaseResolved, _settings: Settings, now_ms: int
 ) -> Step:
     """Close the case, or (`not_delivered`) let the machine go on where it had to stop.
 
@@ -53,7 +54,7 @@ def person_decided(
         return Step(case, locked.effects, cancels)
     if order.resolution != "not_delivered" or not _can_go_on(case):
         return Step(case)
-    step = _go_on(case, settings, now_ms)
+    step = _go_on(case, now_ms)
     return msgspec.structs.replace(step, cancels=cancels)
 
 
@@ -63,7 +64,7 @@ def _can_go_on(case: TakeoverCase) -> bool:
     return case.state == CaseState.ESCALATED and case.escalated_reason in STILL_CLAIMED
 
 
-def _go_on(case: TakeoverCase, settings: Settings, now_ms: int) -> Step:
+def _go_on(case: TakeoverCase, now_ms: int) -> Step:
     """Goods in the vault are handed over again (the same ones); else the next channel is tried."""
     for attempt in case.attempts:
         if attempt.state == AttemptState.OBTAINED:
@@ -71,7 +72,7 @@ def _go_on(case: TakeoverCase, settings: Settings, now_ms: int) -> Step:
                 return Step(escalated(case, "claim_expired", now_ms))
             return start_hand_over(case, attempt, now_ms)
     attempts = tuple(_disproved(attempt) for attempt in case.attempts)
-    return next_attempt(msgspec.structs.replace(case, attempts=attempts), settings, now_ms)
+    return ready(case, now_ms, attempts=attempts)
 
 
 def _disproved(attempt: Attempt) -> Attempt:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from monitor.core.takeover.choosing import next_attempt
 from monitor.core.takeover.limits import is_foreign
 from monitor.core.takeover.steps import (
     Step,
@@ -12,7 +11,7 @@ from monitor.core.takeover.steps import (
     escalated,
     hand_over_key,
     lock_away,
-    moved,
+    ready,
     release_effect,
     resolved,
     submit_key,
@@ -47,8 +46,11 @@ def claim_answered(
 ) -> Step:
     """Granted and paid: deliver what the shop says was bought. Anything else ends our part.
 
-    `refused` names the limit that the true amount breaks, if any.
+    `refused` names the limit that the true amount breaks, if any. An answer to an earlier claim of
+    the case says nothing of this one: its fence is older.
     """
+    if answer.effect_key != claim_key(case):
+        return Step(case)
     if answer.status == "already_delivered":
         return Step(resolved(case, CaseState.VOIDED, "delivered_primary", now_ms))
     if answer.status != "granted":
@@ -61,7 +63,7 @@ def claim_answered(
     if objection is not None:
         release = release_effect(case, objection)
         return Step(escalated(case, objection, now_ms), (release,))
-    return next_attempt(moved(case, now_ms, state=CaseState.CLAIMED), settings, now_ms)
+    return ready(case, now_ms)
 
 
 def _objection(case: TakeoverCase, answer: ClaimAnswered, settings: Settings) -> str | None:
@@ -83,7 +85,8 @@ def claim_too_late(
     _refused: str | None,
 ) -> Step:
     """A grant after we gave up: give the order back, or the shop would wait for us for ever."""
-    if answer.status != "granted" or case.escalated_reason != "shop_unreachable":
+    is_meant = answer.effect_key == claim_key(case)
+    if not is_meant or answer.status != "granted" or case.escalated_reason != "shop_unreachable":
         return Step(case)
     release = release_effect(case, "granted_too_late")
     return Step(escalated(case, "granted_too_late", now_ms), (release,))

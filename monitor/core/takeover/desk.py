@@ -7,31 +7,43 @@ both in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import assert_never
 
 import msgspec
 
 from monitor.core.orders.order import Order
 from monitor.core.takeover import machine
+from monitor.core.takeover.choosing import is_passed_over
+from monitor.core.takeover.learning import channel_of, settle_of
 from monitor.core.takeover.limits import (
+    Ledger,
     Spending,
     counted_amount,
     may_open,
     may_spend,
-    record_spending,
+    spent_by,
 )
-from monitor.core.takeover.steps import Step
+from monitor.core.takeover.pace import (
+    AMBIGUOUS,
+    PAUSED,
+    SLOTS,
+    ChannelPace,
+    Pace,
+    Wait,
+)
+from monitor.core.takeover.steps import Step, find_attempt
+from monitor.core.takeover.waiting import Place, Queues, place_of
 from monitor.model.effects import Effect
 from monitor.model.records import AttemptAnswered, CaseResolved, ClaimAnswered, HandOverAnswered
-from monitor.model.settings import Settings
+from monitor.model.settings import ChannelSettings, Settings
 from monitor.model.takeovers import CaseState, TakeoverCase
 from monitor.model.times import HOUR_MS
 
-CaseAnswer = ClaimAnswered | AttemptAnswered | HandOverAnswered
+WAITING_MAX = 100_000  # cases that wait for a channel; more orders stay with their shop
+_FOR_EVENTS = (PAUSED, AMBIGUOUS, SLOTS)
 
-# States in which nothing was bought and nothing will be: the case's value is free again.
-_COSTS_NOTHING = (CaseState.ADVISED,)
+CaseAnswer = ClaimAnswered | AttemptAnswered | HandOverAnswered
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -51,12 +63,23 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Desk:
-    """Cases by takeover id and what they may cost; state changes only through `apply`."""
+    """Cases by takeover id, what they may cost and how fast; state changes only through `apply`.
 
-    def __init__(self, settings: Settings) -> None:
+    `orders` are those of the shard, to rank who waits; `is_stopped` says whether a person has
+    drained or locked a channel. The desk is the machine's gate (`pace.Gate`).
+    """
+
+    def __init__(
+        self, settings: Settings, orders: Mapping[str, Order], is_stopped: Callable[[str], bool]
+    ) -> None:
         self.settings = settings
         self.cases: dict[str, TakeoverCase] = {}
-        self.spending = Spending()
+        self.ledger = Ledger()
+        self.pace = Pace()
+        self.queues = Queues()
+        self._orders = orders
+        self._is_stopped = is_stopped
+        self._awake_ms = 0  # since when our clock goes on evenly
         self._refusals: list[Refusal] = []
         self._told_ms: dict[str, int] = {}  # by reason; a restart tells once more
 
@@ -88,7 +111,7 @@ class Desk:
             acts = settings.fallback.has_shop
             amount_minor = counted_amount(settings, facts.currency, facts.amount_minor)
             if acts:
-                refusal = may_open(self.spending, settings, amount_minor, now_ms)
+                refusal = self._may_open(settings, amount_minor, now_ms)
                 if refusal is not None:  # the shard shows the order again in a minute
                     self._refuse(refusal, order.order_id, now_ms)
                     continue
@@ -128,11 +151,14 @@ class Desk:
                 refused = None
                 if answer.status == "granted":
                     refused = may_spend(
-                        self.spending, self.settings, case.takeover_id, answer.amount_minor, now_ms
+                        self.ledger, self.settings, case.takeover_id, answer.amount_minor, now_ms
                     )
-                step = machine.on_claim(case, answer, self.settings, now_ms, refused=refused)
+                step = machine.on_claim(
+                    case, answer, self.settings, now_ms, refused=refused, gate=self
+                )
             case AttemptAnswered():
-                step = machine.on_attempt(case, answer, self.settings, now_ms)
+                believed = self._believed(case, answer)
+                step = machine.on_attempt(case, believed, self.settings, now_ms, gate=self)
             case HandOverAnswered():
                 step = machine.on_hand_over(case, answer, self.settings, now_ms)
             case _:
@@ -144,11 +170,38 @@ class Desk:
         case = self.cases.get(order.takeover_id)
         if case is None:
             return None
-        return self._if_changed(case, machine.on_person(case, order, self.settings, now_ms))
+        step = machine.on_person(case, order, self.settings, now_ms, gate=self)
+        return self._if_changed(case, step)
 
     def wake(self, case: TakeoverCase, now_ms: int) -> Moved | None:
         """Let a case look at the clock."""
-        return self._if_changed(case, machine.on_wake(case, self.settings, now_ms))
+        return self._if_changed(case, machine.on_wake(case, self.settings, now_ms, gate=self))
+
+    def take_turns(self, now_ms: int) -> list[Moved]:
+        """Let cases go on that waited for a slot or an open channel, best first."""
+        moves: list[Moved] = []
+        for name in self.queues.channels():
+            channel = channel_of(self.settings, name)
+            while (case := self._next_of(name)) is not None:
+                wait = self.wait(case, channel, now_ms)
+                if wait is not None and not self._is_news(case, wait, now_ms):
+                    break
+                step = machine.on_turn(case, self.settings, now_ms, gate=self)
+                moved = self._if_changed(case, step)
+                if moved is None:
+                    break
+                moves.append(moved)
+        return moves
+
+    def moved_up(self, order: Order) -> None:
+        """The order has reached a higher tier: it stands before others now."""
+        if order.case is not None:
+            self._line_up(order.case)
+
+    def next_ms(self, now_ms: int, other_ms: int) -> int:
+        """When somebody's turn may come although nothing happens; `other_ms` if that is sooner."""
+        ends = (self.pace.of(name).throttled_until_ms for name in self.queues.channels())
+        return min(other_ms, *(end_ms for end_ms in ends if end_ms > now_ms), other_ms)
 
     def finished(
         self, case: TakeoverCase, kind: str, takeover_id: str | None, now_ms: int
@@ -156,23 +209,104 @@ class Desk:
         """The shop says that the order is delivered, refunded, failed or cancelled."""
         return self._if_changed(case, machine.on_order_finished(case, kind, takeover_id, now_ms))
 
+    # --- the gate ---------------------------------------------------------------------------------
+
+    def refusal(self, case: TakeoverCase, now_ms: int) -> str | None:
+        """The limit that forbids to spend anything for the case now, or None."""
+        amount_minor = counted_amount(self.settings, case.currency, case.amount_minor)
+        return may_spend(self.ledger, self.settings, case.takeover_id, amount_minor, now_ms)
+
+    def wait(self, case: TakeoverCase, channel: ChannelSettings, now_ms: int) -> Wait | None:
+        """Why the case must wait for the channel, or None: a free slot is for who goes first."""
+        if self._is_stopped(channel.name):
+            return Wait(PAUSED)
+        place = place_of(case, self._orders.get(case.order_id))
+        privileged = place.is_privileged
+        wait = self.pace.wait(case, channel, self.settings, now_ms, is_privileged=privileged)
+        if wait is not None or channel.kind == "manual":
+            return wait
+        return Wait(SLOTS) if self._is_behind(channel.name, place) else None
+
+    def _is_behind(self, channel: str, place: Place) -> bool:
+        first = self._first_of(channel)
+        return first is not None and first < place.rank
+
+    def _first_of(self, channel: str) -> tuple[object, ...] | None:
+        """The rank of who may take the next slot of a channel."""
+        if not self.queues.count(channel):
+            return None  # nearly always
+        under_way = self.pace.under_way.get(channel, 0)
+        is_last_fifth = under_way >= self.pace.of(channel).room(is_privileged=False)
+        return self.queues.first(channel, only_privileged=is_last_fifth)
+
+    def _next_of(self, channel: str) -> TakeoverCase | None:
+        first = self._first_of(channel)
+        return None if first is None else self.cases[str(first[-1])]
+
+    def _is_news(self, case: TakeoverCase, wait: Wait, now_ms: int) -> bool:
+        """Whether the case waits for another reason now, and may go to another channel."""
+        return wait.reason != case.waits_because and is_passed_over(wait, now_ms)
+
+    def _may_open(self, settings: Settings, amount_minor: int | None, now_ms: int) -> str | None:
+        if len(self.queues) >= WAITING_MAX:
+            return "queue_full"
+        return may_open(self.ledger, settings, amount_minor, now_ms)
+
+    def _believed(self, case: TakeoverCase, answer: AttemptAnswered) -> AttemptAnswered:
+        """The answer as far as our clock lets it count: `not_found` needs the settle time.
+
+        Across a restart or a step of the clock nobody knows how much time has passed, so the settle
+        time begins anew.
+        """
+        attempt = find_attempt(case, answer.attempt_ref)
+        if answer.outcome != "not_found" or attempt is None:
+            return answer
+        settle_ms = settle_of(channel_of(self.settings, attempt.channel))
+        if answer.at_ms - self._awake_ms >= settle_ms:
+            return answer
+        return msgspec.structs.replace(answer, outcome="unknown")
+
+    # --- state ------------------------------------------------------------------------------------
+
     def apply(self, case: TakeoverCase) -> None:
         """Make a case's new value true; live and in recovery alike."""
-        self.cases[case.takeover_id] = case
-        if case.state in _COSTS_NOTHING:
+        before = self.cases.get(case.takeover_id)
+        if before is case:
             return
-        nothing_bought = case.state == CaseState.VOIDED and not case.attempts
-        amount_minor = counted_amount(self.settings, case.currency, case.amount_minor)
-        self.spending = record_spending(
-            self.spending,
-            case.takeover_id,
-            0 if nothing_bought else amount_minor,
-            case.opened_ms,
-        )
+        self.pace.follow(before, case)
+        self.cases[case.takeover_id] = case
+        self._line_up(case)
+        spent = spent_by(case, self.settings)
+        if spent is not None:
+            self.ledger.record(spent, case.changed_ms)
+
+    def adopt(self, case: TakeoverCase) -> None:
+        """Take a stored case back into memory; nothing is learned from it."""
+        self.pace.recount(self.cases.get(case.takeover_id), case)
+        self.cases[case.takeover_id] = case
+        self._line_up(case)
+
+    def restore(self, spending: Spending, paces: Mapping[str, ChannelPace]) -> None:
+        """Take over what a snapshot remembers beside the cases."""
+        self.ledger = Ledger(spending)
+        self.pace.channels = dict(paces)
+
+    def resume(self, now_ms: int) -> None:
+        """We were away, or our clock was: what has passed meanwhile is not known."""
+        self._awake_ms = now_ms
+
+    def _line_up(self, case: TakeoverCase) -> None:
+        is_waiting = case.state == CaseState.CLAIMED and case.waits_because in _FOR_EVENTS
+        if is_waiting and case.waits_for is not None:
+            place = place_of(case, self._orders.get(case.order_id))
+            self.queues.put(case.takeover_id, case.waits_for, place)
+        else:
+            self.queues.drop(case.takeover_id)
 
     def forget(self, takeover_id: str) -> None:
         """Drop a case whose order left memory; the store still has it."""
         self.cases.pop(takeover_id, None)
+        self.queues.drop(takeover_id)
 
     def _if_changed(self, case: TakeoverCase, step: Step) -> Moved | None:
         if step.case is case and not step.effects and not step.cancels:

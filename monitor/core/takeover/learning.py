@@ -13,6 +13,8 @@ keys when it was missing:
 * R2: `not_found` counts only after the settle time, counted from the answer that left the outcome
   open (the bytes left before it), and twice, from two different queries.
 * R3: a channel that can neither be asked nor replayed is never resolved by the machine.
+A `duplicate` proves the opposite: the channel has taken a request with this ref. Where it does not
+tell the goods again (`detectable`), a person must get them.
 An `accepted` attempt is not disproved by `not_found`: the channel contradicts itself, so a person
 decides.
 """
@@ -26,14 +28,16 @@ from monitor.model.effects import Query
 from monitor.model.records import AttemptAnswered
 from monitor.model.settings import ChannelSettings, Settings
 from monitor.model.takeovers import Attempt, AttemptState, TakeoverCase
-from monitor.model.times import MINUTE_MS, SECOND_MS
+from monitor.model.times import HOUR_MS, MINUTE_MS, SECOND_MS
 
 SETTLE_MIN_MS = SECOND_MS
 STOCK_SETTLE_MS = 5 * SECOND_MS  # our own database: nothing is on the wire
 NOT_FOUND_NEEDED = 2
 QUERY_GAP_MAX_MS = 5 * MINUTE_MS  # of the backoff after 1×, 2×, 4× settle
 QUERY_GAP_MIN_MS = 15 * SECOND_MS  # between an overdue answer and the next question, or settle
-RESOLVE_WITHIN_MS = 15 * MINUTE_MS  # beyond settle; then a person asks
+RESOLVE_WITHIN_MS = 15 * MINUTE_MS  # from when the outcome was left open; then a person asks
+RETRY_AFTER_MAX_MS = HOUR_MS
+DUPLICATE = "duplicate"  # the reason of an attempt whose ref the channel has had before
 
 
 def channel_of(settings: Settings, name: str) -> ChannelSettings:
@@ -52,6 +56,11 @@ def is_askable(channel: ChannelSettings, attempt: Attempt) -> bool:
     return channel.kind == "stock" or (
         channel.kind == "http" and channel.capability in ("idempotent", "queryable")
     )
+
+
+def is_opaque(channel: ChannelSettings) -> bool:
+    """Whether what became of an attempt may never be known (R3)."""
+    return channel.kind == "http" and channel.capability == "opaque"
 
 
 def settle_of(channel: ChannelSettings) -> int:
@@ -73,7 +82,7 @@ def ask_due_ms(attempt: Attempt, channel: ChannelSettings) -> int:
 
 def next_ask_ms(attempt: Attempt, channel: ChannelSettings, now_ms: int) -> int:
     """When to wake for the attempt: the next question, or the end of our patience if earlier."""
-    due = ask_due_ms(attempt, channel)
+    due = max(ask_due_ms(attempt, channel), attempt.throttled_until_ms)
     if attempt.queries:  # an answer that came late must not make two questions one
         due = max(due, now_ms + min(settle_of(channel), QUERY_GAP_MIN_MS))
     give_up = give_up_ms(attempt, channel)
@@ -81,9 +90,15 @@ def next_ask_ms(attempt: Attempt, channel: ChannelSettings, now_ms: int) -> int:
 
 
 def give_up_ms(attempt: Attempt, channel: ChannelSettings) -> int:
-    """When an unresolved attempt goes to a person; a long settle still leaves two questions."""
-    patience = max(RESOLVE_WITHIN_MS, settle_of(channel) + MINUTE_MS)
-    return attempt.settle_until_ms + patience
+    """When an unresolved attempt goes to a person; a long settle still leaves two questions.
+
+    What was accepted is not in doubt: its time counts from the settle time.
+    """
+    settle = settle_of(channel)
+    if attempt.state == AttemptState.ACCEPTED:
+        return attempt.settle_until_ms + max(RESOLVE_WITHIN_MS, settle + MINUTE_MS)
+    left_open_ms = attempt.settle_until_ms - settle
+    return left_open_ms + max(RESOLVE_WITHIN_MS, 2 * settle + MINUTE_MS)
 
 
 def ask(case: TakeoverCase, attempt: Attempt) -> Query:
@@ -120,9 +135,15 @@ def learn(attempt: Attempt, answer: AttemptAnswered, channel: ChannelSettings) -
         return attempt  # said before, or out of order: what it proved is already known
     if is_fresh:
         attempt = msgspec.structs.replace(attempt, queries=attempt.queries + 1)
+    if answer.retry_after_ms is not None:
+        pause_ms = min(answer.retry_after_ms, RETRY_AFTER_MAX_MS)
+        attempt = msgspec.structs.replace(attempt, throttled_until_ms=answer.at_ms + pause_ms)
     match answer.outcome:
         case "accepted":
             return _accepted(attempt, answer, channel)
+        case "duplicate" if not is_opaque(channel):
+            taken = _accepted(attempt, answer, channel)
+            return msgspec.structs.replace(taken, code=answer.code, reason=DUPLICATE)
         case "rejected" if is_first or (is_fresh and _is_proof(answer, channel, attempt)):
             return _rejected(attempt, answer)
         case "not_found" if is_fresh and answer.is_query and is_askable(channel, attempt):

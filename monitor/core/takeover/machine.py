@@ -18,8 +18,9 @@ What must hold, whatever arrives in whatever order, doubled or late:
 
 `TABLE` is the machine: state × input kind → handler. A case and its attempts are two machines:
 `learning.py` says what an answer proves about an attempt, the handlers what that means for the
-case. `by_channel`, `by_shop` and `by_person` hold the handlers of their inputs. A case that was
-voided stays in the table because goods may still arrive for it.
+case. `by_channel`, `by_shop` and `by_person` hold the handlers of their inputs. A handler that
+leaves a case claimed and due (`steps.ready`) has a channel chosen for it in the same step, as far
+as the gate lets it. A case that was voided stays in the table because goods may still arrive for it.
 """
 
 from __future__ import annotations
@@ -50,13 +51,21 @@ from monitor.core.takeover.by_shop import (
     wake_for_claim,
     wake_for_hand_over,
 )
-from monitor.core.takeover.steps import Step, claim_effect, claim_id_of, takeover_id_of
+from monitor.core.takeover.choosing import next_attempt
+from monitor.core.takeover.pace import Gate, Open
+from monitor.core.takeover.steps import (
+    CLAIM_WITHIN_MS,
+    Step,
+    claim_effect,
+    claim_id_of,
+    rewound,
+    takeover_id_of,
+)
 from monitor.model.records import AttemptAnswered, CaseResolved, ClaimAnswered, HandOverAnswered
 from monitor.model.settings import Settings
 from monitor.model.takeovers import CaseState, TakeoverCase
-from monitor.model.times import MINUTE_MS
 
-CLAIM_WITHIN_MS = 10 * MINUTE_MS  # a shop that is silent for longer is a person's matter
+OPEN = Open()
 
 
 class Row(NamedTuple):
@@ -132,18 +141,28 @@ def on_claim(
     now_ms: int,
     *,
     refused: str | None = None,
+    gate: Gate = OPEN,
 ) -> Step:
     """The shop answered the claim; `refused` is the limit its amount breaks (`limits.may_spend`)."""
     handler = TABLE[case.state].claim
-    return handler(case, answer, settings, now_ms, refused) if handler else Step(case)
+    if handler is None:
+        return Step(case)
+    return _chosen(handler(case, answer, settings, now_ms, refused), settings, now_ms, gate)
 
 
 def on_attempt(
-    case: TakeoverCase, answer: AttemptAnswered, settings: Settings, now_ms: int
+    case: TakeoverCase,
+    answer: AttemptAnswered,
+    settings: Settings,
+    now_ms: int,
+    *,
+    gate: Gate = OPEN,
 ) -> Step:
     """A channel answered a submit or a query."""
     handler = TABLE[case.state].attempt
-    return handler(case, answer, settings, now_ms) if handler else Step(case)
+    if handler is None:
+        return Step(case)
+    return _chosen(handler(case, answer, settings, now_ms), settings, now_ms, gate)
 
 
 def on_hand_over(
@@ -166,21 +185,45 @@ def on_order_finished(
     return handler(case, Finished(kind, takeover_id_of_event), now_ms) if handler else Step(case)
 
 
-def on_wake(case: TakeoverCase, settings: Settings, now_ms: int) -> Step:
-    """Time passed; nothing happens before the case's `wake_ms`."""
+def on_wake(case: TakeoverCase, settings: Settings, now_ms: int, *, gate: Gate = OPEN) -> Step:
+    """Time passed; nothing happens before the case's `wake_ms`, unless the clock was set back."""
     handler = TABLE[case.state].wake
-    if handler is None or case.wake_ms is None or now_ms < case.wake_ms:
+    if handler is None or not case.is_due(now_ms):
         return Step(case)
-    return handler(case, settings, now_ms)
+    if case.wake_ms is not None and now_ms < case.wake_ms:
+        case = rewound(case, now_ms)
+        if not case.is_due(now_ms):
+            return Step(case)
+    return _chosen(handler(case, settings, now_ms), settings, now_ms, gate)
 
 
-def on_person(case: TakeoverCase, order: CaseResolved, settings: Settings, now_ms: int) -> Step:
+def on_turn(case: TakeoverCase, settings: Settings, now_ms: int, *, gate: Gate = OPEN) -> Step:
+    """What a claimed case waited for may have happened: a slot is free, a channel is open again."""
+    if case.state != CaseState.CLAIMED or case.waits_for is None:
+        return Step(case)
+    return next_attempt(case, settings, now_ms, gate)
+
+
+def on_person(
+    case: TakeoverCase, order: CaseResolved, settings: Settings, now_ms: int, *, gate: Gate = OPEN
+) -> Step:
     """A person closed the case, or said that an open attempt delivered nothing.
 
     Nothing happens where `may_person_decide` is false: bytes are under way and an answer is due.
     """
     handler = TABLE[case.state].person
-    return handler(case, order, settings, now_ms) if handler else Step(case)
+    if handler is None:
+        return Step(case)
+    return _chosen(handler(case, order, settings, now_ms), settings, now_ms, gate)
+
+
+def _chosen(step: Step, settings: Settings, now_ms: int, gate: Gate) -> Step:
+    """The step with a channel chosen for a case that it left claimed and due."""
+    case = step.case
+    if case.state != CaseState.CLAIMED or case.wake_ms is None or case.wake_ms > now_ms:
+        return step
+    after = next_attempt(case, settings, now_ms, gate)
+    return Step(after.case, (*step.effects, *after.effects), (*step.cancels, *after.cancels))
 
 
 def may_person_decide(case: TakeoverCase) -> bool:

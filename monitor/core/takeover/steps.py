@@ -13,6 +13,9 @@ import msgspec
 from monitor.model.effects import Claim, Effect, HandOver, Quarantine, Release
 from monitor.model.ids import derived_id
 from monitor.model.takeovers import Attempt, AttemptState, CaseState, TakeoverCase
+from monitor.model.times import MINUTE_MS
+
+CLAIM_WITHIN_MS = 10 * MINUTE_MS  # a shop that is silent for longer is a person's matter
 
 # An attempt in one of these may have bought, or may still buy, a key.
 OPEN_ATTEMPT = (AttemptState.SUBMITTING, AttemptState.ACCEPTED, AttemptState.UNKNOWN)
@@ -81,6 +84,32 @@ def resolved(
 def escalated(case: TakeoverCase, reason: str, now_ms: int) -> TakeoverCase:
     """Give the case to a person; the machine does nothing more by itself."""
     return moved(case, now_ms, state=CaseState.ESCALATED, escalated_reason=reason, wake_ms=None)
+
+
+def ready(case: TakeoverCase, now_ms: int, **changes: Any) -> Step:
+    """The order is ours and nothing is open: the machine chooses a channel in the same step."""
+    unheld = {"waits_for": None, "waits_because": None, "waits_since_ms": 0, "wake_ms": now_ms}
+    return Step(moved(case, now_ms, state=CaseState.CLAIMED, **{**unheld, **changes}))
+
+
+def rewound(case: TakeoverCase, now_ms: int) -> TakeoverCase:
+    """The case after the clock was set back: what is to come keeps its distance from now.
+
+    What the shop was told, the end of the claim, stands.
+    """
+    back_ms = case.changed_ms - now_ms
+    attempts = tuple(
+        msgspec.structs.replace(
+            attempt,
+            submitted_ms=attempt.submitted_ms - back_ms,
+            settle_until_ms=attempt.settle_until_ms - back_ms,
+            throttled_until_ms=max(0, attempt.throttled_until_ms - back_ms),
+        )
+        for attempt in case.attempts
+    )
+    wake_ms = None if case.wake_ms is None else case.wake_ms - back_ms
+    since_ms = max(0, case.waits_since_ms - back_ms)
+    return moved(case, now_ms, attempts=attempts, wake_ms=wake_ms, waits_since_ms=since_ms)
 
 
 def find_attempt(case: TakeoverCase, attempt_ref: str) -> Attempt | None:

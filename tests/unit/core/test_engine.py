@@ -60,10 +60,10 @@ def story_with_case(state: str) -> Scenario:
 def answers_to(state: str, story: Scenario) -> list[Entry]:
     case = story.engine.shard.orders["o1"].case
     assert case is not None
-    takeover_id = case.takeover_id
+    takeover_id, key = case.takeover_id, f"claim_{case.claim_id}"
 
     def claimed(status: str) -> ClaimAnswered:
-        return ClaimAnswered("c", takeover_id, status, story.now_ms, paid=True, sku="gold",
+        return ClaimAnswered(key, takeover_id, status, story.now_ms, paid=True, sku="gold",
                              amount_minor=500)  # fmt: skip
 
     if state in ("advised", "claiming"):

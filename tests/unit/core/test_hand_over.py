@@ -33,7 +33,9 @@ def rescued() -> Engine:
     now_ms = START_MS + 6 * MINUTE_MS
     engine.handle(Tick(), now_ms)
     (case,) = engine.desk.cases.values()
-    claimed = ClaimAnswered("k1", case.takeover_id, "granted", now_ms, True, "s", 1, 500)
+    claimed = ClaimAnswered(
+        f"claim_{case.claim_id}", case.takeover_id, "granted", now_ms, True, "s", 1, 500
+    )
     engine.handle(Batch((claimed,)), now_ms)
     ref = engine.desk.cases[case.takeover_id].attempts[0].ref
     bought = AttemptAnswered("k2", case.takeover_id, ref, "delivered", now_ms, goods_count=1)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from monitor.core.takeover.choosing import next_channel
+from monitor.core.takeover.choosing import next_channels
 from monitor.model.settings import ChannelSettings, FallbackSettings, Settings
 from monitor.model.takeovers import Attempt
 from tests.unit.core.takeover.story import CHANNELS, Story
@@ -12,7 +12,8 @@ from tests.unit.core.takeover.story import CHANNELS, Story
 def story_with(*order: str, max_loss_minor: int = 0, **supplier: object) -> Story:
     """A story in which `dear` is a supplier with these settings; the shop's amount is 500."""
     story = Story(*order)
-    dear = msgspec.structs.replace(ChannelSettings(name="dear", kind="http"), **supplier)
+    named = ChannelSettings(name="dear", kind="http", capability="queryable")
+    dear = msgspec.structs.replace(named, **supplier)
     fallback = FallbackSettings(order=order, max_loss_minor=max_loss_minor, has_shop=True)
     story.settings = Settings(channels=(*CHANNELS, dear), fallback=fallback)
     return story
@@ -73,6 +74,22 @@ def test_another_try_on_the_same_supplier_keeps_the_limit_too() -> None:
     cheaper = ChannelSettings(name="dear", kind="http", max_cost_minor=501)
     fallback = FallbackSettings(order=("dear", "pool"), has_shop=True)
     settings = Settings(channels=(*CHANNELS, cheaper), fallback=fallback)
-    chosen = next_channel(story.case, settings)
-    assert chosen is not None
-    assert chosen.name == "pool"
+    assert [one.name for one in next_channels(story.case, settings)] == ["pool"]
+
+
+@pytest.mark.parametrize(
+    ("order", "tried"),
+    [
+        (("blind", "asked"), ["asked", "blind"]),
+        (("blind", "twice", "pool"), ["twice", "pool", "blind"]),
+        (("asked", "blind", "staff", "pool"), ["asked", "blind", "staff"]),
+        (("blind", "dark"), ["blind", "dark"]),
+    ],
+)
+def test_opaque_channel_comes_last(order: tuple[str, ...], tried: list[str]) -> None:
+    """Of what it does with a request nobody may ever know; only a person comes after it."""
+    story = Story(*order)
+    story.claim()
+    for _ in tried[1:]:
+        story.answer("rejected")
+    assert story.submitted_to() == tried

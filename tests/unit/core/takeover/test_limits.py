@@ -1,24 +1,27 @@
 """How many and how valuable takeovers may be."""
 
 from monitor.core.takeover.limits import (
+    Ledger,
     Spending,
+    Spent,
     counted_amount,
     may_open,
     may_spend,
-    record_spending,
 )
 from monitor.model.settings import ChannelSettings, FallbackSettings, Settings
 from monitor.testing.scenario import Scenario, paid, tick
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 SETTINGS = Settings(fallback=FallbackSettings(max_per_hour=2, max_value_per_day_minor=1_000))
 
 
-def spent(*entries: tuple[str, int, int]) -> Spending:
-    history = Spending()
+def spent(*entries: tuple[str, int, int]) -> Ledger:
+    """A ledger of cases that ended when they were opened."""
+    ledger = Ledger()
     for takeover_id, at_ms, amount_minor in entries:
-        history = record_spending(history, takeover_id, amount_minor, at_ms)
-    return history
+        ledger.record(Spent(takeover_id, at_ms, amount_minor), at_ms)
+    return ledger
 
 
 def test_third_takeover_within_an_hour_is_refused() -> None:
@@ -39,8 +42,8 @@ def test_value_of_a_day_is_bounded_inclusively() -> None:
 
 def test_order_without_an_amount_may_be_claimed_but_not_bought() -> None:
     """The claim costs nothing and brings the amount; without one nothing is spent."""
-    assert may_open(Spending(), SETTINGS, None, 0) is None
-    assert may_spend(Spending(), SETTINGS, "a", None, 0) == "amount_unknown"
+    assert may_open(Ledger(), SETTINGS, None, 0) is None
+    assert may_spend(Ledger(), SETTINGS, "a", None, 0) == "amount_unknown"
 
 
 def test_true_amount_is_checked_against_the_other_cases_only() -> None:
@@ -52,14 +55,34 @@ def test_true_amount_is_checked_against_the_other_cases_only() -> None:
 
 def test_ledger_corrects_an_amount_and_forgets_after_a_day() -> None:
     """An entry keeps its opening time when its amount is corrected."""
-    history = spent(("a", 0, 300), ("b", 5, 500))
-    history = record_spending(history, "a", 350, 10)
-    assert [(entry.opened_ms, entry.amount_minor) for entry in history.entries] == [
+    ledger = spent(("a", 0, 300), ("b", 5, 500))
+    ledger.record(Spent("a", 0, 350), 10)
+    assert [(one.opened_ms, one.amount_minor) for one in ledger.spending.entries] == [
         (0, 350),
         (5, 500),
     ]
-    history = record_spending(history, "c", 1, 24 * HOUR_MS)
-    assert [entry.takeover_id for entry in history.entries] == ["b", "c"]
+    assert ledger.value(11) == 850
+    ledger.record(Spent("c", DAY_MS, 1), DAY_MS)
+    assert [one.takeover_id for one in ledger.spending.entries] == ["b", "c"]
+    assert ledger.value(DAY_MS) == 501
+
+
+def test_case_that_may_still_buy_counts_however_old_it_is() -> None:
+    """Else an order submitted after 23 hours would be forgotten an hour later."""
+    ledger = Ledger()
+    ledger.record(Spent("a", 0, 900, may_buy=True), 0)
+    assert may_open(ledger, SETTINGS, 101, 2 * DAY_MS) == "max_value_per_day"
+    ledger.record(Spent("a", 0, 900, spent_ms=DAY_MS), DAY_MS + 1)
+    assert may_open(ledger, SETTINGS, 101, 2 * DAY_MS - 1) == "max_value_per_day"
+    assert may_open(ledger, SETTINGS, 101, 2 * DAY_MS) is None
+
+
+def test_ledger_as_it_is_stored_goes_on_counting() -> None:
+    """A restart forgets no case of the hour and no value of the day."""
+    stored = spent(("a", 0, 300), ("b", 5, 500)).spending
+    ledger = Ledger(stored)
+    assert (ledger.value(10), ledger.opened_since(0), ledger.spending) == (800, 1, stored)
+    assert isinstance(stored, Spending)
 
 
 def test_amounts_of_another_currency_do_not_use_up_the_value_of_the_day() -> None:
@@ -75,4 +98,4 @@ def test_amounts_of_another_currency_do_not_use_up_the_value_of_the_day() -> Non
     assert {order.case.state for order in story.engine.shard.orders.values() if order.case} == {
         "claiming"
     }
-    assert sorted(entry.amount_minor for entry in story.engine.desk.spending.entries) == [0, 900]
+    assert sorted(entry.amount_minor for entry in story.engine.desk.ledger.spending.entries) == [0, 900]

@@ -8,7 +8,7 @@ import pytest
 from monitor.core.takeover.machine import TABLE, may_person_decide
 from monitor.model.effects import Claim, HandOver, Submit
 from monitor.model.takeovers import CaseState
-from tests.unit.core.takeover.story import Story, story_in
+from tests.unit.core.takeover.story import SETTLE_MS, Story, story_in
 
 STATES = [state.value for state in CaseState]
 
@@ -241,10 +241,62 @@ def test_claim_that_ends_before_the_goods_come_goes_to_a_person() -> None:
     assert story.case.escalated_reason == "claim_expired"
 
 
-def test_claim_that_ends_before_the_next_channel_goes_to_a_person() -> None:
-    """No submit leaves without a claim."""
+def test_claim_that_ends_before_the_next_channel_is_made_anew_under_the_next_fence() -> None:
+    """No submit leaves without a claim; the shop may have delivered meanwhile."""
+    story = story_in("submitting")
+    first = story.case.claim_id
+    story.now_ms = story.case.claim_expires_ms
+    assert story.answer("rejected") == ["Claim"]
+    assert (story.case.state, story.case.fence) == ("claiming", 8)
+    assert story.case.claim_id != first
+    assert story.case.claim_expires_ms == story.now_ms + 24 * 3_600_000
+    assert story.claim(effect_key=f"claim_{first}") == []  # an answer of the claim that ran out
+    assert story.claim() == ["Submit"]
+    submit = story.newest(Submit)
+    assert isinstance(submit, Submit)
+    assert (submit.fence, story.submitted_to()) == (8, ["asked", "again"])
+
+
+def test_claim_made_anew_finds_that_the_shop_has_delivered() -> None:
+    """Nothing more is bought."""
     story = story_in("submitting")
     story.now_ms = story.case.claim_expires_ms
-    assert story.answer("rejected") == []
+    story.answer("rejected")
+    assert story.claim("already_delivered") == []
+    assert story.case.resolution == "delivered_primary"
+
+
+def test_claim_that_keeps_running_out_goes_to_a_person() -> None:
+    """Three times anew, then somebody has to look why nothing happens."""
+    story = Story("asked")
+    for _ in range(3):
+        story.now_ms = story.case.claim_expires_ms
+        assert story.claim() == ["Claim"]
+    story.now_ms = story.case.claim_expires_ms
+    assert story.claim() == []
     assert story.case.escalated_reason == "claim_expired"
-    assert story.submitted_to() == ["asked"]
+    assert story.submitted_to() == []
+
+
+def test_no_submit_begins_so_late_that_its_goods_could_not_be_handed_over() -> None:
+    """Half an hour before the end of the claim a new one is asked for."""
+    story = Story("asked")
+    story.now_ms = story.case.claim_expires_ms - 30 * 60_000
+    assert story.claim() == ["Claim"]
+    story = Story("asked")
+    story.now_ms = story.case.claim_expires_ms - 30 * 60_000 - 1
+    assert story.claim() == ["Submit"]
+
+
+def test_clock_that_is_set_back_puts_nothing_off() -> None:
+    """A quarter of an hour back: the question about an open attempt comes when it would have come anyway."""
+    story = story_in("unknown")
+    assert story.case.wake_ms == story.now_ms + SETTLE_MS
+    story.now_ms -= 900_000
+    assert story.wait(0) == []
+    assert story.case.wake_ms == story.now_ms + SETTLE_MS
+    assert story.wake() == ["Query"]
+    story.reply("not_found")
+    story.wake()
+    assert story.reply("not_found") == ["Submit"]
+    assert story.submitted_to() == ["asked", "again"]
