@@ -26,7 +26,7 @@ CHANNELS = (
     ChannelSettings(name="asked", kind="http", capability="queryable", settle_ms=SETTLE_MS),
     ChannelSettings(name="again", kind="http", capability="idempotent", settle_ms=SETTLE_MS),
     ChannelSettings(name="blind", kind="http", capability="opaque", settle_ms=SETTLE_MS),
-    ChannelSettings(name="followed", kind="http", is_followed=True, settle_ms=SETTLE_MS),
+    ChannelSettings(name="followed", kind="http", capability="detectable", is_followed=True),
     ChannelSettings(name="dark", kind="http", capability="opaque", settle_ms=SETTLE_MS),
     ChannelSettings(name="twice", kind="http", capability="detectable", settle_ms=SETTLE_MS),
     ChannelSettings(name="pool", kind="stock"),

@@ -98,4 +98,7 @@ def test_amounts_of_another_currency_do_not_use_up_the_value_of_the_day() -> Non
     assert {order.case.state for order in story.engine.shard.orders.values() if order.case} == {
         "claiming"
     }
-    assert sorted(entry.amount_minor for entry in story.engine.desk.ledger.spending.entries) == [0, 900]
+    assert sorted(entry.amount_minor for entry in story.engine.desk.ledger.spending.entries) == [
+        0,
+        900,
+    ]
