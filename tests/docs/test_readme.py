@@ -97,11 +97,18 @@ def wrong_story(text: str) -> list[str]:
 def missing(text: str) -> list[str]:
     """Verbs, routes, event types and shipped rules that the page does not name."""
     routes = [f"`{one.method} {re.sub(r':[^}]+}', '}', one.path)}`" for one in ROUTES]
-    verbs = [f"\n| `{verb}` |" for verb in VERBS]
+    verbs = [verb for verb in VERBS if verb not in listed_verbs(text)]
     rules = [f"`{rule.alert}`" for rule in load_shipped().rules]
     listed = " ".join(re.findall(r"`(order\.created [^`]+)`", text)).split()
     types = [kind for kind in LIFECYCLE_RANK if kind not in listed]
-    return [word for word in routes + verbs + rules if word not in text] + types
+    return [word for word in routes + rules if word not in text] + verbs + types
+
+
+def listed_verbs(text: str) -> set[str]:
+    """The verbs that have a row of their own or share one."""
+    return set(
+        re.findall(r"`([a-z]+)`", " ".join(re.findall(r"^\|((?: `[a-z]+`)+) \|", text, re.M)))
+    )
 
 
 def invented(text: str) -> list[str]:
@@ -109,7 +116,7 @@ def invented(text: str) -> list[str]:
     known = {f"{one.method} {re.sub(r':[^}]+}', '}', one.path)}" for one in ROUTES}
     routes = set(re.findall(r"`((?:GET|POST) /[^`?]*)`", text)) - known
     verbs = set(re.findall(r"delivery-monitor ([a-z]+)\b", text)) - {*VERBS}
-    verbs |= set(re.findall(r"^\| `([a-z]+)` \|", text, re.MULTILINE)) - {*VERBS}
+    verbs |= listed_verbs(text) - {*VERBS}
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     used = re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)
     targets = {one for one in used if not re.search(rf"^{one}:", makefile, re.MULTILINE)}
