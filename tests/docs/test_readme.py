@@ -107,7 +107,9 @@ def missing(text: str) -> list[str]:
 def listed_verbs(text: str) -> set[str]:
     """The verbs that have a row of their own or share one."""
     return set(
-        re.findall(r"`([a-z]+)`", " ".join(re.findall(r"^\|((?: `[a-z]+`)+) \|", text, re.M)))
+        re.findall(
+            r"`([a-z]+)`", " ".join(re.findall(r"^\|((?: `[a-z]+`)+) \|", text, re.MULTILINE))
+        )
     )
 
 
