@@ -17,7 +17,6 @@ from pathlib import Path
 
 from monitor.adapters.canary import CanaryShop
 from monitor.adapters.channels import Parts, build_channels
-from monitor.adapters.channels.stock import free_stock
 from monitor.adapters.clock import SteadyClock
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.http_client import Blocked, HttpClient
@@ -25,6 +24,7 @@ from monitor.adapters.ids import RandomIds
 from monitor.adapters.pepper import ensure_pepper
 from monitor.adapters.performer import OutsidePerformer
 from monitor.adapters.self_audit import look_through
+from monitor.adapters.stock_pool import free_stock
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.adapters.telemetry.logs import fields
@@ -184,7 +184,7 @@ class Monitor:
             self.store, self.engine, self._performer(), self.clock, self.supervisor,
             messages=Messages(self.loaded.endpoints.replay_window_ms, self.left_out.count_full),
             traces=sparing(self._traces, self._door), canary=self._canaries(),
-            count_stock=lambda: free_stock(self._goods), on_turn=self._publish,
+            count_stock=lambda: free_stock(self._goods, self.now_ms()), on_turn=self._publish,
             look=partial(look_through, self._data_dir, self.engine),
         )  # fmt: skip
         await self._assembly.start()

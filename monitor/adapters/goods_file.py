@@ -17,6 +17,7 @@ from typing import TypeVar
 import apsw
 
 from monitor.adapters.goods_key import OWNER_ONLY, Sealer, load_key, make_key
+from monitor.adapters.goods_schema import prepare
 from monitor.adapters.ids import RandomIds
 from monitor.adapters.reserve import Reserve
 from monitor.model.errors import StorageError
@@ -24,33 +25,6 @@ from monitor.model.errors import StorageError
 DATABASE_NAME = "goods.db"
 KEY_NAME = "goods.key"
 BUSY_MS = 5_000
-
-# goods: what an attempt obtained. closed: attempts that must never hand out anything.
-# unit: the local pool; `attempt_ref` is set by reserving and never cleared.
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    key_check BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS goods (
-    attempt_ref TEXT PRIMARY KEY,
-    digest TEXT NOT NULL,
-    sealed BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS closed (attempt_ref TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS unit (
-    id INTEGER PRIMARY KEY,
-    digest TEXT NOT NULL UNIQUE,
-    sku TEXT NOT NULL,
-    sealed BLOB NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('free', 'reserved', 'sold', 'quarantined')),
-    attempt_ref TEXT,
-    CHECK ((state = 'free') = (attempt_ref IS NULL))
-);
-CREATE INDEX IF NOT EXISTS unit_free ON unit (sku, id) WHERE state = 'free';
-CREATE INDEX IF NOT EXISTS unit_attempt ON unit (attempt_ref) WHERE attempt_ref IS NOT NULL;
-PRAGMA user_version = 1;
-"""
 
 T = TypeVar("T")
 Job = Callable[[apsw.Connection, Sealer], T]
@@ -135,7 +109,7 @@ class GoodsFile:
                 hint="restore goods.db and goods.key together from one backup",
             )
         connection = _connect(self._path)
-        connection.execute(SCHEMA)
+        prepare(connection, str(self._path))
         connection.execute("INSERT OR IGNORE INTO meta VALUES (1, ?)", (sealer.check_value(),))
         return connection, sealer
 

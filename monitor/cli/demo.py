@@ -21,9 +21,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from monitor.adapters.channels.stock import import_units
 from monitor.adapters.clock import SystemClock
 from monitor.adapters.goods_file import GoodsFile
+from monitor.adapters.stock_pool import import_units
 from monitor.adapters.telemetry.logs import configure
 from monitor.app import Monitor
 from monitor.cli.output import say, say_json, warn

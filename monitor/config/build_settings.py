@@ -82,6 +82,7 @@ def _channel_settings(channel: Channel) -> ChannelSettings:
         max_cost_minor=channel.max_cost_minor,
         is_cost_guarded=is_cost_guarded(channel),
         is_followed=is_followed(channel),
+        shared_skus=tuple(sku for sku, policy in channel.key_policy.items() if policy == "shared"),
     )
 
 

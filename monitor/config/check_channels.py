@@ -66,6 +66,9 @@ def check_channel(channel: Channel, at: YamlPath, report: Report) -> None:
         report.error((*at, "name"), message, f"it stands for {meaning}")
     if report.lacks(at, "kind"):
         return
+    if channel.kind != "stock" and "key_policy" in channel.model_fields_set:
+        policy: YamlPath = (*at, "key_policy")
+        report.error(policy, f"{report.name(policy)} belongs to kind: stock, not {channel.kind}")
     if channel.kind != "http":
         for key in _HTTP_KEYS:
             if key in channel.model_fields_set:

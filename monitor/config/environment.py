@@ -15,7 +15,7 @@ _BODIES = ("json", "form", "headers")
 _TOKEN_KEYS = (*_SECRET_KEYS, "access_token", "authorization", "cookie", "x-api-key")
 _TOKEN_IN_URL = re.compile(r"^https?://.*[?&](?:access_token|token|secret|api_key|key)=[^&$\{]")
 # Below these keys names are the shop's or the supplier's, not ours.
-_FOREIGN = ("json", "form", "headers", "answer", "errors", "promise", "skus", "reply")
+_FOREIGN = ("json", "form", "headers", "answer", "errors", "promise", "skus", "reply", "key_policy")
 
 
 def replace_references(

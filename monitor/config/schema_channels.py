@@ -97,6 +97,7 @@ def _sku(value: object) -> object:
 
 
 Lines = Annotated[str, AfterValidator(_lines)]
+KeyPolicy = Annotated[str, one_of("unique", "shared")]
 Sku = Annotated[Any, AfterValidator(_sku)]
 
 
@@ -196,6 +197,7 @@ class Channel(ConfigModel):
     )
     settle: Span = 10 * MINUTE_MS
     max_cost_minor: Money | None = None
+    key_policy: Annotated[dict[Text, KeyPolicy], FEW] = {}
     preset: Text | None = None
     base_url: Url | None = None
     submit: Request | None = None

@@ -51,6 +51,7 @@ class ChannelSettings(msgspec.Struct, frozen=True):
     settle_ms: int = 10 * MINUTE_MS
     max_cost_minor: int | None = None
     is_cost_guarded: bool = False  # the submit hands max_cost_minor to the supplier
+    shared_skus: tuple[str, ...] = ()  # of a stock: goods whose keys may be given to many orders
     is_followed: bool = False  # an accepted order can be asked about by the supplier's own number
 
 

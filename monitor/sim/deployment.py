@@ -19,11 +19,11 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from monitor.adapters.channels.stock import import_units
 from monitor.adapters.clock import SteadyClock
 from monitor.adapters.goods_file import DATABASE_NAME as GOODS_NAME
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.ids import RandomIds
+from monitor.adapters.stock_pool import import_units
 from monitor.adapters.storage.directory import DATABASE_NAME, LOCK_NAME
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.app import Monitor

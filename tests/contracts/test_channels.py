@@ -11,9 +11,9 @@ import pytest
 
 from monitor.adapters.channels import Parts, build_channels
 from monitor.adapters.channels.base import DeliveryChannel
-from monitor.adapters.channels.stock import import_units, stock_counts
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.http_client import HttpClient
+from monitor.adapters.stock_pool import import_units, stock_counts
 from monitor.adapters.vault import SealedVault
 from monitor.model.effects import Quarantine, Query, Submit
 from monitor.model.errors import NotFoundError

@@ -20,9 +20,9 @@ from typing import Any
 
 import aiohttp
 
-from monitor.adapters.channels.stock import import_units
 from monitor.adapters.clock import SystemClock
 from monitor.adapters.goods_file import GoodsFile
+from monitor.adapters.stock_pool import import_units
 from monitor.model.errors import Transient
 from monitor.sim.courier import Courier
 from monitor.sim.loopback import Loopback

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.adapters.channels.stock import import_units
 from monitor.adapters.goods_file import GoodsFile
+from monitor.adapters.stock_pool import import_units
 from monitor.api.service import StreamEvent
 from monitor.app import Monitor
 from monitor.config.rules_file import load_rules

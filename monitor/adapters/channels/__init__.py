@@ -23,6 +23,7 @@ class Parts(msgspec.Struct, frozen=True):
     vault: Vault
     goods: GoodsFile
     http: HttpChannel | None = None
+    settings: ChannelSettings = ChannelSettings(name="")
 
 
 def _http(parts: Parts) -> DeliveryChannel:
@@ -31,7 +32,7 @@ def _http(parts: Parts) -> DeliveryChannel:
 
 
 def _stock(parts: Parts) -> DeliveryChannel:
-    return StockChannel(parts.goods)
+    return StockChannel(parts.goods, parts.settings.shared_skus)
 
 
 def _manual(_parts: Parts) -> DeliveryChannel:
@@ -55,7 +56,7 @@ def build_channels(
     described = {supplier.name: supplier for supplier in suppliers}
     return {
         channel.name: CHANNELS[channel.kind](
-            msgspec.structs.replace(parts, http=described.get(channel.name))
+            msgspec.structs.replace(parts, http=described.get(channel.name), settings=channel)
         )
         for channel in channels
         if channel.kind in CHANNELS

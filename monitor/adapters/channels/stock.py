@@ -1,13 +1,16 @@
-"""The local key pool: units sealed in `goods.db`, each given to one attempt at most.
+"""Delivery from the local key pool: units sealed in `goods.db`, each given to one attempt at most.
 
 Reserving is compare-and-set in one transaction together with the vault's row, and idempotent by
-`attempt_ref`. A question about an attempt that holds nothing bars it for good, so that `not_found`
-stays true even if its submit were still to come.
+`attempt_ref`. What expires first goes first, then what came first; what has expired never goes. A
+question about an attempt that holds nothing bars it for good, so that `not_found` stays true even
+if its submit were still to come.
+
+Keys of a sku that is `shared` may be given to many orders, because they are sold that way (volume
+licences); each of their uses is written down. If such a sku becomes unique again, keys that were
+given to somebody stay where they are.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import apsw
 import msgspec
@@ -20,25 +23,21 @@ from monitor.model.effects import Quarantine, Query, Submit
 from monitor.model.errors import StorageError
 from monitor.model.records import AttemptAnswered
 
-UNIT_CHARS_MAX = 4_096
-SKU_CHARS_MAX = 200
-STATES = ("free", "reserved", "sold", "quarantined")
-
-
-class ImportReport(msgspec.Struct, frozen=True):
-    """What became of a list of units; the tuples hold line numbers, counted from 1."""
-
-    imported: int
-    duplicates: tuple[int, ...] = ()
-    too_long: tuple[int, ...] = ()
-    empty: int = 0
+# NULL sorts first in SQLite: units that never expire would go before those that soon do.
+_FREE = (
+    "SELECT id, digest, sealed FROM unit WHERE sku = ?1 AND state = 'free'"
+    " AND (expires_ms IS NULL OR expires_ms > ?2)"
+    " AND (?3 OR NOT EXISTS (SELECT 1 FROM shared_use WHERE unit_id = unit.id))"
+    " ORDER BY expires_ms IS NULL, expires_ms, id LIMIT ?4"
+)
 
 
 class StockChannel:
-    """Delivers from the pool; keeps `DeliveryChannel`."""
+    """Delivers from the pool; keeps `DeliveryChannel`. `shared_skus`: their keys serve many orders."""
 
-    def __init__(self, file: GoodsFile) -> None:
+    def __init__(self, file: GoodsFile, shared_skus: tuple[str, ...] = ()) -> None:
         self._file = file
+        self._shared_skus = frozenset(shared_skus)
 
     async def submit(self, effect: Submit, now_ms: int) -> AttemptAnswered:
         """Reserve units for the attempt: delivered, or rejected with `out_of_stock`."""
@@ -49,9 +48,12 @@ class StockChannel:
             return msgspec.structs.replace(
                 answer, outcome="rejected", code="not_ready", blame="us", detail=error.code
             )
+        is_shared = effect.sku in self._shared_skus
         try:
             goods, digest = await self._file.run(
-                lambda connection, sealer: _reserve(connection, sealer, effect)
+                lambda connection, sealer: _reserve(
+                    connection, sealer, effect, now_ms, is_shared=is_shared
+                )
             )
         except StorageError as error:  # a failed commit may have reached the disk
             return msgspec.structs.replace(answer, outcome="unknown", detail=error.code)
@@ -80,80 +82,26 @@ class StockChannel:
             )
 
 
-async def import_units(file: GoodsFile, lines: Iterable[str], sku: str) -> ImportReport:
-    """Add one unit per line to the pool; a key that is already known, of any sku, is skipped.
-
-    All of it or nothing. Raises: StorageError.
-    """
-    numbered = [(number, line.strip("\ufeff \t\r\n")) for number, line in enumerate(lines, start=1)]
-
-    def job(connection: apsw.Connection, sealer: Sealer) -> ImportReport:
-        imported = 0
-        duplicates: list[int] = []
-        too_long: list[int] = []
-        for number, unit in numbered:
-            if len(unit) > UNIT_CHARS_MAX:
-                too_long.append(number)
-            elif unit and _add(connection, sealer, unit, sku[:SKU_CHARS_MAX]):
-                imported += 1
-            elif unit:
-                duplicates.append(number)
-        empty = sum(not unit for _, unit in numbered)
-        return ImportReport(imported, tuple(duplicates), tuple(too_long), empty)
-
-    return await file.run(job)
-
-
-async def stock_counts(file: GoodsFile) -> dict[str, dict[str, int]]:
-    """Units of the pool as sku → state → count, every state named."""
-
-    def job(connection: apsw.Connection, _sealer: Sealer) -> dict[str, dict[str, int]]:
-        counts: dict[str, dict[str, int]] = {}
-        rows = connection.execute("SELECT sku, state, count(*) FROM unit GROUP BY 1, 2 ORDER BY 1")
-        for sku, state, count in rows:
-            counts.setdefault(sku, dict.fromkeys(STATES, 0))[state] = count
-        return counts
-
-    return await file.run(job)
-
-
-async def free_stock(file: GoodsFile) -> dict[str, int]:
-    """Free units by sku, of every sku the pool ever held; never makes a file.
-
-    Raises: StorageError.
-    """
-    if not file.exists:
-        return {}
-    return {sku: states["free"] for sku, states in (await stock_counts(file)).items()}
-
-
-def _add(connection: apsw.Connection, sealer: Sealer, unit: str, sku: str) -> bool:
-    digest = sealer.digest([unit])
-    connection.execute(
-        "INSERT OR IGNORE INTO unit (digest, sku, sealed, state) VALUES (?, ?, ?, 'free')",
-        (digest, sku, sealer.seal(digest, [unit])),
-    )
-    return connection.changes() == 1
-
-
-def _reserve(connection: apsw.Connection, sealer: Sealer, effect: Submit) -> tuple[int, str | None]:
-    """Give the attempt its units, the oldest first; (count, None) when there are too few."""
+def _reserve(
+    connection: apsw.Connection, sealer: Sealer, effect: Submit, now_ms: int, *, is_shared: bool
+) -> tuple[int, str | None]:
+    """Give the attempt its units; (count, None) when there are too few."""
     held = _held(connection, effect.attempt_ref)
     if held[1] is not None or is_closed(connection, effect.attempt_ref):
         return held
-    free = list(
-        connection.execute(
-            "SELECT id, digest, sealed FROM unit WHERE sku = ? AND state = 'free'"
-            " ORDER BY id LIMIT ?",
-            (effect.sku, effect.quantity),
-        )
-    )
+    asked = (effect.sku, now_ms, is_shared, effect.quantity)
+    free = list(connection.execute(_FREE, asked))
     if effect.quantity < 1 or len(free) < effect.quantity:
         return 0, None
     for unit_id, _, _ in free:
+        if is_shared:
+            use = (effect.attempt_ref, unit_id, now_ms)
+            connection.execute("INSERT INTO shared_use VALUES (?, ?, ?)", use)
+            continue
         connection.execute(
-            "UPDATE unit SET state = 'reserved', attempt_ref = ? WHERE id = ? AND state = 'free'",
-            (effect.attempt_ref, unit_id),
+            "UPDATE unit SET state = 'reserved', attempt_ref = ?, taken_ms = ?"
+            " WHERE id = ? AND state = 'free'",
+            (effect.attempt_ref, now_ms, unit_id),
         )
         assert connection.changes() == 1, "the transaction saw this unit free"
     goods = [unit for _, digest, sealed in free for unit in sealer.open(digest, sealed)]
@@ -165,7 +113,11 @@ def _held(connection: apsw.Connection, attempt_ref: str) -> tuple[int, str | Non
     digest: str | None = connection.execute(
         "SELECT digest FROM goods WHERE attempt_ref = ?", (attempt_ref,)
     ).get
-    count = connection.execute("SELECT count(*) FROM unit WHERE attempt_ref = ?", (attempt_ref,))
+    count = connection.execute(
+        "SELECT (SELECT count(*) FROM unit WHERE attempt_ref = ?1)"
+        " + (SELECT count(*) FROM shared_use WHERE attempt_ref = ?1)",
+        (attempt_ref,),
+    )
     return count.get, digest
 
 

@@ -10,9 +10,10 @@ import apsw
 import msgspec
 import pytest
 
-from monitor.adapters.channels.stock import StockChannel, import_units
+from monitor.adapters.channels.stock import StockChannel
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.self_audit import ELSEWHERE, INVARIANTS, audit
+from monitor.adapters.stock_pool import import_units
 from monitor.adapters.storage import sqlite_log, sqlite_takeovers
 from monitor.adapters.storage.directory import make_private
 from monitor.adapters.storage.sqlite_schema import connect_writer, transaction, upgrade

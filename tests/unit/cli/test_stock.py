@@ -38,8 +38,9 @@ def test_import_reports_lines_and_is_harmless_to_repeat(
     assert imported(tmp_path, "k.txt", text, capsys) == (0, report)
     again = report | {"imported": 0, "duplicates": [1, 3, 4]}
     assert imported(tmp_path, "k.txt", text, capsys) == (0, again)
-    states = {"free": 2, "reserved": 0, "sold": 0, "quarantined": 0}
-    assert counts(tmp_path, capsys) == {"steam": states}
+    nothing = {"reserved": 0, "sold": 0, "quarantined": 0, "revoked": 0, "expired": 0, "taken": 0}
+    level = {"free": 2, **nothing, "days_left": None, "next_expiry_at": None}
+    assert counts(tmp_path, capsys) == {"steam": level}
 
 
 def test_windows_file_and_csv_with_heading_give_the_same_keys(
@@ -138,3 +139,57 @@ def test_people_read_sentences_and_a_warning_without_a_pool(
     config.write_text("channels: [{name: pool, kind: stock}]\n", encoding="utf-8")
     assert main([*command, "--data-dir", str(tmp_path / "d"), "--config", str(config)]) == 0
     assert capsys.readouterr().err == ""
+
+
+def stock(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
+    """Run the verb on the folder's pool and read its JSON."""
+    code = main(["stock", *words, "--data-dir", str(folder / "d"), "--json"])
+    shown = capsys.readouterr()
+    return code, json.loads(shown.out or shown.err)
+
+
+def test_batch_with_expiry_is_listed_and_revoked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A column of the file beats --expires; a date is the beginning of that day in the shop's zone."""
+    path = tmp_path / "k.csv"
+    path.write_text(f"key,expires\n{KEYS[0]},2098-06-01\n{KEYS[1]},\n", encoding="utf-8")
+    options = ("--sku", "s", "--batch", "may", "--cost-minor", "430", "--expires", "2099-01-01")
+    code, report = stock(tmp_path, capsys, "import", str(path), *options)
+    assert (code, report["imported"]) == (0, 2)
+    _, listed = stock(tmp_path, capsys, "list")
+    # Asia/Shanghai is eight hours ahead.
+    assert listed["stock"]["s"]["next_expiry_at"] == "2098-05-31T16:00:00Z"
+    assert stock(tmp_path, capsys, "revoke", "--batch", "may") == (
+        0,
+        {"action": "revoke", "units": 2},
+    )
+    _, listed = stock(tmp_path, capsys, "list")
+    assert (listed["stock"]["s"]["free"], listed["stock"]["s"]["revoked"]) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--expires", "soon"),
+        ("--expires", "2001-01-01"),
+        ("--cost-minor", "-1"),
+        ("--batch", " "),
+    ],
+)
+def test_import_that_makes_no_sense_adds_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, str]
+) -> None:
+    """A date nobody can read or that is over, a negative price, a batch without a name."""
+    path = tmp_path / "k.txt"
+    path.write_text(KEYS[0], encoding="utf-8")
+    code, _ = stock(tmp_path, capsys, "import", str(path), "--sku", "s", *words)
+    assert code == 2
+    assert not (tmp_path / "d").exists()
+
+
+def test_setting_aside_needs_to_know_what(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a sku or batch all keys would be gone."""
+    assert stock(tmp_path, capsys, "revoke")[0] == 2
