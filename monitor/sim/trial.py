@@ -15,7 +15,8 @@ import hashlib
 import random
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -243,11 +244,24 @@ def held(plan: Plan) -> Ending:
         with tempfile.TemporaryDirectory(prefix="trial-", dir=memory_folder()) as name:
             return await Trial(plan, Path(name)).run()
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), uncollected():
         warnings.simplefilter("ignore", ResourceWarning)  # a killed process closes nothing
-        gc.disable()  # a quarter of the time otherwise; what hours leave behind fits into memory
-        try:
-            return run_world(live(), seed=plan.seed, max_s=(plan.hours + 8) * 3_600.0)
-        finally:
-            gc.enable()
-            gc.collect()
+        return run_world(live(), seed=plan.seed, max_s=(plan.hours + 8) * 3_600.0)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no cycles of garbage: a quarter of the time, and what hours leave fits into memory.
+
+    What is there before is never looked through again: that alone takes longer than an hour of trade.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
