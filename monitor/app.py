@@ -46,7 +46,7 @@ from monitor.core.orders.order import Order
 from monitor.core.rules.lookback import settings_for
 from monitor.model.commands import Command
 from monitor.model.errors import FencedError, StorageError
-from monitor.model.records import AlertMoved, Audited, Instruction, MessageTaken, SwitchAnswered
+from monitor.model.records import AlertMoved, Answer, Audited, Instruction, MessageTaken
 from monitor.model.rules import RuleSet
 from monitor.model.settings import SourceSettings
 from monitor.ports import Clock, StoredAudit
@@ -222,8 +222,8 @@ class Monitor:
         """Log and carry out a person's order; `accepted`."""
         return (await self._running().loop.submit((instruction,), audit=audit))[0]
 
-    async def acknowledge(self, answer: SwitchAnswered, audit: Audited) -> None:
-        """Log and take in what the shop says to a switch."""
+    async def acknowledge(self, answer: Answer, audit: Audited | None = None) -> None:
+        """Log and take in what a shop says to a switch, or a supplier by itself of an attempt."""
         await self._running().loop.submit((answer,), audit=audit)
 
     async def note(self, audit: Audited) -> None:
@@ -362,6 +362,7 @@ class Monitor:
         self._outside = OutsidePerformer(
             self._client, endpoints, channels, vault, self.clock, self._outside
         )
+        self.reports = self._outside.reports
         return self._outside
 
     def _canaries(self) -> Callable[[Loop], Canaries] | None:

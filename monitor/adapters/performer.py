@@ -11,6 +11,7 @@ from typing import assert_never
 import msgspec
 
 from monitor.adapters.channels.base import DeliveryChannel, Vault
+from monitor.adapters.channels.reports import Reports
 from monitor.adapters.failover_webhook import FailoverWebhook
 from monitor.adapters.http_client import HttpClient
 from monitor.adapters.notifiers import NOTIFIERS
@@ -73,6 +74,7 @@ class OutsidePerformer:
             for kind, make in NOTIFIERS.items()
         }
         self._shop = Shop(client, endpoints.shop) if endpoints.shop else None
+        self.reports = Reports(channels, endpoints.http_channels, vault)
         self._failover = FailoverWebhook(client, endpoints.failover) if endpoints.failover else None
 
     async def perform(self, effect: Effect) -> Answer:

@@ -29,7 +29,7 @@ _MISSING = object()
 class Finding(msgspec.Struct, frozen=True):
     """What an answer says; `goods` is for the vault only and never printed or logged."""
 
-    outcome: str  # delivered, accepted, ready, not_found, rejected, refused, unknown
+    outcome: str  # of `AnswerRule`, or unknown
     goods: tuple[str, ...] = ()
     code: str | None = None
     error: ErrorRule = ErrorRule()
@@ -81,7 +81,7 @@ def word_at(body: Any, path: str | None) -> str | None:
 def _found(rule: AnswerRule, body: Any, status: int, channel: HttpChannel) -> Finding:
     supplier_ref = word_at(body, rule.supplier_ref)
     match rule.outcome:
-        case "not_found" | "rejected" | "refused" if set(rule.when) == {STATUS}:
+        case "duplicate" | "not_found" | "rejected" | "refused" if set(rule.when) == {STATUS}:
             return Finding("unknown", detail="a bare status may be a proxy's page")
         case "delivered":
             goods = goods_at(body, rule)

@@ -2,7 +2,7 @@
 
 | address | serves |
 |---|---|
-| `listen_ingest` | `/v1/events`, and what else a shop asks: the route, a quote, the ack of a switch |
+| `listen_ingest` | `/v1/events`, and what else shops and suppliers send and ask: the route, a quote, the ack of a switch, callbacks |
 | `listen_metrics` | `/metrics` |
 | `listen` | everything else, and what has no address of its own |
 
@@ -18,7 +18,8 @@ from monitor.api.routes import Route
 EVENTS, METRICS = "/v1/events", "/metrics"
 PROBES = ("/livez", "/readyz", "/-/healthy", "/-/ready")
 # Also on `listen`: they show no more than the pages there, and links lead to that address.
-OF_SHOPS = ("/v1/route", "/v1/quote", "/v1/switches/{decision_id}/ack")
+CALLBACKS = "/hooks/channels/{name:[^/]+}"
+OF_SHOPS = ("/v1/route", "/v1/quote", "/v1/switches/{decision_id}/ack", CALLBACKS)
 
 
 def of_ingest(routes: Iterable[Route]) -> tuple[Route, ...]:

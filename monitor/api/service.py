@@ -7,16 +7,17 @@ from typing import Protocol
 
 import msgspec
 
+from monitor.adapters.channels.reports import Reports
 from monitor.api.left_out import LeftOut
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
 from monitor.model.records import (
     AlertMoved,
+    Answer,
     Audited,
     Instruction,
     MessageTaken,
-    SwitchAnswered,
 )
 from monitor.model.settings import SourceSettings
 from monitor.ports import StoredAudit
@@ -133,8 +134,13 @@ class Service(Protocol):
         """
         ...
 
-    async def acknowledge(self, answer: SwitchAnswered, audit: Audited) -> None:
-        """Log and take in what the shop says to a switch.
+    @property
+    def reports(self) -> Reports:
+        """What suppliers that call by themselves are understood with; there once `rebuilt` is."""
+        ...
+
+    async def acknowledge(self, answer: Answer, audit: Audited | None = None) -> None:
+        """Log what a shop says to a switch, or a supplier of an attempt, and take it in.
 
         Raises: CapacityError, StorageError (nothing was taken in).
         """

@@ -177,7 +177,7 @@ def _tables(channel: Channel) -> list[dict[str, AnswerRow]]:
 
 
 def _check_row(outcome: str, row: AnswerRow, at: YamlPath, report: Report) -> None:
-    if outcome in ("not_found", "rejected", "refused") and set(row.when) == {"http"}:
+    if outcome in ("duplicate", "not_found", "rejected", "refused") and set(row.when) == {"http"}:
         message = f"{report.name(at)} needs a value of the body besides http"
         report.error(at, message, "a bare 404 may be a proxy's page")
     if outcome == "delivered" and row.goods is None:

@@ -27,7 +27,9 @@ from monitor.config.values import (
 from monitor.model.endpoints import REQUEST_MS_MAX
 from monitor.model.times import MINUTE_MS, SECOND_MS, format_duration
 
-OUTCOMES = ("delivered", "accepted", "ready", "not_found", "rejected", "refused")
+OUTCOMES = (
+    "delivered", "accepted", "ready", "duplicate", "not_found", "rejected", "refused",
+)  # fmt: skip
 KINDS = ("external", "http", "stock", "manual")
 _SCALARS = (str, int, float, bool)
 

@@ -59,7 +59,7 @@ class AnswerRule(msgspec.Struct, frozen=True):
     delivering. `cost_decimals`: the price is written with so many decimals of the major unit.
     """
 
-    outcome: str  # delivered, accepted, ready, not_found, rejected, refused
+    outcome: str  # delivered, accepted, ready, duplicate, not_found, rejected, refused
     when: dict[str, Any]
     goods: str | None = None
     supplier_ref: str | None = None

@@ -21,6 +21,7 @@ from typing import Protocol
 import msgspec
 
 from monitor.adapters.http_client import HttpAnswer, HttpClient
+from monitor.adapters.signed_post import retry_after_ms
 from monitor.adapters.supplier_answer import Finding, read_answer, read_body, word_at
 from monitor.adapters.supplier_sign import Received, is_from_supplier, sign
 from monitor.adapters.supplier_template import Value, fill, translated, values_of
@@ -67,7 +68,7 @@ class HttpSupplier:
         except UnknownOutcome as error:
             return msgspec.structs.replace(answer, detail=str(error))
         finding = read_answer(http_answer, self._channel, self._channel.submit.answers)
-        return await self._understood(finding, answer, values)
+        return await self._understood(finding, _paused(answer, http_answer), values)
 
     async def query(self, effect: Query, now_ms: int) -> AttemptAnswered:
         """Ask, or send the same submit again to an idempotent channel; a failure is `unknown`."""
@@ -81,6 +82,7 @@ class HttpSupplier:
             http_answer = await self._send(template, values, now_ms)
         except (Transient, Permanent, UnknownOutcome) as error:
             return msgspec.structs.replace(answer, detail=str(error))
+        answer = _paused(answer, http_answer)
         finding = read_answer(http_answer, self._channel, template.answers)
         if finding.outcome == "refused":
             detail = "the question was refused, which says nothing of the order"
@@ -160,6 +162,12 @@ class HttpSupplier:
         if found.outcome != "delivered":
             return msgspec.structs.replace(accepted, detail=f"ready, but {found.detail}")
         return msgspec.structs.replace(found, supplier_ref=found.supplier_ref or ready.supplier_ref)
+
+
+def _paused(answer: AttemptAnswered, http_answer: HttpAnswer) -> AttemptAnswered:
+    """The answer with how long the supplier wants to be left alone, whatever else it says."""
+    wait_ms = retry_after_ms(http_answer.headers.get("retry-after"), answer.at_ms)
+    return msgspec.structs.replace(answer, retry_after_ms=wait_ms)
 
 
 def _with_finding(answer: AttemptAnswered, finding: Finding, digest: str | None) -> AttemptAnswered:

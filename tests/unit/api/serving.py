@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import ClientSession
 from yarl import URL
 
+from monitor.adapters.channels.reports import Reports
 from monitor.api.auth import Gate, token_sha256
 from monitor.api.edge import Edge, Limits
 from monitor.api.left_out import LeftOut
@@ -25,11 +26,11 @@ from monitor.model.errors import MonitorError, StorageError
 from monitor.model.events import OrderEvent
 from monitor.model.records import (
     AlertMoved,
+    Answer,
     Audited,
     Entry,
     Instruction,
     MessageTaken,
-    SwitchAnswered,
     SwitchDecided,
 )
 from monitor.model.rules import RuleSet
@@ -65,6 +66,19 @@ class FixedClock:
         return UnixMs(self.at_ms)
 
 
+class NoVault:
+    """Keeps nothing: for services whose channels have no goods."""
+
+    async def store(self, attempt_ref: str, goods: list[str]) -> str:
+        raise StorageError("there is no vault")
+
+    async def goods(self, attempt_ref: str) -> list[str]:
+        raise StorageError("there is no vault")
+
+    async def quarantine(self, attempt_ref: str) -> None:
+        raise StorageError("there is no vault")
+
+
 class MemoryService:
     """A real engine without loop and store.
 
@@ -90,6 +104,7 @@ class MemoryService:
         self.is_ready = True
         self.is_slow = False  # offers are answered by `answer`
         self.offered: list[Reply] = []
+        self.reports = Reports({}, (), NoVault())
         self.before_answer: Callable[[], Awaitable[None]] | None = None
 
     def take(self, *entries: Entry) -> None:
@@ -137,9 +152,9 @@ class MemoryService:
         self.audited.append(audit)
         return "accepted"
 
-    async def acknowledge(self, answer: SwitchAnswered, audit: Audited) -> None:
+    async def acknowledge(self, answer: Answer, audit: Audited | None = None) -> None:
         self.take(answer)
-        self.audited.append(audit)
+        self.audited += [audit] if audit is not None else []
 
     async def note(self, audit: Audited) -> None:
         self.audited.append(audit)

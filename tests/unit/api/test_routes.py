@@ -9,6 +9,7 @@ from tests.unit.api.serving import ADMIN_TOKEN, KEYS, SHOP_TOKEN, MemoryService,
 
 EARLY = ("/v1/events", "/metrics", "/livez", "/-/healthy", "/readyz", "/-/ready")
 OPEN = EARLY[1:]
+SIGNED = ("/hooks/channels/{name:[^/]+}",)  # a supplier proves itself by its signature
 SHOP = ("/v1/events", "/v1/switches/{decision_id}/ack")
 
 
@@ -35,7 +36,7 @@ async def test_key_of_a_shop_opens_only_ingest(route: Route) -> None:
     """A shop sends events and acknowledges switches; it reads and steers nothing."""
     async with serving(keys=KEYS) as server:
         found = await ask(server, path_of(route), body_of(route), token=SHOP_TOKEN)
-        assert (found.status == 403) == (route.path not in (*OPEN, *SHOP))
+        assert (found.status == 403) == (route.path not in (*OPEN, *SHOP, *SIGNED))
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
@@ -60,6 +61,6 @@ async def test_loopback_without_keys_is_open_to_readers_not_to_steering(route: R
         return  # it would never end; test_stream opens it
     async with serving() as server:
         found = await ask(server, path_of(route), body_of(route), token=None)
-        is_steering = route.scope in ("operate", "admin")
-        assert (found.status == 401) == is_steering
+        is_closed = route.scope in ("operate", "admin") or route.path in SIGNED
+        assert (found.status == 401) == is_closed
         assert found.status < 500
