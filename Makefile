@@ -56,6 +56,11 @@ nightly: $(DEV) ## every promise at full size, a night; writes docs/promises.md
 	$(MAKE) durability
 	$(MAKE) soak KILLS=1000
 	$(BIN)/python -m benchmarks.fuzz --record
+	$(BIN)/python -m benchmarks.same_trace --record
+	$(BIN)/python -m benchmarks.restarts --record
+	$(BIN)/python -m benchmarks.flapping --record
+	$(BIN)/python -m benchmarks.starts --record
+	$(BIN)/python -m benchmarks.black_holes --record
 	$(BIN)/python -m benchmarks.slow_clients --record
 	$(BIN)/python -m benchmarks.overload --record
 	$(BIN)/python -m benchmarks.forgery --record

@@ -54,6 +54,30 @@ PROMISES = (
         "virtual hours",
     ),
     Promise(
+        "P6",
+        "The same seed gives the same trace under any hash seed and on every Python that is"
+        " supported.",
+        "tests/sim/test_trials.py",
+        36,
+        "runs",
+    ),
+    Promise(
+        "P7",
+        "Events are taken within 50 ms, and at most 64 MiB more are held, while everybody the service"
+        " calls is a black hole.",
+        "tests/security/test_black_holes.py",
+        60,
+        "minutes",
+    ),
+    Promise(
+        "P8",
+        "A start with a million stored events and 100,000 open orders: the first acknowledgement"
+        " within 1 s, the whole state within 5 s.",
+        "benchmarks/starts.py",
+        1_000_000,
+        "events",
+    ),
+    Promise(
         "P9",
         "Timers of alerts, what was told, and waits between tries outlive restarts: the same messages"
         " at the same times.",

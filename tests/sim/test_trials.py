@@ -3,14 +3,12 @@
 What the books would notice is shown by the mutants in `test_mutants.py`.
 """
 
-import json
-import os
-import subprocess
 import sys
 
 import msgspec
 import pytest
 
+from benchmarks.same_trace import HASH_SEEDS, Run, different, traced
 from monitor.sim import trials
 from monitor.sim.faults import KINDS, forecast
 from monitor.sim.trial import Plan
@@ -44,8 +42,16 @@ def test_crowd_of_orders_in_an_outage_with_crashes_loses_nothing() -> None:
 
 def test_same_seed_gives_the_same_trace_under_any_hash_seed() -> None:
     """Every byte of the log and everything the world saw, in three processes."""
-    hashes = {_in_a_process(hash_seed)["trace_hash"] for hash_seed in ("0", "1", "4711")}
-    assert len(hashes) == 1
+    runs = [traced(5, 1.0, sys.executable, hash_seed) for hash_seed in HASH_SEEDS]
+    assert different(runs) == []
+    assert len({one.hash_seed for one in runs}) == 3
+
+
+def test_trace_that_depends_on_the_process_is_noticed() -> None:
+    """Each is compared with the first of its seed; another seed is another story."""
+    first, same = Run(1, "python", "0", "aa"), Run(1, "python", "1", "aa")
+    other, strange = Run(2, "python", "0", "bb"), Run(1, "python3.13", "0", "bb")
+    assert different([first, same, other, strange]) == [strange]
 
 
 def test_failing_seed_prints_the_command_that_repeats_it(
@@ -82,13 +88,3 @@ def test_unknown_fault_is_refused() -> None:
     """With the list of those there are."""
     with pytest.raises(SystemExit, match="no such fault: rain"):
         main(["--faults", "rain"])
-
-
-def _in_a_process(hash_seed: str) -> dict[str, object]:
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-    said = subprocess.run(
-        [sys.executable, "-m", "monitor.sim.trials", "--seed", "5", "--hours", "1", "--json"],
-        env=environment, check=True, capture_output=True,
-    ).stdout  # fmt: skip
-    result: dict[str, object] = json.loads(said)[0]
-    return result
