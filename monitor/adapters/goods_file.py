@@ -109,7 +109,8 @@ class GoodsFile:
                 hint="restore goods.db and goods.key together from one backup",
             )
         connection = _connect(self._path)
-        prepare(connection, str(self._path))
+        if prepare(connection, str(self._path)) in (1, 2):
+            _remember_given(connection, sealer)
         connection.execute("INSERT OR IGNORE INTO meta VALUES (1, ?)", (sealer.check_value(),))
         return connection, sealer
 
@@ -144,6 +145,17 @@ def _transacted(connection: apsw.Connection, sealer: Sealer, job: Job[T]) -> T:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
     return result
+
+
+def _remember_given(connection: apsw.Connection, sealer: Sealer) -> None:
+    """Enter what an older release obtained; what went to two attempts belongs to the first."""
+    connection.execute("BEGIN IMMEDIATE")
+    for attempt_ref, sealed in connection.execute("SELECT attempt_ref, sealed FROM goods"):
+        connection.executemany(
+            "INSERT OR IGNORE INTO given VALUES (?, ?)",
+            [(sealer.digest([unit]), attempt_ref) for unit in sealer.open(attempt_ref, sealed)],
+        )
+    connection.execute("COMMIT")
 
 
 def _connect(path: Path) -> apsw.Connection:

@@ -1,6 +1,7 @@
 """The tables of `goods.db`, and how an older file becomes one of today.
 
 goods       what an attempt obtained, sealed
+given       each unit of it, and to which attempt it was given first
 closed      attempts that must never hand out anything
 unit        the local pool; `attempt_ref` is set by reserving and never cleared
 shared_use  which attempt was given which unit of goods whose keys may be shared
@@ -16,7 +17,7 @@ import apsw
 
 from monitor.model.errors import StorageError
 
-VERSION = 2
+VERSION = 3
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (
@@ -27,6 +28,10 @@ CREATE TABLE IF NOT EXISTS goods (
     attempt_ref TEXT PRIMARY KEY,
     digest TEXT NOT NULL,
     sealed BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS given (
+    digest TEXT PRIMARY KEY,
+    attempt_ref TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS closed (attempt_ref TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unit (
@@ -59,8 +64,10 @@ CREATE INDEX IF NOT EXISTS shared_use_unit ON shared_use (unit_id);
 """
 
 
-def prepare(connection: apsw.Connection, path: str) -> None:
+def prepare(connection: apsw.Connection, path: str) -> int:
     """Bring the tables to this version in one transaction; what is in them stays.
+
+    Returns the version before, 0 for a new file; of 1 and 2 `given` is still to be filled.
 
     Raises: StorageError for the file of a later release, which is not touched.
     """
@@ -88,3 +95,4 @@ def prepare(connection: apsw.Connection, path: str) -> None:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+    return version

@@ -74,7 +74,7 @@ def audit(
         if has_goods:
             sql.execute("ATTACH ? AS vault", (str(goods),))
             has_goods = (
-                sql.execute("SELECT 1 FROM vault.sqlite_schema WHERE name = 'unit'").get == 1
+                sql.execute("SELECT 1 FROM vault.sqlite_schema WHERE name = 'given'").get == 1
             )
         sql.execute("BEGIN")
         sql.execute("SELECT 1 FROM main.meta").fetchall()  # this moment of monitor.db is kept
@@ -205,7 +205,9 @@ INVARIANTS = (
         _rows("""SELECT group_concat(DISTINCT order_id) FROM attempts
             JOIN takeovers USING (takeover_id)
             WHERE attempts.state = 'obtained' AND goods_digest IS NOT NULL
+            AND ref NOT IN (SELECT attempt_ref FROM vault.shared_use)
             GROUP BY goods_digest HAVING count(DISTINCT order_id) > 1"""),
+        needs_goods=True,
     ),
     Invariant(
         "I2",
@@ -277,7 +279,8 @@ INVARIANTS = (
         "I15",
         "goods that were given to an order are not free again",
         _rows("""SELECT 'unit ' || id FROM vault.unit WHERE state = 'free'
-            AND (attempt_ref IS NOT NULL OR digest IN (SELECT digest FROM vault.goods))"""),
+            AND (attempt_ref IS NOT NULL OR digest IN (SELECT digest FROM vault.goods)
+                AND id NOT IN (SELECT unit_id FROM vault.shared_use))"""),
         needs_goods=True,
     ),
     Invariant("I16", "switches take effect in the order of their epochs", _epochs_that_do_not_rise),

@@ -10,6 +10,7 @@ import apsw
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.goods_key import Sealer
 from monitor.model.errors import NotFoundError, StorageError, Transient
+from monitor.model.takeovers import SOLD_BEFORE
 
 
 class SealedVault:
@@ -21,7 +22,8 @@ class SealedVault:
     async def store(self, attempt_ref: str, goods: list[str]) -> str:
         """Make the goods durable and return their digest; the same goods again change nothing.
 
-        Raises: StorageError; also if the attempt already has other goods (code `goods_differ`).
+        Raises: StorageError; also if the attempt already has other goods (code `goods_differ`) or
+        a unit was given to another attempt before (`goods_sold_before`).
         """
         return await self._file.run(
             lambda connection, sealer: store_goods(connection, sealer, attempt_ref, goods)
@@ -74,10 +76,20 @@ def repeat_later() -> Iterator[None]:
 
 
 def store_goods(
-    connection: apsw.Connection, sealer: Sealer, attempt_ref: str, goods: list[str]
+    connection: apsw.Connection,
+    sealer: Sealer,
+    attempt_ref: str,
+    goods: list[str],
+    *,
+    is_shared: bool = False,
 ) -> str:
-    """Seal the goods of an attempt inside a running transaction and return their digest."""
+    """Seal the goods of an attempt inside a running transaction and return their digest.
+
+    `is_shared`: the operator sells these units many times.
+    """
     digest = sealer.digest(goods)
+    if not is_shared:
+        _give(connection, attempt_ref, [sealer.digest([unit]) for unit in goods])
     known = connection.execute("SELECT digest FROM goods WHERE attempt_ref = ?", (attempt_ref,)).get
     if known is None:
         connection.execute(
@@ -91,6 +103,21 @@ def store_goods(
             hint="the channel answered one attempt twice with different goods; ask the supplier",
         )
     return digest
+
+
+def _give(connection: apsw.Connection, attempt_ref: str, digests: list[str]) -> None:
+    """Note that units are this attempt's; one that is another's is never given a second time."""
+    given = 0
+    for digest in digests:
+        owner = connection.execute("SELECT attempt_ref FROM given WHERE digest = ?", (digest,)).get
+        given += owner is not None and owner != attempt_ref
+        connection.execute("INSERT OR IGNORE INTO given VALUES (?, ?)", (digest, attempt_ref))
+    if given or len(set(digests)) < len(digests):
+        raise StorageError(
+            f"attempt {attempt_ref} was given goods that somebody else has",
+            code=SOLD_BEFORE,
+            hint="the supplier sold one key twice; ask it for another one",
+        )
 
 
 def close_attempt(connection: apsw.Connection, attempt_ref: str) -> None:

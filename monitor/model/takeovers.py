@@ -19,6 +19,10 @@ import msgspec
 CLOCK_PLAY_MS = 60_000  # clocks are kept right in steps of less than this
 
 
+# Code of goods that another order has: obtained, and not to be handed out.
+SOLD_BEFORE = "goods_sold_before"
+
+
 class CaseState(StrEnum):
     """Where a takeover stands; the last three are final, `advised` means no shop can be asked."""
 

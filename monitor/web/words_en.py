@@ -232,6 +232,7 @@ TEXTS: Mapping[str, str] = {
     "why.claim_expired": "the claim ran out",
     "why.unresolved": "the outcome could not be found out",
     "why.wrong_quantity": "the wrong number of goods came",
+    "why.goods_sold_before": "the supplier sold goods that another order has",
     "why.order_refused": "the channel refused the order",
     "why.unknown_outcome": "the outcome is unknown",
     "why.accepted_then_not_found": "accepted, then unknown to the supplier",

@@ -228,6 +228,7 @@ TEXTS: Mapping[str, str] = {
     "why.claim_expired": "授权已过期",
     "why.unresolved": "无法查明结果",
     "why.wrong_quantity": "商品数量不符",
+    "why.goods_sold_before": "供应商给了别的订单已有的卡密",
     "why.order_refused": "渠道拒绝该订单",
     "why.unknown_outcome": "结果未知",
     "why.accepted_then_not_found": "受理后供应商又查无此单",

@@ -30,6 +30,7 @@ from monitor.model.effects import Quarantine, Query, Submit
 from monitor.model.endpoints import HttpChannel, HttpRequest
 from monitor.model.errors import Permanent, StorageError, Transient, UnknownOutcome
 from monitor.model.records import AttemptAnswered
+from monitor.model.takeovers import SOLD_BEFORE
 
 CALLBACK_STATUS = 200  # what `http` stands for in the rows of a callback
 
@@ -142,6 +143,9 @@ class HttpSupplier:
             try:
                 digest = await self._vault.store(answer.attempt_ref, list(finding.goods))
             except StorageError as error:
+                if error.code == SOLD_BEFORE:  # bought, and no use to anybody
+                    bare = msgspec.structs.replace(finding, goods=(), code=error.code)
+                    return _with_finding(answer, bare, None)
                 # The supplier still has them: what is not durable here was not obtained.
                 return msgspec.structs.replace(answer, detail=f"vault: {error.code}")
         return _with_finding(answer, finding, digest)

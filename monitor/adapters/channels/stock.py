@@ -27,7 +27,8 @@ from monitor.model.records import AttemptAnswered
 _FREE = (
     "SELECT id, digest, sealed FROM unit WHERE sku = ?1 AND state = 'free'"
     " AND (expires_ms IS NULL OR expires_ms > ?2)"
-    " AND (?3 OR NOT EXISTS (SELECT 1 FROM shared_use WHERE unit_id = unit.id))"
+    " AND (?3 OR NOT EXISTS (SELECT 1 FROM shared_use WHERE unit_id = unit.id)"
+    "  AND digest NOT IN (SELECT digest FROM given))"
     " ORDER BY expires_ms IS NULL, expires_ms, id LIMIT ?4"
 )
 
@@ -105,7 +106,8 @@ def _reserve(
         )
         assert connection.changes() == 1, "the transaction saw this unit free"
     goods = [unit for _, digest, sealed in free for unit in sealer.open(digest, sealed)]
-    return len(goods), store_goods(connection, sealer, effect.attempt_ref, goods)
+    digest = store_goods(connection, sealer, effect.attempt_ref, goods, is_shared=is_shared)
+    return len(goods), digest
 
 
 def _held(connection: apsw.Connection, attempt_ref: str) -> tuple[int, str | None]:

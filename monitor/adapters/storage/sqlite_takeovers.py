@@ -134,8 +134,8 @@ _CASE = """
         wake_ms, quantity, amount_minor, hand_overs, escalated_reason, resolution)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (takeover_id) DO UPDATE SET
-        fence = excluded.fence, state = excluded.state, changed_ms = excluded.changed_ms,
-        wake_ms = excluded.wake_ms, quantity = excluded.quantity,
+        fence = excluded.fence, claim_id = excluded.claim_id, state = excluded.state,
+        changed_ms = excluded.changed_ms, wake_ms = excluded.wake_ms, quantity = excluded.quantity,
         amount_minor = excluded.amount_minor, hand_overs = excluded.hand_overs,
         escalated_reason = excluded.escalated_reason, resolution = excluded.resolution
 """

@@ -35,7 +35,7 @@ from monitor.core.takeover.steps import (
 from monitor.model.effects import Quarantine
 from monitor.model.records import AttemptAnswered
 from monitor.model.settings import Settings
-from monitor.model.takeovers import Attempt, AttemptState, CaseState, TakeoverCase
+from monitor.model.takeovers import SOLD_BEFORE, Attempt, AttemptState, CaseState, TakeoverCase
 
 
 def attempt_while_open(
@@ -123,6 +123,8 @@ def _obtained(case: TakeoverCase, attempt: Attempt, settings: Settings, now_ms: 
         # Bought is bought: keeping the goods would only add a waiting buyer to the loss.
         attempt = msgspec.structs.replace(attempt, reason="cost_above_limit")
         case = with_attempt(case, attempt)
+    if attempt.code == SOLD_BEFORE:
+        return Step(escalated(case, SOLD_BEFORE, now_ms))
     if attempt.goods_count != case.quantity:
         return Step(escalated(case, "wrong_quantity", now_ms))
     if now_ms >= case.claim_expires_ms:

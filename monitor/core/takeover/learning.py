@@ -166,6 +166,7 @@ def _delivered(attempt: Attempt, answer: AttemptAnswered) -> Attempt:
         attempt,
         state=AttemptState.OBTAINED if is_open else AttemptState.QUARANTINED,
         supplier_ref=answer.supplier_ref or attempt.supplier_ref,
+        code=answer.code,
         goods_count=answer.goods_count,
         goods_digest=answer.goods_digest,
         cost_minor=answer.cost_minor,

@@ -110,9 +110,13 @@ def log(folder: Path, *decisions: SwitchDecided) -> None:
         sqlite_log.append(sql, segment_of("decisions", decisions))
 
 
-def change(folder: Path, statement: str, *values: object, file: str = "monitor.db") -> None:
+def change(
+    folder: Path, statement: str, *values: object, file: str = "monitor.db", attach: str = ""
+) -> None:
     """Write past the rules, as a damaged or a hand-edited file would have it."""
     with closing(apsw.Connection(str(folder / file))) as sql:
+        if attach:
+            sql.execute("ATTACH ? AS vault", (str(folder / attach),))
         triggers = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB ?"
         for glob in ("takeovers_*", "attempts_*"):
             for (name,) in sql.execute(triggers, (glob,)).fetchall():
@@ -255,3 +259,20 @@ def test_every_rule_is_looked_up_or_says_where_it_is_shown() -> None:
     keys = [one.key for one in INVARIANTS]
     assert sorted([*keys, *ELSEWHERE]) == sorted(f"I{number}" for number in range(1, 25))
     assert set(keys) == {*PLANTED, *GOODS, "I16", "I17", "I18"}
+
+
+async def test_units_that_may_be_shared_are_in_order(data_dir: Path) -> None:
+    """The operator sells them many times: they stay free, and two orders have the same."""
+    goods = GoodsFile(data_dir)
+    await import_units(goods, ["everybody's"], "loop")
+    channel = StockChannel(goods, ("loop",))
+    for order_id in ("B1", "B2"):
+        submit = Submit("submit_x", f"tko_{order_id}", f"att_1_{order_id}", "pool", order_id, 1,
+                        "loop", 1, 1_500, "CNY", None, None)  # fmt: skip
+        answer = await channel.submit(submit, NOW)
+        had = attempt(1, "obtained", goods_count=1, goods_digest=answer.goods_digest)
+        store(data_dir, case(order_id, "delivered", had, resolution="delivered_fallback"))
+    await goods.close()
+    change(data_dir, "UPDATE attempts SET goods_digest = (SELECT digest FROM vault.goods"
+           " WHERE attempt_ref = ref) WHERE number = 2", attach="goods.db")  # fmt: skip
+    assert audit(data_dir, NOW, LIMIT) == ()

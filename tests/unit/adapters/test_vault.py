@@ -1,8 +1,10 @@
 """The vault keeps goods sealed, once, and refuses to work with a wrong key."""
 
 import stat
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from monitor.adapters.goods_file import GoodsFile
@@ -57,7 +59,7 @@ async def test_same_goods_again_give_the_same_digest_and_others_are_refused(tmp_
     file = GoodsFile(tmp_path)
     vault = SealedVault(file)
     assert await vault.store("att_1", ["SECRET-KEY-1", "二号"]) == first
-    assert await vault.store("att_2", ["SECRET-KEY-1", "二号"]) == first
+    assert await vault.store("att_2", ["SECRET-KEY-3"]) != first
     with pytest.raises(StorageError) as caught:
         await vault.store("att_1", ["SECRET-KEY-2"])
     assert caught.value.code == "goods_differ"
@@ -132,3 +134,31 @@ async def test_database_that_is_none_is_a_clear_error(tmp_path: Path) -> None:
     error = await refusal(tmp_path)
     assert "goods.db" in str(error)
     assert not (tmp_path / "goods.key").exists()
+
+
+@pytest.mark.parametrize("goods", [["二号"], ["NEW", "SECRET-KEY-1"], ["NEW", "NEW"]])
+async def test_unit_that_somebody_else_has_is_never_given_again(
+    tmp_path: Path, goods: list[str]
+) -> None:
+    """A supplier may sell one key twice; nothing of such goods is kept, and the first owner stays."""
+    await filled(tmp_path)
+    file = GoodsFile(tmp_path)
+    vault = SealedVault(file)
+    with pytest.raises(StorageError) as refused:
+        await vault.store("att_2", goods)
+    assert refused.value.code == "goods_sold_before"
+    with pytest.raises(NotFoundError):
+        await vault.goods("att_2")
+    assert await vault.goods("att_1") == ["SECRET-KEY-1", "二号"]
+    await file.close()
+
+
+async def test_goods_of_an_older_release_belong_to_their_attempts(tmp_path: Path) -> None:
+    """Files without the table of given units get it at the first opening."""
+    await filled(tmp_path)
+    with closing(apsw.Connection(str(tmp_path / "goods.db"))) as older:
+        older.execute("DROP TABLE given; PRAGMA user_version = 1")
+    file = GoodsFile(tmp_path)
+    with pytest.raises(StorageError, match="somebody else"):
+        await SealedVault(file).store("att_2", ["二号"])
+    await file.close()

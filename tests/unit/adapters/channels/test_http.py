@@ -246,6 +246,18 @@ async def test_goods_that_cannot_be_stored_were_not_obtained(
     assert b"KEY" not in msgspec.json.encode(answer)
 
 
+async def test_key_that_was_sold_before_is_bought_and_not_obtained(
+    client: HttpClient, vault: SealedVault, server: Loopback
+) -> None:
+    """The purchase is certain, so nothing else may be bought; of the goods nothing is left."""
+    server.script = [Answer(body=b'{"data":{"state":"ok","keys":["ONE-KEY"]}}')]
+    channel = msgspec.structs.replace(CHANNEL, submit=HttpRequest("POST", server.url("/buy")))
+    await vault.store("att_0", ["ONE-KEY"])
+    answer = await HttpSupplier(channel, client, vault).submit(submit(), 0)
+    assert (answer.outcome, answer.code) == ("delivered", "goods_sold_before")
+    assert (answer.goods_count, answer.goods_digest) == (0, None)
+
+
 async def test_person_queue_accepts_and_cannot_be_asked() -> None:
     """`manual` takes everything and knows nothing."""
     channel = ManualChannel()

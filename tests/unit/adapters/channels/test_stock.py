@@ -44,7 +44,7 @@ async def naive(file: GoodsFile, effect: Submit, together: asyncio.Barrier) -> N
     await file.run(lambda sql, _: sql.execute(mark, (effect.attempt_ref, row[0])).fetchall())
     await file.run(
         lambda sql, sealer: store_goods(
-            sql, sealer, effect.attempt_ref, sealer.open(row[1], row[2])
+            sql, sealer, effect.attempt_ref, sealer.open(row[1], row[2]), is_shared=True
         )
     )
 

@@ -341,3 +341,11 @@ def test_throttled_try_waits_at_least_half_of_its_pause() -> None:
     story.answer("rejected", retry="same", code="throttled")
     assert story.case.wake_ms is not None
     assert 15_000 <= story.case.wake_ms - story.now_ms <= 30_000
+
+
+def test_goods_that_another_order_has_are_not_handed_out() -> None:
+    """They were paid for, so no other channel is asked either: a person complains to the supplier."""
+    story = begun("asked", "pool")
+    assert story.answer("delivered", goods_count=0, code="goods_sold_before") == []
+    assert story.case.escalated_reason == "goods_sold_before"
+    assert story.submitted_to() == ["asked"]
