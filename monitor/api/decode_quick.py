@@ -43,6 +43,7 @@ _NO_ATTRIBUTES = Attributes()
 _MILLISECONDS = len("2026-01-05T02:00:00.123Z")
 _SECONDS = len("2026-01-05T02:00:00Z")
 _OFFSET = len("2026-01-05T02:00:00+08:00")
+_MILLISECONDS_OFFSET = len("2026-01-05T02:00:00.123+08:00")
 _GLANCE = 2_048  # bytes at the beginning that tell the shape of all events
 
 _flat = msgspec.json.Decoder(Flat)
@@ -192,7 +193,7 @@ def build(wire: Wire, sender: Sender) -> OrderEvent | None:
 
 
 def quick_ms(text: str) -> int:
-    """Read `2026-01-05T02:00:00Z`, `…00.123Z` or `…00+08:00` as milliseconds; -1: any other form.
+    """Read `2026-01-05T02:00:00Z`, with `.123` or not, `Z` or `+08:00`, as ms; -1: any other form.
 
     Each length leaves `fromisoformat` little choice; the marks at a few places leave it none.
     """
@@ -201,6 +202,8 @@ def quick_ms(text: str) -> int:
         is_known = text[19] == "." and text[23] == "Z"
     elif length == _SECONDS:
         is_known = text[16] == ":" and text[19] == "Z"
+    elif length == _MILLISECONDS_OFFSET:
+        is_known = text[19] == "." and text[23] in "+-" and text[26] == ":"
     else:
         is_known = length == _OFFSET and text[16] == ":" and text[22] == ":"
     if not is_known or text[10] != "T" or text[5] == "W":
