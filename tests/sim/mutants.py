@@ -27,6 +27,7 @@ WORKER = "monitor.runtime.outbox_worker:OutboxWorker"
 LOOK = "monitor.runtime.found:look"
 REBUILD = "monitor.runtime.recovery:rebuild"
 ENGINE = "monitor.core.engine:Engine"
+ENGINE_STATE = "monitor.core.engine_state:EngineState"
 HTTP = "monitor.adapters.channels.http:HttpSupplier"
 STATE = "monitor.adapters.storage.sqlite_state"
 OUTBOX = "monitor.adapters.storage.sqlite_outbox"
@@ -142,12 +143,12 @@ MUTANTS = (
         "epochs do not rise", kinds=OUTAGE, hours=1.0,
     ),
     _mutant(
-        "forgets what was spent", f"{ENGINE}.restore",
+        "forgets what was spent", f"{ENGINE_STATE}.restore",
         "        self.desk.restore(snapshot.spending, snapshot.paces)\n", "",
         "more cases in an hour", kinds=OUTAGE,
     ),
     _mutant(
-        "does not adopt the cases of the snapshot", f"{ENGINE}.restore",
+        "does not adopt the cases of the snapshot", f"{ENGINE_STATE}.restore",
         "        self._adopt_cases(snapshot.shard.orders)\n", "",
         "takeovers the engine forgot", kinds=OUTAGE,
     ),
@@ -261,7 +262,7 @@ MUTANTS = (
         "alerts nobody heard of", kinds=(CHAT, CHANNEL),
     ),
     _mutant(
-        "restores no orders", f"{ENGINE}.restore",
+        "restores no orders", f"{ENGINE_STATE}.restore",
         "        self.shard.restore(snapshot.shard, now_ms)\n", "",
         "the state is not that of the events in the log", kinds=(CRASH,),
     ),

@@ -8,10 +8,19 @@ import pytest
 
 from monitor.model.records import Breached, SwitchDecided, SwitchOrdered, TierReached
 from monitor.model.times import DAY_MS
-from monitor.runtime.loop import TAIL_RECORDS_MAX
+from monitor.ports import Checkpoint, Lease
+from monitor.runtime.loop import BUSY_RECORDS, ROWS_PER_COMMIT, TAIL_RECORDS_MAX
 from monitor.sim.virtual_loop import run_virtual
 from monitor.testing.scenario import heartbeat
-from tests.unit.runtime.service import REFUSED, TOLD, Service, decisions, event, now_ms
+from tests.unit.runtime.service import (
+    REFUSED,
+    TOLD,
+    FaultyStore,
+    Service,
+    decisions,
+    event,
+    now_ms,
+)
 
 
 @pytest.mark.parametrize("wait_s", [2, 59, 61, 200, 400, 2_000])
@@ -50,12 +59,64 @@ def test_long_tail_behind_the_snapshot_is_read_only_once(events: int) -> None:
         for start in range(0, events, 500):
             await service.post(*(event(f"o{number}") for number in range(start, start + 500)))
         revived = await (await service.crash()).start()
+        await asyncio.sleep(2)
         is_long = events > TAIL_RECORDS_MAX
         assert ((await revived.store.load()).snapshot is not None) is is_long
         before = revived.engine.engine_hash()
         again = await (await revived.crash()).start()
         assert again.engine.engine_hash() == before
         await again.stop()
+
+    run_virtual(story())
+
+
+def test_busy_service_makes_a_snapshot_as_soon_as_it_is_quiet() -> None:
+    """Who dies a few seconds after a rush does not have to fold all of it again."""
+
+    async def story() -> None:
+        service = await Service().start()
+        for start in range(0, BUSY_RECORDS, 4_000):
+            await service.post(*(heartbeat() for _ in range(start, start + 4_000)))
+        assert (await service.store.load()).snapshot is None
+        await asyncio.sleep(4)
+        assert (await service.store.load()).snapshot_position == service.loop.snapshot_position > 0
+        await service.stop()
+
+    run_virtual(story())
+
+
+class AtSnapshot(FaultyStore):
+    """Keeps what was durable when the first snapshot had just been written."""
+
+    then: FaultyStore | None = None
+
+    async def commit(self, lease: Lease, checkpoint: Checkpoint) -> int:
+        position = await super().commit(lease, checkpoint)
+        if checkpoint.snapshot is not None and self.then is None:
+            self.then = FaultyStore()
+            self.then._durable = self.clone_durable()._durable
+        return position
+
+
+def test_order_whose_row_is_older_than_the_snapshot_is_stored_after_a_crash() -> None:
+    """A snapshot is made while thousands wait to be stored; the crash comes before they are."""
+
+    async def story() -> None:
+        store = AtSnapshot()
+        service = await Service(store).start()
+        paid = [event(f"o{number}") for number in range(3_000)]
+        delivered = [event(f"o{number}", "delivery.delivered") for number in range(3_000)]
+        service.leap(61_000)  # a snapshot is due
+        await service.post(*paid, *delivered)
+        await service.stop()
+        assert store.then is not None
+        names = [event.order_id for event in paid]
+        assert len(await store.then.lookup(names)) == ROWS_PER_COMMIT
+        revived = await Service(store.then, clock=service.clock).start()
+        await asyncio.sleep(60)
+        stored = await store.then.lookup(names)
+        assert [name for name in names if stored[name].closed_ms is None] == []
+        await revived.stop()
 
     run_virtual(story())
 
