@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import json
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,3 +19,18 @@ def read_json(body: bytes, kind: type[_T]) -> _T | None:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def says_twice(body: bytes) -> bool:
+    """Whether an object of a JSON body has a name twice: two readers may then read two things."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise ValueError("a name stands twice")
+        return dict(pairs)
+
+    try:
+        json.loads(body, object_pairs_hook=once)
+    except (ValueError, RecursionError):
+        return True
+    return False

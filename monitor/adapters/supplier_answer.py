@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from monitor.adapters.http_client import HttpAnswer
-from monitor.adapters.json_answer import read_json
+from monitor.adapters.http_client import ANSWER_BYTES_MAX, HttpAnswer
+from monitor.adapters.json_answer import read_json, says_twice
 from monitor.model.endpoints import AnswerRule, ErrorRule, HttpChannel
 from monitor.model.money import to_minor
 
@@ -23,6 +23,7 @@ GOODS_MAX = 1_000
 REF_CHARS_MAX = 200
 ANYTHING = "*"  # as a wanted value: any text or number; as a part of a path: every item of a list
 STATUS = "http"
+NEGATIVE = ("not_found", "rejected", "refused")  # what lets another channel try, sooner or later
 _MISSING = object()
 
 
@@ -51,6 +52,9 @@ def read_answer(
     finding = read_body(body, answer.status, channel, rows or channel.answers)
     if body is None and finding.outcome == "unknown":
         return Finding("unknown", detail=f"http {answer.status}: not JSON")
+    if finding.outcome in NEGATIVE and _is_doubtful(answer.body):
+        detail = f"it says {finding.outcome} in words that can be read in two ways"
+        return msgspec.structs.replace(finding, outcome="unknown", detail=detail)
     return finding
 
 
@@ -61,7 +65,7 @@ def read_body(
     for rule in rows:
         if holds(rule.when, status, body):
             finding = _found(rule, body, status, channel)
-            if finding.outcome in ("not_found", "rejected", "refused") and _has_goods(rows, body):
+            if finding.outcome in NEGATIVE and _has_goods(rows, body):
                 detail = f"it says {finding.outcome} and brings goods"
                 return msgspec.structs.replace(finding, outcome="unknown", detail=detail)
             return finding
@@ -111,6 +115,11 @@ def goods_at(body: Any, rule: AnswerRule) -> tuple[str, ...]:
     if len(texts) > GOODS_MAX or is_excuse:
         return ()
     return tuple(texts) if all(texts) else ()
+
+
+def _is_doubtful(body: bytes) -> bool:
+    """Whether the end of a body is missing, or a name in it stands twice."""
+    return len(body) >= ANSWER_BYTES_MAX or says_twice(body)
 
 
 def _has_goods(rows: tuple[AnswerRule, ...], body: Any) -> bool:
