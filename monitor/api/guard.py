@@ -19,6 +19,7 @@ import asyncio
 import ipaddress
 import logging
 from collections import Counter, deque
+from functools import lru_cache
 from typing import Any, cast
 
 from aiohttp import StreamReader, web
@@ -32,6 +33,7 @@ from monitor.model.errors import OverloadError
 LOOK_EVERY_S = 0.5
 SORT_EVERY_S = 0.05
 LAGS_KEPT = 30  # every scrape of a quarter minute sees the worst since the one before
+ADDRESSES_KNOWN = 4_096  # those who connect come again
 LOG_EVERY_S = 10.0  # what cannot be parsed is told no more often
 _log = logging.getLogger("monitor.api.protocol")
 
@@ -301,6 +303,7 @@ class GuardedConnection(web.RequestHandler):
             self._socket.close()
 
 
+@lru_cache(ADDRESSES_KNOWN)
 def place_of(address: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 that one IPv6 host has to itself."""
     known = _parsed(address)
@@ -309,6 +312,7 @@ def place_of(address: str) -> str:
     return address
 
 
+@lru_cache(ADDRESSES_KNOWN)
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
