@@ -357,7 +357,9 @@ class Monitor:
     def _performer(self) -> OutsidePerformer:
         endpoints = self.loaded.endpoints
         vault = SealedVault(self._goods)
-        parts = Parts(client=self._client, vault=vault, goods=self._goods)
+        parts = Parts(
+            client=self._client, vault=vault, goods=self._goods, own=endpoints.own_channels
+        )
         channels = build_channels(self.engine.settings.channels, endpoints.http_channels, parts)
         self._outside = OutsidePerformer(
             self._client, endpoints, channels, vault, self.clock, self._outside
@@ -393,4 +395,4 @@ class Monitor:
 
 
 def _needs_goods(loaded: Loaded) -> bool:
-    return any(one.kind in ("http", "stock") for one in loaded.settings.channels)
+    return any(one.kind in ("http", "stock", "sim") for one in loaded.settings.channels)

@@ -21,6 +21,7 @@ from monitor.config.yaml_lines import YamlPath
 from monitor.model.endpoints import (
     Callback,
     CanaryEndpoint,
+    Drill,
     Endpoint,
     Endpoints,
     ErrorRule,
@@ -29,6 +30,7 @@ from monitor.model.endpoints import (
     Listen,
     Places,
     ShopEndpoints,
+    ShopRetry,
     Signing,
     SourceSecrets,
     Telemetry,
@@ -69,6 +71,7 @@ def build_endpoints(
         shop=builder.shop(),
         canary=builder.canary(),
         http_channels=builder.http_channels(),
+        own_channels=builder.own_channels(),
         keys=builder.keys(),
         source_secrets=builder.source_secrets(),
         quotas={
@@ -107,6 +110,7 @@ class _Builder:
         self._report = report
         self.urls: list[str] = []
         self._names: set[str] = set()
+        self._shop_secret: Secret | None = None
 
     def addressed(
         self, outlet: Webhook | PlainWebhook | DingTalk, kind: str, prefix: str, at: YamlPath
@@ -166,7 +170,7 @@ class _Builder:
         self.urls += [shop.claim_url, shop.deliver_url]
         more = (shop.release_url, shop.notify_url, shop.compensate_url, shop.refund_url)
         self.urls += [url for url in more if url]
-        secret = self._secret(shop.secret, shop.secret_file, ("shop",))
+        secret = self._shop_secret = self._secret(shop.secret, shop.secret_file, ("shop",))
         if shop.secret is None and shop.secret_file is None:
             message = "shop has no secret_file: the shop cannot tell our requests from forged ones"
             self._report.warn(("shop",), message)
@@ -194,6 +198,17 @@ class _Builder:
             for index, channel in enumerate(self._document.channels)
             if channel.kind == "http" and channel.submit
         )
+
+    def own_channels(self) -> tuple[ShopRetry | Drill, ...]:
+        """Channels that are neither suppliers nor pools; built after the shop, whose secret signs."""
+        found: list[ShopRetry | Drill] = []
+        for channel in self._document.channels:
+            if channel.kind == "shop_retry" and channel.retry_url is not None:
+                self.urls.append(channel.retry_url)
+                found.append(ShopRetry(channel.name, channel.retry_url, self._shop_secret))
+            elif channel.kind == "sim":
+                found.append(Drill(channel.name, tuple(channel.script), channel.delay or 0))
+        return tuple(found)
 
     def keys(self) -> tuple[IngestKey, ...]:
         owners: dict[str, str] = {}

@@ -55,6 +55,7 @@ _SIGN_KEYS = {
     "suffix": "md5_sorted", "skip_empty": "md5_sorted", "text": "hmac_sha256",
     "encoding": "hmac_sha256",
 }  # fmt: skip
+_OWN_KEYS = {"key_policy": "stock", "retry_url": "shop_retry", "script": "sim", "delay": "sim"}
 _RESERVED = {"other": "the channels beyond the first 200", "all": "all channels together"}
 
 
@@ -66,9 +67,7 @@ def check_channel(channel: Channel, at: YamlPath, report: Report) -> None:
         report.error((*at, "name"), message, f"it stands for {meaning}")
     if report.lacks(at, "kind"):
         return
-    if channel.kind != "stock" and "key_policy" in channel.model_fields_set:
-        policy: YamlPath = (*at, "key_policy")
-        report.error(policy, f"{report.name(policy)} belongs to kind: stock, not {channel.kind}")
+    _check_own(channel, at, report)
     if channel.kind != "http":
         for key in _HTTP_KEYS:
             if key in channel.model_fields_set:
@@ -84,6 +83,20 @@ def check_channel(channel: Channel, at: YamlPath, report: Report) -> None:
     _check_collect(channel, at, report)
     _check_probe(channel, at, report)
     _check_callback(channel, at, report)
+
+
+def _check_own(channel: Channel, at: YamlPath, report: Report) -> None:
+    """Keys of the kinds that are no supplier."""
+    for key, kind in _OWN_KEYS.items():
+        if channel.kind != kind and key in channel.model_fields_set:
+            where: YamlPath = (*at, key)
+            report.error(where, f"{report.name(where)} belongs to kind: {kind}, not {channel.kind}")
+    if channel.kind == "shop_retry" and channel.retry_url is None:
+        message = f"{report.name(at)} is of kind shop_retry and needs retry_url"
+        report.error_missing(at, "retry_url", message, "the address that tries the delivery again")
+    if channel.kind == "sim" and not channel.script:
+        where = (*at, "script")
+        report.error(where, f"{report.name(where)} must have at least one line")
 
 
 def _check_requests(channel: Channel, at: YamlPath, report: Report) -> None:

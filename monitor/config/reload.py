@@ -35,7 +35,7 @@ _ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("allowed_hosts", ("allowed_hosts",)),
     ("sources", ("keys", "source_secrets", "quotas")),
     ("replay_window", ("replay_window_ms",)),
-    ("channels", ("http_channels",)),
+    ("channels", ("http_channels", "own_channels")),
     ("failover", ("failover",)),
     ("shop", ("shop",)),
     ("canary", ("canary",)),

@@ -30,7 +30,8 @@ from monitor.model.times import MINUTE_MS, SECOND_MS, format_duration
 OUTCOMES = (
     "delivered", "accepted", "ready", "duplicate", "not_found", "rejected", "refused",
 )  # fmt: skip
-KINDS = ("external", "http", "stock", "manual")
+KINDS = ("external", "http", "stock", "manual", "shop_retry", "sim")
+SIM_LINES = ("delivered", "accepted", "rejected", "lost", "unknown")
 _SCALARS = (str, int, float, bool)
 
 
@@ -99,6 +100,7 @@ def _sku(value: object) -> object:
 
 
 Lines = Annotated[str, AfterValidator(_lines)]
+SimLine = Annotated[str, one_of(*SIM_LINES)]
 KeyPolicy = Annotated[str, one_of("unique", "shared")]
 Sku = Annotated[Any, AfterValidator(_sku)]
 
@@ -200,6 +202,9 @@ class Channel(ConfigModel):
     settle: Span = 10 * MINUTE_MS
     max_cost_minor: Money | None = None
     key_policy: Annotated[dict[Text, KeyPolicy], FEW] = {}
+    retry_url: Url | None = None
+    script: Annotated[list[SimLine], FEW] = ["delivered"]
+    delay: Annotated[Span, AfterValidator(_timeout)] | None = None
     preset: Text | None = None
     base_url: Url | None = None
     submit: Request | None = None

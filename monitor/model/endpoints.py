@@ -158,6 +158,22 @@ class HttpChannel(msgspec.Struct, frozen=True):
     quantity_max: int | None = None
 
 
+class ShopRetry(msgspec.Struct, frozen=True):
+    """Where the shop is asked to try its own delivery again; signed with the shop's secret."""
+
+    name: str
+    url: str
+    secret: Secret | None = None
+
+
+class Drill(msgspec.Struct, frozen=True):
+    """The script of a `sim` channel, and how long it takes to answer."""
+
+    name: str
+    script: tuple[str, ...] = ("delivered",)
+    delay_ms: int = 0
+
+
 class Listen(msgspec.Struct, frozen=True):
     """Where the service listens."""
 
@@ -219,6 +235,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     shop: ShopEndpoints | None = None
     canary: CanaryEndpoint | None = None
     http_channels: tuple[HttpChannel, ...] = ()
+    own_channels: tuple[ShopRetry | Drill, ...] = ()
     keys: tuple[IngestKey, ...] = ()
     source_secrets: tuple[SourceSecrets, ...] = ()
     quotas: dict[str, int] = {}  # events a second, by source; without one as many as there are

@@ -43,7 +43,7 @@ class SourceSettings(msgspec.Struct, frozen=True):
 
 
 class ChannelSettings(msgspec.Struct, frozen=True):
-    """One way to deliver. `kind`: external, http, stock or manual."""
+    """One way to deliver. `kind`: external, http, stock, manual, shop_retry or sim."""
 
     name: str
     kind: str = "external"

@@ -25,7 +25,8 @@ from monitor.model.times import HOUR_MS
 
 FULL = 100
 ADVISE_AGAIN_MS = 6 * HOUR_MS  # the same advice is not repeated sooner
-UNROUTED_KINDS = ("manual",)  # people get orders through the fallback or a review, not a route
+# They get orders through the fallback or a review, not a route.
+UNROUTED_KINDS = ("manual", "shop_retry", "sim")
 
 
 class RouteState(msgspec.Struct, gc=False):

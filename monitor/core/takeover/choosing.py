@@ -32,7 +32,7 @@ from monitor.model.settings import ChannelSettings, Settings
 from monitor.model.takeovers import Attempt, AttemptState, CaseState, TakeoverCase
 from monitor.model.times import HOUR_MS, MINUTE_MS, SECOND_MS
 
-DELIVERING_KINDS = ("http", "stock", "manual")
+DELIVERING_KINDS = ("http", "stock", "manual", "shop_retry", "sim")
 SAME_CHANNEL_MAX = 3  # attempts on one channel that keeps answering `retry: same`
 RETRY_SAME_MS = 30 * SECOND_MS  # doubled each time
 PASS_OVER_MS = MINUTE_MS  # a channel that wants to be left alone for longer is passed over

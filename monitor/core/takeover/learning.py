@@ -37,6 +37,7 @@ QUERY_GAP_MAX_MS = 5 * MINUTE_MS  # of the backoff after 1×, 2×, 4× settle
 QUERY_GAP_MIN_MS = 15 * SECOND_MS  # between an overdue answer and the next question, or settle
 RESOLVE_WITHIN_MS = 15 * MINUTE_MS  # from when the outcome was left open; then a person asks
 RETRY_AFTER_MAX_MS = HOUR_MS
+ASKABLE_KINDS = ("stock", "shop_retry", "sim")  # they answer for themselves
 DUPLICATE = "duplicate"  # the reason of an attempt whose ref the channel has had before
 
 
@@ -53,7 +54,7 @@ def is_askable(channel: ChannelSettings, attempt: Attempt) -> bool:
     """
     if channel.kind == "http" and channel.is_followed and attempt.supplier_ref is not None:
         return True
-    return channel.kind == "stock" or (
+    return channel.kind in ASKABLE_KINDS or (
         channel.kind == "http" and channel.capability in ("idempotent", "queryable")
     )
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.model.endpoints import Drill, ShopRetry
+from monitor.model.secret import Secret
 from tests.unit.config.files import load_text, problems_of
 from tests.unit.config.test_problems_of_channels import ANSWER, SUBMIT, channel
 
@@ -213,3 +215,51 @@ def test_keys_beside_a_preset_win_and_the_rest_stays(tmp_path: Path) -> None:
         "currency_code": "{{ currency }}",
     }
     assert (made.settle_ms, made.capability) == (5_000, "idempotent")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "channels:\n  - {name: again, kind: shop_retry}\n",
+            "2:5 channels[1] is of kind shop_retry and needs retry_url; "
+            "the address that tries the delivery again",
+        ),
+        (
+            "channels:\n  - {name: p, kind: stock, retry_url: http://h}\n",
+            "2:40 channels[1].retry_url belongs to kind: shop_retry, not stock",
+        ),
+        (
+            "channels:\n  - {name: a, kind: http, key_policy: {s: shared}, submit: {url: http://h}, "
+            "answer: {accepted: {when: {a: 1}}}}\n",
+            "2:40 channels[1].key_policy belongs to kind: stock, not http",
+        ),
+        (
+            "channels:\n  - {name: d, kind: sim, script: []}\n",
+            "2:36 channels[1].script must have at least one line",
+        ),
+    ],
+)
+def test_key_of_another_kind_or_a_missing_one_is_named(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    """Each kind of channel has keys of its own."""
+    assert problems_of(tmp_path, text) == [f"monitor.yaml:{expected}"]
+
+
+def test_shop_that_is_asked_again_is_signed_to_with_its_own_secret(tmp_path: Path) -> None:
+    """There is one secret between the shop and us."""
+    loaded = load_text(
+        tmp_path,
+        """
+        shop: {claim_url: "http://h/c", deliver_url: "http://h/d", secret: "${env:S}"}
+        channels:
+          - {name: again, kind: shop_retry, retry_url: "http://127.0.0.1:9/retry"}
+          - {name: drill, kind: sim, script: [lost, accepted], delay: 2s}
+        """,
+        {"S": "s"},
+    )
+    again, drill = loaded.endpoints.own_channels
+    assert again == ShopRetry("again", "http://127.0.0.1:9/retry", Secret("s"))
+    assert drill == Drill("drill", ("lost", "accepted"), 2_000)
+    assert "127.0.0.1:9" in loaded.endpoints.config_hosts
