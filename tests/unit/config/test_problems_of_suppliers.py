@@ -222,21 +222,25 @@ def test_keys_beside_a_preset_win_and_the_rest_stays(tmp_path: Path) -> None:
     [
         (
             "channels:\n  - {name: again, kind: shop_retry}\n",
-            "2:5 channels[1] is of kind shop_retry and needs retry_url; "
-            "the address that tries the delivery again",
+            (
+                "2:5 channels[1] is of kind shop_retry and needs retry_url; "
+                "the address that tries the delivery again"
+            ),
         ),
         (
             "channels:\n  - {name: p, kind: stock, retry_url: http://h}\n",
-            "2:40 channels[1].retry_url belongs to kind: shop_retry, not stock",
+            "2:39 channels[1].retry_url belongs to kind: shop_retry, not stock",
         ),
         (
-            "channels:\n  - {name: a, kind: http, key_policy: {s: shared}, submit: {url: http://h}, "
-            "answer: {accepted: {when: {a: 1}}}}\n",
-            "2:40 channels[1].key_policy belongs to kind: stock, not http",
+            (
+                "channels:\n  - {name: a, kind: http, key_policy: {s: shared}, submit: {url: http://h}, "
+                "answer: {accepted: {when: {a: 1}}}}\n"
+            ),
+            "2:39 channels[1].key_policy belongs to kind: stock, not http",
         ),
         (
             "channels:\n  - {name: d, kind: sim, script: []}\n",
-            "2:36 channels[1].script must have at least one line",
+            "2:34 channels[1].script must have at least one line",
         ),
     ],
 )
