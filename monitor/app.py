@@ -112,9 +112,10 @@ class Monitor:
     async def start(self) -> None:
         """Open the socket and begin to rebuild the state; `wait_until_ready` for the rest."""
         ids = RandomIds()
+        pepper = ensure_pepper(self._data_dir, ids)
         self._door = Door(
             self, self.clock, self.loaded.endpoints, new_token=ids.new_token,
-            session=ids.new_id("session"), name_customer=ensure_pepper(self._data_dir, ids).name,
+            session=ids.new_id("session"), name_customer=pepper.name, name_goods=pepper.name_goods,
         )  # fmt: skip
         self.token_path = self._door.token_path
         pages = page_routes(ServicePage(self))

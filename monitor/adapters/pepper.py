@@ -20,6 +20,7 @@ from monitor.model.errors import StorageError
 
 PEPPER_FILE = "pepper"
 PEPPER_BYTES = 32
+GOODS_PREFIX = "g1_"
 PREFIX = "c1_"  # tells a name we gave from a value a shop sent; 1: how it is made
 
 
@@ -41,6 +42,14 @@ class Pepper:
         plain = unicodedata.normalize("NFKC", customer).strip().casefold()
         raw = plain.encode("utf-8", "surrogatepass")
         return PREFIX + hmac.digest(self._secret, raw, "sha256").hex()
+
+    def name_goods(self, text: str) -> str:
+        """Name a key that was sold, or the number of a payment: `g1_` and half of an HMAC-SHA256.
+
+        Exactly as it was sent: two keys that differ in case are two keys.
+        """
+        raw = b"goods\0" + text.encode("utf-8", "surrogatepass")
+        return GOODS_PREFIX + hmac.digest(self._secret, raw, "sha256")[:16].hex()
 
 
 def ensure_pepper(data_dir: Path, ids: RandomIds) -> Pepper:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-from monitor.api.decode_clean import Json, parse_object
+from monitor.api.decode_clean import parse_object
 from monitor.api.decode_event import decode_object, decode_text, decode_wire
 from monitor.api.decode_quick import (
     Sender,
@@ -21,7 +21,7 @@ from monitor.api.decode_quick import (
     read_one,
 )
 from monitor.api.decode_split import EVENTS_MAX, SPACE, split_json, split_lines
-from monitor.api.decode_types import DecodeContext, Decoded, Notes, Rejected
+from monitor.api.decode_types import DecodeContext, Decoded, Json, Notes, Rejected
 from monitor.api.decode_wire import ENVELOPE
 from monitor.model.errors import InputError
 from monitor.model.events import OrderEvent

@@ -10,8 +10,9 @@ import binascii
 import json
 from collections import Counter
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from monitor.api.decode_types import Notes, printable
+from monitor.api.decode_types import Json, Notes, printable
 from monitor.api.decode_wire import ATTRIBUTES, ENVELOPE
 from monitor.model.errors import InputError
 
@@ -19,8 +20,6 @@ DEPTH_MAX = 16
 
 # Compared without case, `_` and `-`, anywhere in the name: `cardNo`, `client_secret`, `orderInfo`.
 _SECRET_WORDS = ("orderinfo", "secret", "card", "carmi", "kami", "password")
-
-Json = object
 
 
 def parse_object(raw: bytes, pointer: str = "") -> dict[str, Json]:
@@ -48,8 +47,19 @@ def parse_object(raw: bytes, pointer: str = "") -> dict[str, Json]:
     return value
 
 
-def to_nested(event: Mapping[str, Json], notes: Notes) -> tuple[dict[str, Json], tuple[str, ...]]:
-    """Return the known fields in the shape of `Nested`, and the names that stood outside `data`.
+class Cleaned(NamedTuple):
+    """The known fields in the shape of `Nested`, and the names that stood outside `data`.
+
+    `goods` are fields that look like them, to be counted and named by digests but never kept.
+    """
+
+    nested: dict[str, Json]
+    flat: tuple[str, ...]
+    goods: list[Json]
+
+
+def to_nested(event: Mapping[str, Json], notes: Notes) -> Cleaned:
+    """Separate the known fields from all others.
 
     Null means absent. What `data` says wins over the same name beside it.
 
@@ -57,6 +67,7 @@ def to_nested(event: Mapping[str, Json], notes: Notes) -> tuple[dict[str, Json],
     """
     nested: dict[str, Json] = {}
     beside: dict[str, Json] = {}
+    goods: list[Json] = []
     content = event.get("data")
     for name, value in event.items():
         if value is None or name == "data":
@@ -68,9 +79,9 @@ def to_nested(event: Mapping[str, Json], notes: Notes) -> tuple[dict[str, Json],
         elif name == "data_base64" and content is None:
             content = _decode_base64(value)
         else:
-            _leave_out(name, value, notes)
+            goods += _leave_out(name, value, notes)
     if content is not None and not isinstance(content, dict):
-        return nested | {"data": content}, tuple(beside)  # the shape check names it
+        return Cleaned(nested | {"data": content}, tuple(beside), goods)  # the shape check names it
     fields: dict[str, Json] = {}
     for name, value in (content or {}).items():
         if value is None:
@@ -78,9 +89,9 @@ def to_nested(event: Mapping[str, Json], notes: Notes) -> tuple[dict[str, Json],
         if name in ATTRIBUTES:
             fields[name] = value
         else:
-            _leave_out(name, value, notes)
+            goods += _leave_out(name, value, notes)
     flat = ATTRIBUTES if content is None else tuple(n for n in beside if n not in fields)
-    return nested | {"data": beside | fields}, flat
+    return Cleaned(nested | {"data": beside | fields}, flat, goods)
 
 
 def is_secret_name(name: str) -> bool:
@@ -113,9 +124,10 @@ def _decode_base64(value: Json) -> Json:
     return parse_object(raw, pointer)
 
 
-def _leave_out(name: str, value: Json, notes: Notes) -> None:
-    """Note the name of a dropped field, and of secrets anywhere inside it."""
-    (notes.secrets if is_secret_name(name) else notes.unknown)[name] += 1
+def _leave_out(name: str, value: Json, notes: Notes) -> list[Json]:
+    """Note the name of a dropped field, and of secrets inside it; gives it if it may be goods."""
+    is_secret = is_secret_name(name)
+    (notes.secrets if is_secret else notes.unknown)[name] += 1
     todo: list[tuple[Json, int]] = [(value, 1)]
     while todo:
         inner, depth = todo.pop()
@@ -126,6 +138,7 @@ def _leave_out(name: str, value: Json, notes: Notes) -> None:
             if depth > DEPTH_MAX:
                 raise _too_deep()
             todo.extend((item, depth + 1) for item in inner)
+    return [value] if is_secret and "password" not in name.lower() else []
 
 
 def _too_deep(pointer: str = "") -> InputError:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 
 import msgspec
 
-from monitor.api.decode_clean import Json, parse_object, to_nested
+from monitor.api.decode_clean import parse_object, to_nested
+from monitor.api.decode_goods import NOTHING, WITHOUT_GOODS, Goods, read_goods
 from monitor.api.decode_quick import Sender, Wire, build, is_clean_text, read_one
 from monitor.api.decode_time import EventTime, resolve_time
-from monitor.api.decode_types import DecodeContext, Notes, printable
+from monitor.api.decode_types import DecodeContext, Json, Notes, printable
 from monitor.api.decode_wire import (
     ATTRIBUTES,
     NOTHING_FLAT,
@@ -34,8 +35,11 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 _PERSONAL = re.compile(r"[^\s@<>\"']{1,64}@[^\s@<>\"']{1,190}|(?<!\d)1[3-9]\d{9}(?!\d)")
 _CHECKED = tuple(name for name in ATTRIBUTES if name != "reason")  # the reason is mended instead
 # Not of the buyer: who has the id of an event could try out every telephone number.
-_IDENTITY = tuple(name for name in ATTRIBUTES if name not in ("order_id", "customer_hash"))
+_IDENTITY = tuple(
+    name for name in ATTRIBUTES if name not in ("order_id", "customer_hash", "payment_id")
+)
 
+_DELIVERIES = (EventType.DELIVERED, EventType.VERIFIED)
 _KINDS = {kind: kind for kind in LIFECYCLE_RANK}  # one text per type instead of one per event
 
 
@@ -68,14 +72,16 @@ def decode_object(event: Mapping[str, Json], context: DecodeContext, notes: Note
 
     Raises: InputError with a pointer relative to the event.
     """
-    nested, flat = to_nested(event, notes)
+    nested, flat, goods = to_nested(event, notes)
     try:
         wire = msgspec.convert(nested, Nested)
     except msgspec.ValidationError as error:
         raise explain(error, flat) from None
     except UnicodeEncodeError:  # a number written as text that is no text
         raise _unreadable(nested, flat) from None
-    return _Event(wire, wire.data or Attributes(), flat, context, notes).build(is_clean=False)
+    return _Event(wire, wire.data or Attributes(), flat, context, notes, goods).build(
+        is_clean=False
+    )
 
 
 def _unreadable(nested: Mapping[str, Json], flat: Container[str]) -> InputError:
@@ -96,9 +102,10 @@ class _Event:
         flat: Container[str],
         context: DecodeContext,
         notes: Notes,
+        goods: Sequence[Json] = (),
     ) -> None:
         self.envelope, self.fields, self.flat = envelope, fields, flat
-        self.context, self.notes = context, notes
+        self.context, self.notes, self.goods = context, notes, goods
 
     def build(self, *, is_clean: bool) -> OrderEvent:
         envelope, fields = self.envelope, self.fields
@@ -115,8 +122,10 @@ class _Event:
             self.notes.remarks[time.remark] += 1
         event_id = envelope.id or self._content_hash(kind, order_id, source, time)
         has_identity = bool(envelope.id) or time.identity is not None
+        goods = self._goods(kind)
+        is_apology = goods.is_apology
         return OrderEvent(
-            type=kind,
+            type=EventType.ATTEMPT_FAILED.value if is_apology else kind,
             order_id=order_id,
             source=source,
             event_id=event_id,
@@ -141,10 +150,13 @@ class _Event:
             fulfilment=_shared(fields.fulfilment),
             region=_shared(fields.region),
             attempt=fields.attempt,
-            reason=self._reason(),
+            reason=WITHOUT_GOODS if is_apology else self._reason(),
             promise_ms=None if fields.promise_s is None else round(fields.promise_s * 1_000),
             customer_hash=self._customer(),
             traceparent=self._traceparent(),
+            payment=self.context.name_goods(fields.payment_id) if fields.payment_id else None,
+            goods=goods.digests,
+            goods_missing=goods.missing,
         )
 
     def _type(self) -> str:
@@ -212,6 +224,16 @@ class _Event:
             self.notes.remarks[f"reason was cut to {TEXT_LENGTH_MAX} characters"] += 1
         masked = _PERSONAL.sub("***", reason[: 2 * TEXT_LENGTH_MAX])
         return _CONTROL.sub(" ", masked[:TEXT_LENGTH_MAX])
+
+    def _goods(self, kind: str) -> Goods:
+        """What a delivery brought; an apology in the place of a key is no delivery."""
+        if not self.goods or kind not in _DELIVERIES:
+            return NOTHING
+        goods = read_goods(self.goods, self.fields.quantity, self.context.name_goods)
+        if goods.is_apology:
+            text = "a delivery that holds an apology instead of goods counts as a failed attempt"
+            self.notes.remarks[text] += 1
+        return goods
 
     def _customer(self) -> str | None:
         customer = self.fields.customer_hash

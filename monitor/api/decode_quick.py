@@ -164,6 +164,7 @@ def build(wire: Wire, sender: Sender) -> OrderEvent | None:
         or order_id.isspace()
         or not (version is None or version == "1.0")
         or fields.reason is not None
+        or fields.payment_id is not None
         or not sender.is_clean
     ):
         return None

@@ -9,24 +9,34 @@ from difflib import get_close_matches
 import msgspec
 
 from monitor.model.events import LIFECYCLE_RANK, OrderEvent
+from monitor.model.ids import derived_id
 from monitor.model.settings import SourceSettings
+
+Json = object
 
 NAMES_MAX = 20  # names listed in one warning; the rest is only counted
 NAME_LENGTH_MAX = 64
 SUGGESTIONS_MAX = 20  # looking for similar names is the slowest step, so it has a budget
 
 
+def unkeyed_digest(text: str) -> str:
+    """Name goods where nothing is stored: a recording is read, a test is run."""
+    return derived_id("g0", text)
+
+
 class DecodeContext(msgspec.Struct, frozen=True):
     """Who sends, and when it arrived.
 
     `default_source` is the name of the authenticated source, or `default`. `sources` are the
-    configured ones by name. `name_customer` makes of what a shop says of a buyer what is kept.
+    configured ones by name. `name_customer` makes of what a shop says of a buyer what is kept,
+    `name_goods` of goods and of the number of a payment.
     """
 
     received_ms: int
     default_source: str
     sources: Mapping[str, SourceSettings]
     name_customer: Callable[[str], str] = str
+    name_goods: Callable[[str], str] = unkeyed_digest
 
 
 class Rejected(msgspec.Struct, frozen=True):

@@ -56,6 +56,7 @@ class Attributes(
     reason: str | None = None  # an exception's text may be long: it is cut, not refused
     promise_s: Seconds | None = None
     customer_hash: Text | None = None
+    payment_id: Text | None = None
 
 
 class Nested(

@@ -36,13 +36,14 @@ class Door:
         new_token: Callable[[], str],
         session: str,
         name_customer: Callable[[str], str],
+        name_goods: Callable[[str], str],
     ) -> None:
         data_dir = Path(endpoints.data_dir)
         self._endpoints = endpoints
         self.token_path = ensure_admin_token(data_dir, new_token)
         self.keyring = Keyring(data_dir, clock, self._renew_gate, service.note)
         limits = limits_of(endpoints)
-        self.edge = Edge(service, clock, self._gate(), limits, session, name_customer)
+        self.edge = Edge(service, clock, self._gate(), limits, session, name_customer, name_goods)
         self.edge.quotas.per_s = endpoints.quotas
         self._listeners: list[Listener] = []
         self._fast = FastListener(self.edge)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from monitor.api.auth import Caller, Gate
 from monitor.api.decisions import Decisions
+from monitor.api.decode_types import unkeyed_digest
 from monitor.api.fast_answer import Accepted
 from monitor.api.idempotency import Answers
 from monitor.api.overload import PAGES_FILL, Flow
@@ -68,12 +69,14 @@ class Edge:
         limits: Limits | None = None,
         session: str = "",
         name_customer: Callable[[str], str] = str,
+        name_goods: Callable[[str], str] = unkeyed_digest,
     ) -> None:
         self.service = service
         self.clock = clock
         self.gate = gate
         self.limits = limits or Limits()
         self.name_customer = name_customer
+        self.name_goods = name_goods
         self.flow = Flow(service.left_out)
         self.quotas = Quotas({})
         self.streams = StreamHub()

@@ -73,6 +73,7 @@ def read_events(
         default_source=caller.source or DEFAULT_SOURCE,
         sources=known_sources(caller, edge.service.sources()),
         name_customer=edge.name_customer,
+        name_goods=edge.name_goods,
     )
     decoded = decode(body, content_type, headers, context)
     edge.quotas.spend(caller.source, len(decoded.events), context.received_ms)

@@ -29,6 +29,7 @@ EVENT_TYPES = (
     "takeover.escalated",
     "compensation.offered",
     "incident.opened",
+    "shop.fault",
     "incident.closed",
 )
 

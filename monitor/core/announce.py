@@ -18,6 +18,7 @@ from monitor.core.alerting.template import Value, alert_values, render
 from monitor.core.takeover.desk import Refusal
 from monitor.model.alerts import Alert, AlertState
 from monitor.model.effects import CallWebhook, Effect, Notify, SwitchChannel
+from monitor.model.faults import ShopFault
 from monitor.model.ids import derived_id
 from monitor.model.records import AlertMoved, SelfAudited, SwitchAnswered, SwitchDecided
 from monitor.model.rules import Rule
@@ -260,6 +261,20 @@ def announce_limits(settings: Settings, refusals: Sequence[Refusal], at_ms: int)
             is_for_webhooks=False,
         )
     return effects
+
+
+def announce_fault(settings: Settings, found: ShopFault) -> list[Effect]:
+    """The shop itself did something wrong with an order: sold a key twice, or delivered none."""
+    return _tell(
+        settings,
+        event_type="shop.fault",
+        cause_id=derived_id("fault", found.order_id, found.fault),
+        status="info",
+        severity="warning",
+        message=messages.fault_message(settings.language, found),
+        payload={"order_id": found.order_id, "fault": found.fault, "other": found.other or None},
+        at_ms=found.at_ms,
+    )
 
 
 def announce_violations(settings: Settings, audited: SelfAudited) -> list[Effect]:

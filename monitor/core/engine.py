@@ -17,11 +17,13 @@ from monitor.core import announce, telling
 from monitor.core.engine_state import EngineState
 from monitor.core.failover.reviews import orders_under
 from monitor.core.orders.sources import next_silence_ms
+from monitor.core.shop_watch import speaks
 from monitor.core.takeover.desk import Moved
 from monitor.core.takeover.doubles import is_double
 from monitor.model.commands import Accepted, Batch, Command, Decide, Input, WakeAt
 from monitor.model.effects import Effect
 from monitor.model.events import EventType, OrderEvent
+from monitor.model.faults import ShopFault
 from monitor.model.ids import ALL_ORDERS, CANARY_PREFIX
 from monitor.model.records import (
     ActionAnswered,
@@ -63,6 +65,7 @@ _ENDS: dict[str, str] = {
 
 _DECISIONS = (
     Breached, TierReached, SourceMoved, AlertMoved, SwitchDecided, CaseMoved, BaselineLearned,
+    ShopFault,
 )  # fmt: skip
 
 
@@ -126,6 +129,8 @@ class Engine(EngineState):
                 if entry.time_ms > self.latest_ms:  # noqa: PLR1730 - a call is slow
                     self.latest_ms = entry.time_ms
                 outcome = self.shard.fold(entry)
+                if entry.goods:
+                    self.shop_watch.note(entry)
                 if outcome == "accepted" and self.desk.cases:
                     self._count_double(entry.order_id, entry)
                 return outcome
@@ -163,9 +168,12 @@ class Engine(EngineState):
         for entry, outcome in zip(entries, outcomes, strict=True):
             match entry:
                 case OrderEvent():
-                    if entry.type in _ENDS and outcome == "accepted":
+                    if outcome == "accepted" and (entry.type in _ENDS or speaks(entry)):
+                        self._find_faults(entry, now_ms)
                         self._react_to_end(entry, now_ms)
                 case ClaimAnswered() | AttemptAnswered() | HandOverAnswered():
+                    if isinstance(entry, ClaimAnswered) and not entry.paid:
+                        self._find_unpaid(entry, now_ms)
                     self._take(self.desk.answer(entry, now_ms), now_ms)
                 case CaseResolved():
                     self._take(self.desk.person(entry, now_ms), now_ms)
@@ -190,9 +198,22 @@ class Engine(EngineState):
                     assert_never(entry)
 
     def _react_to_end(self, event: OrderEvent, now_ms: int) -> None:
-        order, end = self.shard.orders.get(event.order_id), _ENDS[event.type]
-        if order is not None and order.case is not None:
+        order, end = self.shard.orders.get(event.order_id), _ENDS.get(event.type)
+        if end is not None and order is not None and order.case is not None:
             self._take(self.desk.finished(order.case, end, event.takeover_id, now_ms), now_ms)
+
+    def _find_faults(self, event: OrderEvent, now_ms: int) -> None:
+        self._tell_faults(self.shop_watch.look(event, now_ms))
+
+    def _find_unpaid(self, answer: ClaimAnswered, now_ms: int) -> None:
+        case = self.desk.cases.get(answer.takeover_id)
+        if case is not None and answer.status == "denied":
+            self._tell_faults(self.shop_watch.unpaid(self.shard.orders[case.order_id], now_ms))
+
+    def _tell_faults(self, faults: Iterable[ShopFault]) -> None:
+        for found in faults:
+            self._decide(found)
+            self._perform(announce.announce_fault(self.settings, found))
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -217,6 +238,7 @@ class Engine(EngineState):
         for order in judgement.left:
             if order.case is not None:
                 self.desk.forget(order.case.takeover_id)
+            self.shop_watch.forget(order)
 
     def _evaluate(self, now_ms: int) -> None:
         if not self.control.is_due(now_ms):
@@ -258,6 +280,10 @@ class Engine(EngineState):
                 self.shard.apply(decision)
             case AlertMoved() | SwitchDecided():
                 self.control.apply(decision)
+            case ShopFault():
+                self.shop_watch.apply(decision)
+                self.shard.totals.count_fault(decision.fault)
+                self.shard.dirty[decision.order_id] = None
             case BaselineLearned():
                 self.control.apply(decision)
                 self.shard.tallies.forget(self.control.baselines, decision.at_ms)

@@ -13,6 +13,7 @@ from monitor.core.failover.controller import RouteState
 from monitor.core.orders.fingerprint import StateHasher
 from monitor.core.orders.order import Order
 from monitor.core.orders.shard import Shard
+from monitor.core.shop_watch import ShopWatch
 from monitor.core.side_signals import SourceView
 from monitor.core.snapshot import Snapshot, snapshot_decoder, snapshot_encoder
 from monitor.core.takeover.desk import Desk
@@ -31,6 +32,7 @@ class EngineState:
         self.shard = Shard(settings)
         self.control = Control(settings, rules)
         self.desk = Desk(settings, self.shard.orders, self.control.controller.is_stopped)
+        self.shop_watch = ShopWatch(lambda: self.settings, self.shard.orders)
         self.latest_ms = 0  # time of the latest fact, by the shops' clocks
 
     # --- reading ----------------------------------------------------------------------------------
@@ -118,6 +120,7 @@ class EngineState:
         return hashlib.blake2b(body, digest_size=16).hexdigest()
 
     def _adopt_cases(self, orders: Iterable[Order]) -> None:
+        self.shop_watch.adopt(orders)
         for order in orders:
             if order.case is not None:
                 self.desk.adopt(order.case)

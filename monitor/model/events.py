@@ -39,6 +39,7 @@ class OrderEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_
     `time_ms` is the shop's clock, `received_ms` ours. `event_id` is never empty: a content hash
     stands in when the shop sent none. `is_inferred` says the time is ours, not the shop's.
     `is_unique` says the event can never be a duplicate (heartbeats, events without a time).
+    `payment` and `goods` are keyed digests of the payment's number and of what was delivered.
     """
 
     type: str
@@ -68,3 +69,6 @@ class OrderEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_
     promise_ms: int | None = None
     customer_hash: str | None = None
     traceparent: str | None = None
+    payment: str | None = None
+    goods: tuple[str, ...] = ()
+    goods_missing: int = 0

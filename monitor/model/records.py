@@ -12,6 +12,7 @@ from monitor.model.alerts import Alert
 from monitor.model.baselines import Baseline
 from monitor.model.evaluations import Step
 from monitor.model.events import OrderEvent
+from monitor.model.faults import ShopFault
 from monitor.model.takeovers import TakeoverCase
 
 # --- answers: what became of an effect; `effect_key` closes its outbox row ----------------------
@@ -310,7 +311,14 @@ Entry = OrderEvent | Answer | Instruction | StockCounted | SelfAudited
 """What comes in, is acknowledged once it is logged, and is then folded."""
 Note = MessageTaken | Audited
 Decision = (
-    Breached | TierReached | SourceMoved | AlertMoved | SwitchDecided | CaseMoved | BaselineLearned
+    Breached
+    | TierReached
+    | SourceMoved
+    | AlertMoved
+    | SwitchDecided
+    | CaseMoved
+    | BaselineLearned
+    | ShopFault
 )
 Record = (
     OrderEvent
@@ -336,6 +344,7 @@ Record = (
     | SwitchDecided
     | CaseMoved
     | BaselineLearned
+    | ShopFault
 )
 
 record_encoder = msgspec.json.Encoder()

@@ -19,6 +19,7 @@ from monitor.core.engine import Engine
 from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Perform, Tick, WakeAt
 from monitor.model.effects import CallWebhook, Effect, Notify, Submit, SwitchChannel
 from monitor.model.events import EventType, OrderEvent
+from monitor.model.faults import ShopFault
 from monitor.model.records import (
     AlertMoved,
     BaselineLearned,
@@ -237,6 +238,8 @@ def _decision_line(decision: Decision) -> str:
             return f"switch {decision.epoch} {decision.mode} {weights}"
         case CaseMoved():
             return f"case {decision.case.order_id} {decision.case.state}"
+        case ShopFault():
+            return f"fault {decision.order_id} {decision.fault}"
         case BaselineLearned():
             return f"learned {decision.baseline.channel} {decision.baseline.n}"
 

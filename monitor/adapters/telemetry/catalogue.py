@@ -173,6 +173,12 @@ CATALOGUE: tuple[Family, ...] = (
         "Orders delivered by the shop after our takeover had delivered them.",
     ),
     Family(
+        "delivery_shop_faults_total",
+        "counter",
+        "What shops did wrong with orders of their own: keys sold twice, deliveries without keys.",
+        ("fault",),
+    ),
+    Family(
         "delivery_monitor_invariant_violations",
         "gauge",
         "Rules of takeovers, goods and switches that the last self-audit found broken.",

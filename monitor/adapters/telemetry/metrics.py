@@ -33,6 +33,7 @@ from monitor.core.views.channels import channels as channel_views
 from monitor.core.views.charts import chart_readings
 from monitor.model.alerts import AlertState
 from monitor.model.events import EventType
+from monitor.model.faults import Fault
 from monitor.model.ids import ALL_ORDERS, DEFAULT_SOURCE
 from monitor.model.takeovers import AttemptState, CaseState
 from monitor.model.times import SECOND_MS
@@ -223,6 +224,8 @@ def _counters(engine: Engine) -> Iterator[Row]:
         yield from ((name, "", values, count) for values, count in counts.items())
     yield "delivery_double_deliveries_total", "", (), totals.double_deliveries
     yield "delivery_monitor_invariant_violations", "", (), totals.invariant_violations
+    for fault in Fault:
+        yield "delivery_shop_faults_total", "", (fault.value,), totals.faults.get(fault, 0)
     for label in ("channel", "source", "series"):
         count = totals.overflow.get(label, 0)
         yield "delivery_monitor_label_overflow_total", "", (label,), count

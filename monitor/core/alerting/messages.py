@@ -12,6 +12,7 @@ import msgspec
 
 from monitor.core.alerting.markdown import escaped
 from monitor.model.alerts import Alert
+from monitor.model.faults import ShopFault
 from monitor.model.ids import ALL_ORDERS
 from monitor.model.records import SwitchDecided
 from monitor.model.takeovers import TakeoverCase
@@ -49,6 +50,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "advised": "仅建议：没有认领、没有采购、没有发货。",
         "takeover.limited": "⛔ 代发已达上限（{reason}）",
         "limited": "订单 {order} 等卡住的订单暂不代发。请人工处理，或调高 fallback 的上限。",
+        "shop.fault": "🔎 店铺自身的发货有问题：订单 {order}",
+        "fault.duplicate_key_sold": "同一卡密已发给订单 {other}。请停用该卡密并为其中一单补发。",
+        "fault.delivered_without_goods": "标记为已发货，但没有卡密或数量不足。请核对库存并补发。",
+        "fault.paid_twice": "同一订单收到两笔付款。请核对并退还多付的一笔。",
+        "fault.bought_but_unpaid": "已向供货方下单，但店铺没有收款记录。请在支付平台查单。",
         "violations": "⛔ 自查发现 {n} 条规则被破坏",
         "violations.do": "请先暂停代发（fallback.mode: observe），再运行 delivery-monitor doctor 核对。",
     },
@@ -85,6 +91,14 @@ TEXTS: dict[str, dict[str, str]] = {
         "takeover.limited": "⛔ The fallback has reached its limit ({reason})",
         "limited": "Order {order} and others stuck with it stay where they are. "
         "Help them by hand, or raise the limits of fallback.",
+        "shop.fault": "🔎 The shop's own delivery of order {order} is not right",
+        "fault.duplicate_key_sold": "The same key went to order {other}. "
+        "Block the key and send one of the two another.",
+        "fault.delivered_without_goods": "Marked as delivered without a key, or with too few. "
+        "Check the stock and send what is missing.",
+        "fault.paid_twice": "Two payments came for one order. Check them and pay one back.",
+        "fault.bought_but_unpaid": "It was ordered from a supplier, and the shop knows of no "
+        "payment. Look the payment up at the gateway.",
         "violations": "⛔ The self-audit found {n} broken rules",
         "violations.do": "Stop taking orders over (fallback.mode: observe), then run "
         "delivery-monitor doctor and compare.",
@@ -196,6 +210,12 @@ def limit_message(language: str, reason: str, order_id: str) -> Message:
     """A limit keeps stuck orders from being taken over."""
     title = say(language, "takeover.limited", reason=reason)
     return _message(title, _write(language, "limited", order=order_id))
+
+
+def fault_message(language: str, found: ShopFault) -> Message:
+    """What the shop did wrong with an order."""
+    title = say(language, "shop.fault", order=found.order_id)
+    return _message(title, _write(language, f"fault.{found.fault}", other=found.other))
 
 
 def violation_message(language: str, findings: Sequence[str]) -> Message:

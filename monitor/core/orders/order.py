@@ -33,6 +33,7 @@ class Order(msgspec.Struct, gc=False, omit_defaults=True):
     hold_until_ms: int = 0
     handed_over_ms: int | None = None
     traceparent: str | None = None
+    faults: tuple[str, ...] = ()  # what the shop did wrong, as `model/faults.py` names it
 
     def with_hand_over(self, facts: Facts) -> Facts:
         """Facts, completed by our own delivery while the shop has not reported one."""

@@ -69,10 +69,15 @@ class Totals(msgspec.Struct, gc=False):
     double_deliveries: int = 0
     invariant_violations: int = 0  # rules that the last self-audit found broken
     overflow: dict[str, int] = {}
+    faults: dict[str, int] = {}
 
     def count_event(self, source: str, kind: str, outcome: str) -> None:
         """delivery_events_total."""
         self._add(self.events, source, kind, outcome)
+
+    def count_fault(self, kind: str) -> None:
+        """delivery_shop_faults_total: what shops did wrong with orders of their own."""
+        self._add(self.faults, kind)
 
     def count_order(self, channel: str, verdict: str) -> None:
         """delivery_orders_total: once when its promise breaks, once when its wait ends."""

@@ -88,6 +88,7 @@ class OrderDetails(msgspec.Struct, frozen=True):
     currency: str | None
     source: str
     contradictions: tuple[str, ...]
+    faults: tuple[str, ...]
     timeline: list[TimelineView]
     eta: EtaView | None
     attempts: list[AttemptView]
@@ -132,6 +133,7 @@ def order_details(engine: Engine, order: Order, now_ms: int) -> OrderDetails:
         currency=facts.currency,
         source=facts.source,
         contradictions=facts.contradictions,
+        faults=order.faults,
         timeline=[_timeline_view(event) for event in order.timeline],
         eta=_eta_view(Prospects(engine, now_ms).eta(order)) if order.is_open else None,
         attempts=_attempt_views(order),

@@ -23,7 +23,13 @@ async def door(endpoints: Endpoints) -> AsyncIterator[tuple[MemoryService, list[
     """An open door, and its listeners: `listen` first, then ingest, then metrics."""
     service = MemoryService()
     opened = Door(
-        service, service.clock, endpoints, new_token=lambda: "t", session="s", name_customer=str
+        service,
+        service.clock,
+        endpoints,
+        new_token=lambda: "t",
+        session="s",
+        name_customer=str,
+        name_goods=str,
     )
     await opened.open(())
     try:

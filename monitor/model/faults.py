@@ -1,0 +1,25 @@
+"""What a shop did wrong with an order of its own, as far as its events show it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Fault(StrEnum):
+    """Each is told once per order; `docs/runbooks.md` says what to do."""
+
+    DUPLICATE_KEY_SOLD = "duplicate_key_sold"  # the same goods for two orders
+    WITHOUT_GOODS = "delivered_without_goods"  # an apology, or fewer units than ordered
+    PAID_TWICE = "paid_twice"  # two payments with different numbers for one order
+    BOUGHT_BUT_UNPAID = "bought_but_unpaid"  # handed to a supplier, and the shop knows no payment
+
+
+class ShopFault(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="fault"):
+    """A fault was found; `other` is the order that had the same goods first."""
+
+    order_id: str
+    fault: str
+    at_ms: int
+    other: str = ""
