@@ -13,6 +13,7 @@ from monitor.api.overload import (
     BYTES_MAX,
     ENTRIES_MAX,
     EVENTS_FILL,
+    LARGE_BYTES,
     PAGES_FILL,
     READING_BYTES_MAX,
     ROOM_MIN,
@@ -121,6 +122,18 @@ def test_outcomes_are_seen_in_the_raw_body(
 ) -> None:
     """Whatever ends an order counts, in every format; what only begins one does not."""
     assert has_outcome(body, headers) == is_outcome
+
+
+@pytest.mark.parametrize(
+    "word", ["delivered", "failed", "refunded", "cancelled", "expired", "verified"]
+)
+@pytest.mark.parametrize("place", [0, 1, 77, 4_999])
+def test_outcome_anywhere_in_a_large_body_is_seen(word: str, place: int) -> None:
+    """At its beginning, its end, and in between; other words with the same end are none."""
+    filling = b'{"type":"delivery.attempted"}\n{"type":"order.created"} hundred tired filled '
+    body = (filling * (2 * LARGE_BYTES // len(filling)))[:5_000]
+    assert not has_outcome(body, {})
+    assert has_outcome(body[:place] + word.encode() + body[place:], {})
 
 
 async def test_compressed_outcome_is_seen_too() -> None:
