@@ -64,11 +64,13 @@ log = logging.getLogger("monitor.outbox")
 
 CLAIM_MAX = 256
 CLAIM_LEASE_MS = 5 * MINUTE_MS
-LANE_WORKERS = {"shop": 8, "channel": 8}  # these lanes carry independent orders; others keep order
+# These lanes carry independent orders; others keep order. How many go to a channel at once is the
+# pace's matter (core/takeover/pace.py): here is room for as many as it may ever allow.
+LANE_WORKERS = {"shop": 16, "channel": 32}
 STOP_S = 10.0  # for what is under way at the end: a purchase should get to say how it ended
 POLL_S = 5.0  # rows become due without anybody telling us only after a restart
 
-# Seconds before the 2nd, 3rd … try; the last one repeats. Full jitter down to half.
+# Seconds before the 2nd, 3rd … try; the last one repeats.
 _ACTUATE = (0.5, 1, 2, 5, 10, 20, 30)
 _TELL = (1, 5, 15, 60, 300, 900, 3600)
 _SWITCH = (2, 5, 10, 20, 30)  # resilience.md §6.1: a stale switch is dangerous, so be quick
@@ -252,9 +254,10 @@ class OutboxWorker:
             if not _is_worth_repeating(effect, error, row):
                 given_up.append(failure(effect, error, now_ms))
                 continue
-            due_ms = now_ms + delay_ms(effect, row.tries, row.key)
-            if isinstance(error, Transient) and error.retry_after_ms is not None:
-                due_ms = max(due_ms, now_ms + min(error.retry_after_ms, HOUR_MS))
+            pause_ms = error.retry_after_ms if isinstance(error, Transient) else None
+            is_throttled = pause_ms is not None
+            due_ms = now_ms + delay_ms(effect, row.tries, row.key, is_throttled=is_throttled)
+            due_ms = max(due_ms, now_ms + min(pause_ms or 0, HOUR_MS))
             fields = {"lane": row.lane, "tries": row.tries + 1, "error": str(error)}
             log.warning("effect_postponed", extra={"fields": fields})
             await self._postpone([row], due_ms)
@@ -309,15 +312,21 @@ class OutboxWorker:
                 return
 
 
-def delay_ms(effect: Effect, tries: int, key: str) -> int:
-    """How long to wait before the next try; jitter is a hash of the key, equal on every replay."""
+def delay_ms(effect: Effect, tries: int, key: str, *, is_throttled: bool = False) -> int:
+    """How long to wait before the next try; jitter is a hash of the key, equal on every replay.
+
+    What the executor asks of the shop has full jitter: a hundred claims that failed together come
+    back spread over the whole wait. Who is throttled, or tells people, waits at least half of it.
+    """
     schedule: Sequence[float] = _TELL
     if isinstance(effect, SwitchChannel):
         schedule = _SWITCH
     elif not isinstance(effect, (Notify, CallWebhook, NotifyBuyer, Compensate, Refund)):
         schedule = _ACTUATE
     base_s = schedule[min(tries, len(schedule) - 1)]
-    return round(base_s * SECOND_MS * (0.5 + 0.5 * hash01(key, str(tries))))
+    share = hash01(key, str(tries))
+    has_full_jitter = schedule is _ACTUATE and not is_throttled
+    return round(base_s * SECOND_MS * (share if has_full_jitter else (1 + share) / 2))
 
 
 def failure(effect: Effect, error: EffectError, now_ms: int) -> Answer:

@@ -33,7 +33,7 @@ from monitor.core.takeover.pace import (
     Wait,
 )
 from monitor.core.takeover.steps import Step, find_attempt
-from monitor.core.takeover.waiting import Place, Queues, place_of
+from monitor.core.takeover.waiting import Queues, Rank, place_of
 from monitor.model.effects import Effect
 from monitor.model.records import AttemptAnswered, CaseResolved, ClaimAnswered, HandOverAnswered
 from monitor.model.settings import ChannelSettings, Settings
@@ -182,7 +182,7 @@ class Desk:
         moves: list[Moved] = []
         for name in self.queues.channels():
             channel = channel_of(self.settings, name)
-            while (case := self._next_of(name)) is not None:
+            while (case := self._next_of(channel, now_ms)) is not None:
                 wait = self.wait(case, channel, now_ms)
                 if wait is not None and not self._is_news(case, wait, now_ms):
                     break
@@ -225,13 +225,10 @@ class Desk:
         wait = self.pace.wait(case, channel, self.settings, now_ms, is_privileged=privileged)
         if wait is not None or channel.kind == "manual":
             return wait
-        return Wait(SLOTS) if self._is_behind(channel.name, place) else None
+        first = self._first_of(channel.name)
+        return Wait(SLOTS) if first is not None and first < place.rank else None
 
-    def _is_behind(self, channel: str, place: Place) -> bool:
-        first = self._first_of(channel)
-        return first is not None and first < place.rank
-
-    def _first_of(self, channel: str) -> tuple[object, ...] | None:
+    def _first_of(self, channel: str) -> Rank | None:
         """The rank of who may take the next slot of a channel."""
         if not self.queues.count(channel):
             return None  # nearly always
@@ -239,9 +236,17 @@ class Desk:
         is_last_fifth = under_way >= self.pace.of(channel).room(is_privileged=False)
         return self.queues.first(channel, only_privileged=is_last_fifth)
 
-    def _next_of(self, channel: str) -> TakeoverCase | None:
-        first = self._first_of(channel)
-        return None if first is None else self.cases[str(first[-1])]
+    def _next_of(self, channel: ChannelSettings, now_ms: int) -> TakeoverCase | None:
+        """Who may go next; of a closed channel everybody may, to another one."""
+        is_closed = self._is_stopped(channel.name) or (
+            self.pace.closed(channel, self.settings, now_ms) is not None
+        )
+        first = (
+            self.queues.first(channel.name, only_privileged=False)
+            if is_closed
+            else self._first_of(channel.name)
+        )
+        return None if first is None else self.cases[first[-1]]
 
     def _is_news(self, case: TakeoverCase, wait: Wait, now_ms: int) -> bool:
         """Whether the case waits for another reason now, and may go to another channel."""

@@ -125,6 +125,10 @@ class ChannelPace(msgspec.Struct):
             self.reserve_milli = max(0, self.reserve_at(now_ms) - MILLI)
             self.reserve_ms = now_ms
 
+    def retries_left(self, now_ms: int) -> int:
+        """How many retries are paid for now."""
+        return self.earned_milli // MILLI + self.reserve_at(now_ms) // MILLI
+
     def retry_at_ms(self, now_ms: int) -> int:
         """From when on a retry is paid for."""
         lacking = MILLI - self.reserve_at(now_ms)
@@ -158,11 +162,12 @@ class Pace:
         if channel.kind == "manual":
             return None  # people take from their queue as fast as they like
         name, pace = channel.name, self.of(channel.name)
-        if is_opaque(channel) and self.ambiguous.get(name, 0) >= settings.fallback.max_ambiguous:
-            return Wait(AMBIGUOUS)
-        if now_ms < pace.throttled_until_ms:
+        closed = self.closed(channel, settings, now_ms)
+        if closed is not None and closed.until_ms is not None:
             spread = round(THROTTLE_JITTER_MS * hash01(case.takeover_id, str(now_ms)))
-            return Wait(THROTTLED, pace.throttled_until_ms + spread)
+            return Wait(THROTTLED, closed.until_ms + spread)
+        if closed is not None:
+            return closed
         if is_retry(case.attempts, name):
             retry_ms = pace.retry_at_ms(now_ms)
             if retry_ms > now_ms:
@@ -171,15 +176,22 @@ class Pace:
             return Wait(SLOTS)
         return None
 
+    def closed(self, channel: ChannelSettings, settings: Settings, now_ms: int) -> Wait | None:
+        """Why nobody at all may submit to the channel now, or None."""
+        limit = settings.fallback.max_ambiguous
+        if is_opaque(channel) and self.ambiguous.get(channel.name, 0) >= limit:
+            return Wait(AMBIGUOUS)
+        until_ms = self.of(channel.name).throttled_until_ms
+        return Wait(THROTTLED, until_ms) if now_ms < until_ms else None
+
     def follow(self, before: TakeoverCase | None, after: TakeoverCase) -> None:
         """Take in that a case moved; the same move again changes nothing."""
         if before is not None and before.attempts is after.attempts and before.state == after.state:
             return
-        was = before.attempts[-1] if before is not None and before.attempts else None
-        now = after.attempts[-1] if after.attempts else None
-        if now is None:
-            return
-        self._learn(was, now, after)
+        known = before.attempts if before is not None else ()
+        if after.attempts is not known:
+            for index, now in enumerate(after.attempts):
+                self._learn(known[index] if index < len(known) else None, now, after)
         self.recount(before, after)
 
     def recount(self, before: TakeoverCase | None, after: TakeoverCase) -> None:
@@ -189,19 +201,22 @@ class Pace:
         self._count(after, 1)
 
     def _learn(self, was: Attempt | None, now: Attempt, after: TakeoverCase) -> None:
-        is_new = was is None or was.ref != now.ref
-        if not is_new and now == was:
+        """Take in what became of one attempt, for its channel."""
+        if now == was:
             return
         pace = self.channels.setdefault(now.channel, ChannelPace())
-        if is_new:
-            pace.tried(is_retry=is_retry(after.attempts[:-1], now.channel), now_ms=now.submitted_ms)
+        if was is None:
+            earlier = after.attempts[: now.number - 1]
+            pace.tried(is_retry=is_retry(earlier, now.channel), now_ms=now.submitted_ms)
+            return
         pace.throttled_until_ms = max(pace.throttled_until_ms, now.throttled_until_ms)
-        if was is not None and not is_new and was.state == AttemptState.SUBMITTING != now.state:
-            is_throttled = now.throttled_until_ms > was.throttled_until_ms
-            if is_throttled or now.state == AttemptState.UNKNOWN or now.code in NOT_SENT:
-                pace.overwhelmed()
-            else:
-                pace.answered(self.under_way.get(now.channel, 0))
+        if was.state != AttemptState.SUBMITTING or now.state == AttemptState.SUBMITTING:
+            return
+        is_throttled = now.throttled_until_ms > was.throttled_until_ms
+        if is_throttled or now.state == AttemptState.UNKNOWN or now.code in NOT_SENT:
+            pace.overwhelmed()
+        else:
+            pace.answered(self.under_way.get(now.channel, 0))
 
     def _count(self, case: TakeoverCase, change: int) -> None:
         if not case.attempts:

@@ -30,6 +30,22 @@ class BaselineView(msgspec.Struct, frozen=True):
     is_whole: bool
 
 
+class ExecutorView(msgspec.Struct, frozen=True):
+    """How the executor goes about a channel that it may deliver through.
+
+    `under_way` of `slots` attempts are submitted and unanswered, `open` are all whose outcome is not
+    known, `waiting` cases stand in its queue. `retries_left` counts what may be tried again now;
+    `throttled_until` is when a channel that asked to be left alone is asked again.
+    """
+
+    under_way: int
+    slots: int
+    open: int
+    waiting: int
+    retries_left: int
+    throttled_until: str | None
+
+
 class ChannelView(msgspec.Struct, frozen=True):
     """One channel: its share of the route, the breaker's evidence, and the chart's.
 
@@ -47,6 +63,7 @@ class ChannelView(msgspec.Struct, frozen=True):
     cusum_ratio: float
     chart: ChartView
     baseline: BaselineView | None
+    executor: ExecutorView | None
 
 
 def channels(engine: Engine, now_ms: int) -> list[ChannelView]:
@@ -72,9 +89,26 @@ def channels(engine: Engine, now_ms: int) -> list[ChannelView]:
                 cusum_ratio=chart.cusum_ratio,
                 chart=chart,
                 baseline=_baseline(engine.control.baselines.get(name)),
+                executor=_executor(engine, name, now_ms),
             )
         )
     return views
+
+
+def _executor(engine: Engine, name: str, now_ms: int) -> ExecutorView | None:
+    if name not in engine.settings.fallback.order:
+        return None
+    desk = engine.desk
+    pace = desk.pace.of(name)
+    until_ms = pace.throttled_until_ms
+    return ExecutorView(
+        under_way=desk.pace.under_way.get(name, 0),
+        slots=pace.slots,
+        open=desk.pace.ambiguous.get(name, 0),
+        waiting=desk.queues.count(name),
+        retries_left=pace.retries_left(now_ms),
+        throttled_until=format_rfc3339(until_ms) if until_ms > now_ms else None,
+    )
 
 
 def _baseline(learned: Baseline | None) -> BaselineView | None:

@@ -10,7 +10,7 @@ from monitor.core.orders.order import Order, tier_limits_ms
 from monitor.core.signals.eta import Eta, Quote, estimate, quote
 from monitor.core.views.curves import ChannelCurves, delivery_curve
 from monitor.model.events import EventType, OrderEvent
-from monitor.model.takeovers import Attempt, TakeoverCase
+from monitor.model.takeovers import Attempt, CaseState, TakeoverCase
 from monitor.model.times import MINUTE_MS, SECOND_MS, format_rfc3339
 
 LATE_RISK = 0.5  # from this probability of being late on an order is listed as at risk
@@ -54,7 +54,10 @@ class AttemptView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TakeoverView(msgspec.Struct, frozen=True):
-    """The fallback executor's case; `state` ends in delivered, escalated or voided."""
+    """The fallback executor's case; `state` ends in delivered, escalated or voided.
+
+    A claimed case may wait for a channel, and says why; `next_at` is when it looks again by itself.
+    """
 
     id: str
     order_id: str
@@ -66,6 +69,9 @@ class TakeoverView(msgspec.Struct, frozen=True):
     opened_at: str
     changed_at: str
     attempts: list[AttemptView]
+    waits_for: str | None
+    waits_because: str | None
+    next_at: str | None
 
 
 class OrderDetails(msgspec.Struct, frozen=True):
@@ -267,6 +273,9 @@ def takeover_view(case: TakeoverCase) -> TakeoverView:
         opened_at=format_rfc3339(case.opened_ms),
         changed_at=format_rfc3339(case.changed_ms),
         attempts=[_our_attempt(attempt) for attempt in case.attempts],
+        waits_for=case.waits_for if case.state == CaseState.CLAIMED else None,
+        waits_because=case.waits_because if case.state == CaseState.CLAIMED else None,
+        next_at=None if case.wake_ms is None else format_rfc3339(case.wake_ms),
     )
 
 
