@@ -73,14 +73,14 @@ def test_purchase_under_way_at_the_end_says_how_it_ended() -> None:
 
 
 def test_end_does_not_wait_for_ever_and_what_waits_was_never_begun() -> None:
-    """A supplier that hangs costs ten seconds; the ninth purchase is made by the next start."""
+    """A supplier that hangs costs ten seconds; the one behind all others is made by the next start."""
 
     async def story() -> None:
         async def hangs(effect: Effect) -> Answer:
             await asyncio.sleep(3600)
             return answer_to(effect, 0, now_ms())
 
-        service = await service_with(*(submit(f"s{n}") for n in range(9)), outside=hangs)
+        service = await service_with(*(submit(f"s{n}") for n in range(33)), outside=hangs)
         await service.start()
         await asyncio.sleep(5)
         began = asyncio.get_running_loop().time()
@@ -90,30 +90,30 @@ def test_end_does_not_wait_for_ever_and_what_waits_was_never_begun() -> None:
         service.performer.begun.clear()
         revived = await (await service.crash()).start()
         await asyncio.sleep(60)
-        assert [effect.key for _, effect in revived.performer.begun] == ["s8"]
+        assert [effect.key for _, effect in revived.performer.begun] == ["s32"]
         told = [one.outcome for one in await answers(revived) if isinstance(one, AttemptAnswered)]
-        assert sorted(told) == ["delivered", *["unknown"] * 8]
+        assert sorted(told) == ["delivered", *["unknown"] * 32]
         await revived.stop()
 
     run_virtual(story())
 
 
 def test_cancelled_purchase_that_waits_in_its_lane_is_not_made() -> None:
-    """The shop delivered meanwhile; of the nine only the eight under way had begun."""
+    """The shop delivered meanwhile; the one that waited for a free hand had not begun."""
 
     async def story() -> None:
         async def outside(effect: Effect) -> Answer:
             await asyncio.sleep(10)
             return answer_to(effect, 0, now_ms())
 
-        service = await service_with(*(submit(f"s{n}") for n in range(9)), outside=outside)
+        service = await service_with(*(submit(f"s{n}") for n in range(33)), outside=outside)
         await service.start()
         await asyncio.sleep(5)
-        checkpoint = Checkpoint(cursor=0, cancelled=("s0", "s8"))
+        checkpoint = Checkpoint(cursor=0, cancelled=("s0", "s32"))
         assert await service.loop._commit(checkpoint)
         await asyncio.sleep(60)
-        assert {effect.key for _, effect in service.performer.begun} == {f"s{n}" for n in range(8)}
-        assert len(await answers(service)) == 8
+        assert {effect.key for _, effect in service.performer.begun} == {f"s{n}" for n in range(32)}
+        assert len(await answers(service)) == 32
         assert await service.store.depth() == {}
         await service.stop()
 
