@@ -30,7 +30,6 @@ LATER_INTEGRATIONS = (
 )
 # Left out before validation.
 LATER_KEYS: tuple[YamlPath, ...] = (
-    ("playbooks",),
     ("sources", ANY, "allow_get"),
     ("fallback", "manual_deadline"),  # a case for people is handed to them for good
     ("notify", "route", "group_by"),

@@ -20,6 +20,7 @@ from monitor.config.build_settings import build_settings
 from monitor.config.check import Mentioned, check_document, mentioned
 from monitor.config.environment import refuse_plain_secrets, replace_references, warn_plain_tokens
 from monitor.config.later import find_later
+from monitor.config.playbooks_file import chosen_playbooks
 from monitor.config.presets import with_presets
 from monitor.config.problems import problems_from
 from monitor.config.prune import Origins, culprits, without
@@ -90,6 +91,10 @@ def load(
         for key, other in endpoints.more_addresses().items():
             _check_listen(key, other, None, report)
     settings = build_settings(document, endpoints)
+    chosen = chosen_playbooks(
+        document.playbooks, folder, document.currency, settings.shop_takes, report
+    )
+    settings = msgspec.structs.replace(settings, playbooks=chosen)
     if language := overrides.get("language"):
         settings = msgspec.structs.replace(settings, language=_language(language, report))
     if report.errors:

@@ -19,6 +19,7 @@ _SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("failover", ("failover",)),
     ("fallback", ("fallback",)),
     ("shop", ("shop_takes",)),
+    ("playbooks", ("playbooks",)),
     ("webhooks", ("webhooks",)),
     ("notify", ("receivers", "default_receiver")),
     ("retention", ("event_retention_ms", "order_retention_ms")),
@@ -82,7 +83,11 @@ def taken_over(old: Loaded, new: Loaded) -> Loaded:
         telemetry=old.endpoints.telemetry,
         canary=old.endpoints.canary,
     )
-    settings = msgspec.structs.replace(new.settings, currency=old.settings.currency)
+    settings = new.settings
+    if settings.currency != old.settings.currency:  # and with it what amounts mean
+        settings = msgspec.structs.replace(
+            settings, currency=old.settings.currency, playbooks=old.settings.playbooks
+        )
     return msgspec.structs.replace(new, settings=settings, endpoints=endpoints)
 
 

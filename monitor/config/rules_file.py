@@ -35,6 +35,7 @@ from monitor.model.times import from_datetime
 __all__ = ["RULES_MAX", "load_rules", "load_shipped", "shipped_path"]
 
 FILES_MAX = 100
+PLAYBOOKS = "playbooks"  # the stem of the one file of the folder that holds no rules
 
 
 class _Source(NamedTuple):
@@ -89,13 +90,22 @@ def shipped_path() -> Path:
     return installed if installed.is_dir() else package.parent / "rules"
 
 
+def rule_files_in(folder: Path) -> list[Path]:
+    """The rule files directly inside a folder, by name; playbooks may lie beside them."""
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix in (".yaml", ".yml") and file.stem != PLAYBOOKS
+    )
+
+
 def _files(paths: Sequence[Path], problems: list[Problem]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml"))
+        inside = rule_files_in(path)
         if not inside:
             problems.append(Problem(str(path), 1, 1, "holds no *.yaml rule file"))
         files += inside

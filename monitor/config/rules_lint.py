@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from monitor.config.rule_tests_file import load_rule_tests
-from monitor.config.rules_file import load_rules
+from monitor.config.rules_file import load_rules, rule_files_in
 from monitor.config.rules_text import named_rules, place_of, rule_files, yaml_in
 from monitor.config.yaml_lines import read_with_positions
 from monitor.core.rules.lint import Surroundings, lint
@@ -78,7 +78,7 @@ def _test_files(files: Sequence[Path]) -> list[Path]:
 
 
 def _inside(paths: Sequence[Path]) -> list[Path]:
-    return [file for path in paths for file in (yaml_in(path) if path.is_dir() else [path])]
+    return [file for path in paths for file in (rule_files_in(path) if path.is_dir() else [path])]
 
 
 def _tested(files: Sequence[Path]) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from monitor.config.rules_file import load_rules
+from monitor.config.rules_file import load_rules, rule_files_in
 from monitor.config.yaml_lines import Positions, YamlPath, read_with_positions
 from monitor.core.rules.lint_text import Lint, lint_text
 from monitor.model.errors import Problem
@@ -17,7 +17,7 @@ def rule_files(paths: Sequence[Path]) -> list[Path]:
     """List the files that `load_rules` reads for the same paths."""
     files: list[Path] = []
     for path in paths:
-        files += yaml_in(path) if path.is_dir() else [path]
+        files += rule_files_in(path) if path.is_dir() else [path]
     return files
 
 

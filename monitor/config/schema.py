@@ -180,6 +180,7 @@ class Document(ConfigModel):
     fallback: Fallback = Fallback()
     shop: Shop | None = None
     canary: Canary | None = None
+    playbooks: Text | None = None
     webhooks: Annotated[list[Webhook], FEW] = []
     notify: Notify = Notify()
     egress: Egress = Egress()

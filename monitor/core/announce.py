@@ -61,7 +61,7 @@ def announce_alert(settings: Settings, rule: Rule | None, moved: AlertMoved) -> 
         asks_review=any(action.type == "manual_review" for action in (rule.actions if rule else ())),
     )  # fmt: skip
     cause = (alert.key, str(alert.firing_ms))
-    return _tell(
+    return tell(
         settings,
         event_type=f"alert.{status}",
         cause_id=derived_id("alert", *cause, status),
@@ -157,7 +157,7 @@ def announce_tier(settings: Settings, order: OrderView, tier: int, at_ms: int) -
         message = messages.tier_message(
             settings.language, order.order_id, tier, order.channel, order.age_ms, order.promise_ms
         )
-    return _tell(
+    return tell(
         settings,
         event_type="order.tier_changed",
         cause_id=derived_id("tier", order.order_id, str(tier)),
@@ -186,7 +186,7 @@ def announce_switch(settings: Settings, decided: SwitchDecided) -> list[Effect]:
             )
         )
     message = messages.switch_message(settings.language, decided, evidence.get("channels", {}))
-    effects += _tell(
+    effects += tell(
         settings,
         event_type="channel.switch",
         cause_id=decided.decision_id,
@@ -221,7 +221,7 @@ def switch_payload(decided: SwitchDecided, settings: Settings) -> dict[str, Any]
 
 def announce_unacknowledged(settings: Settings, answer: SwitchAnswered) -> list[Effect]:
     """The shop refused the switch or never answered: people must know."""
-    return _tell(
+    return tell(
         settings,
         event_type="channel.switch",
         cause_id=derived_id("unack", str(answer.epoch), answer.status),
@@ -249,7 +249,7 @@ def announce_limits(settings: Settings, refusals: Sequence[Refusal], at_ms: int)
     """Stuck orders stay where they are because a limit of `fallback` is reached."""
     effects: list[Effect] = []
     for refusal in refusals:
-        effects += _tell(
+        effects += tell(
             settings,
             event_type="takeover.limited",
             cause_id=derived_id("limit", refusal.reason, str(at_ms)),
@@ -265,7 +265,7 @@ def announce_limits(settings: Settings, refusals: Sequence[Refusal], at_ms: int)
 
 def announce_fault(settings: Settings, found: ShopFault) -> list[Effect]:
     """The shop itself did something wrong with an order: sold a key twice, or delivered none."""
-    return _tell(
+    return tell(
         settings,
         event_type="shop.fault",
         cause_id=derived_id("fault", found.order_id, found.fault),
@@ -281,7 +281,7 @@ def announce_violations(settings: Settings, audited: SelfAudited) -> list[Effect
     """The self-audit found what must never be: somebody has to look before more is delivered."""
     if not audited.findings:
         return []
-    return _tell(
+    return tell(
         settings,
         event_type="audit.violation",
         cause_id=derived_id("audit", str(audited.at_ms)),
@@ -305,7 +305,7 @@ def announce_takeover(settings: Settings, event_type: str, case: TakeoverCase) -
         "resolution": case.resolution,
         "escalated_reason": case.escalated_reason,
     }
-    return _tell(
+    return tell(
         settings,
         event_type=event_type,
         cause_id=derived_id("tko", case.takeover_id, event_type, case.escalated_reason or ""),
@@ -322,7 +322,7 @@ def switch_key(epoch: int) -> str:
     return f"switch_{epoch}"
 
 
-def _tell(
+def tell(
     settings: Settings,
     *,
     event_type: str,

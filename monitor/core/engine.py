@@ -16,17 +16,22 @@ from typing import assert_never
 from monitor.core import announce, telling
 from monitor.core.engine_state import EngineState
 from monitor.core.failover.reviews import orders_under
+from monitor.core.orders.order import Order
 from monitor.core.orders.sources import next_silence_ms
+from monitor.core.playbooks.engine_hands import hands_of
+from monitor.core.playbooks.response import Response
 from monitor.core.shop_watch import speaks
 from monitor.core.takeover.desk import Moved
 from monitor.core.takeover.doubles import is_double
-from monitor.model.commands import Accepted, Batch, Command, Decide, Input, WakeAt
+from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Input, WakeAt
 from monitor.model.effects import Effect
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.faults import ShopFault
 from monitor.model.ids import ALL_ORDERS, CANARY_PREFIX
 from monitor.model.records import (
     ActionAnswered,
+    ActionOrdered,
+    ActionsMoved,
     AlertMoved,
     AttemptAnswered,
     BaselineLearned,
@@ -35,6 +40,7 @@ from monitor.model.records import (
     CaseResolved,
     ChannelSteered,
     ClaimAnswered,
+    CrowdMoved,
     Decision,
     EffectClosed,
     Entry,
@@ -65,7 +71,7 @@ _ENDS: dict[str, str] = {
 
 _DECISIONS = (
     Breached, TierReached, SourceMoved, AlertMoved, SwitchDecided, CaseMoved, BaselineLearned,
-    ShopFault,
+    ShopFault, ActionsMoved, CrowdMoved,
 )  # fmt: skip
 
 
@@ -75,6 +81,11 @@ class Engine(EngineState):
     def __init__(self, settings: Settings, rules: RuleSet) -> None:
         super().__init__(settings, rules)
         self._commands: list[Command] = []
+        hands = hands_of(
+            self, decide=self._decide, perform=self._perform, take=self._take,
+            open_cases=self._open_cases, cancel=lambda key: self._commands.append(Cancel(key)),
+        )  # fmt: skip
+        self.response = Response(lambda: self.settings, hands)
 
     # --- the door ---------------------------------------------------------------------------------
 
@@ -86,7 +97,8 @@ class Engine(EngineState):
             self.shard.settle()
             self._commands.append(Accepted(tuple(outcomes)))
             self._react(given.entries, outcomes, now_ms)
-        self._judge(now_ms)
+        looked = self._judge(now_ms)
+        self.response.look(looked, now_ms)
         for moved in self.desk.take_turns(now_ms):
             self._take(moved, now_ms)
         if isinstance(given, Batch) or any(isinstance(one, Decide) for one in self._commands):
@@ -154,6 +166,8 @@ class Engine(EngineState):
                 pass
             case EffectClosed() | ActionAnswered() | SwitchOrdered() | CaseResolved():
                 pass
+            case ActionOrdered():
+                pass
             case _:
                 assert_never(entry)
         return "accepted"
@@ -186,13 +200,11 @@ class Engine(EngineState):
                     self._drain(entry, now_ms)
                 case SelfAudited():
                     self._perform(announce.announce_violations(self.settings, entry))
-                case (
-                    Notified()
-                    | EffectClosed()
-                    | ActionAnswered()
-                    | StockCounted()
-                    | ReviewOrdered()
-                ):
+                case ActionAnswered():
+                    self.response.answered(entry, now_ms)
+                case ActionOrdered():
+                    self.response.ordered(entry, now_ms)
+                case Notified() | EffectClosed() | StockCounted() | ReviewOrdered():
                     pass
                 case _:
                     assert_never(entry)
@@ -201,6 +213,8 @@ class Engine(EngineState):
         order, end = self.shard.orders.get(event.order_id), _ENDS.get(event.type)
         if end is not None and order is not None and order.case is not None:
             self._take(self.desk.finished(order.case, end, event.takeover_id, now_ms), now_ms)
+        if order is not None and order.actions:
+            self.response.finished(order, now_ms)
 
     def _find_faults(self, event: OrderEvent, now_ms: int) -> None:
         self._tell_faults(self.shop_watch.look(event, now_ms))
@@ -217,20 +231,16 @@ class Engine(EngineState):
 
     # --- time -------------------------------------------------------------------------------------
 
-    def _judge(self, now_ms: int) -> None:
+    def _judge(self, now_ms: int) -> Sequence[Order]:
+        """Judge what is due; returns the open orders that were looked at."""
         judgement = self.shard.judge(now_ms)
         if judgement.is_empty:
-            return
+            return ()
         for decision in judgement.decisions:
             self._commands.append(Decide(decision))
             if isinstance(decision, TierReached):
                 self._tell_of_tier(decision, now_ms)
-        # Nobody waits for our own synthetic orders, so nobody gets goods bought for them.
-        stuck = [one for one in judgement.stuck if not one.order_id.startswith(CANARY_PREFIX)]
-        channels = {order.order_id: self.channel_of(order) for order in stuck}
-        reviewed = orders_under(self.control.reviews_now(now_ms), stuck) if stuck else ()
-        for moved in self.desk.open(stuck, channels, reviewed, now_ms):
-            self._take(moved, now_ms)
+        self._open_cases(judgement.stuck, now_ms)
         self._perform(announce.announce_limits(self.settings, self.desk.take_refusals(), now_ms))
         for order in judgement.woken:
             if order.case is not None:
@@ -239,6 +249,21 @@ class Engine(EngineState):
             if order.case is not None:
                 self.desk.forget(order.case.takeover_id)
             self.shop_watch.forget(order)
+            self.response.forget(order.order_id)
+        return judgement.looked
+
+    def _open_cases(self, orders: Iterable[Order], now_ms: int) -> None:
+        # Nobody waits for our own synthetic orders, so nobody gets goods bought for them; an order
+        # that is being paid back is not ours to deliver.
+        stuck = [
+            one
+            for one in orders
+            if not one.order_id.startswith(CANARY_PREFIX) and not one.is_paying_back
+        ]
+        channels = {order.order_id: self.channel_of(order) for order in stuck}
+        reviewed = orders_under(self.control.reviews_now(now_ms), stuck) if stuck else ()
+        for moved in self.desk.open(stuck, channels, reviewed, now_ms):
+            self._take(moved, now_ms)
 
     def _evaluate(self, now_ms: int) -> None:
         if not self.control.is_due(now_ms):
@@ -256,8 +281,8 @@ class Engine(EngineState):
     def _next_wake_ms(self, now_ms: int) -> int:
         next_ms = self.desk.next_ms(now_ms, self.control.next_ms())
         due_ms = self.shard.next_ms()
-        if due_ms is not None:
-            next_ms = min(next_ms, due_ms)
+        for planned_ms in (due_ms, self.response.next_ms()):
+            next_ms = next_ms if planned_ms is None else min(next_ms, planned_ms)
         shard, offsets = self.shard, self.settings.utc_offsets
         silence_ms = next_silence_ms(shard.sources, next_ms, shard.awake_ms, offsets)
         return max(now_ms + 1, next_ms if silence_ms is None else min(next_ms, silence_ms))
@@ -287,6 +312,11 @@ class Engine(EngineState):
             case BaselineLearned():
                 self.control.apply(decision)
                 self.shard.tallies.forget(self.control.baselines, decision.at_ms)
+            case ActionsMoved():
+                self.response.apply(decision)
+                self.shard.dirty[decision.order_id] = None
+            case CrowdMoved():
+                self.response.apply(decision)
             case _:
                 assert_never(decision)
 
@@ -308,6 +338,9 @@ class Engine(EngineState):
             return
         self._decide(CaseMoved(moved.case, now_ms))
         self._commands.extend(telling.of_case(self.settings, moved))
+        order = self.shard.orders[moved.case.order_id]
+        if order.actions:
+            self.response.finished(order, now_ms)
 
     def _order_switch(self, ordered: SwitchOrdered, now_ms: int) -> None:
         speeds = self.control.speeds(self.view(now_ms))

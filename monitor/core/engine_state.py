@@ -13,6 +13,7 @@ from monitor.core.failover.controller import RouteState
 from monitor.core.orders.fingerprint import StateHasher
 from monitor.core.orders.order import Order
 from monitor.core.orders.shard import Shard
+from monitor.core.playbooks.response import Response
 from monitor.core.shop_watch import ShopWatch
 from monitor.core.side_signals import SourceView
 from monitor.core.snapshot import Snapshot, snapshot_decoder, snapshot_encoder
@@ -25,7 +26,9 @@ from monitor.model.settings import Settings
 
 
 class EngineState:
-    """Shard, control and takeover desk, and the time of the latest fact."""
+    """Shard, control, takeover desk and tiered response, and the time of the latest fact."""
+
+    response: Response  # the engine makes it: its hands are the engine's
 
     def __init__(self, settings: Settings, rules: RuleSet) -> None:
         self.settings = settings
@@ -80,6 +83,7 @@ class EngineState:
             self.latest_ms,
             measured,
             self.desk.pace.channels,
+            self.response.snapshot(),
         )
 
     def restore(self, body: bytes, now_ms: int) -> None:
@@ -88,6 +92,7 @@ class EngineState:
         self.latest_ms = snapshot.latest_ms
         self.control.restore(snapshot.control, snapshot.measured)
         self.desk.restore(snapshot.spending, snapshot.paces)
+        self.response.restore(snapshot.response)
         self.shard.restore(snapshot.shard, now_ms)
         self._adopt_cases(snapshot.shard.orders)
 
@@ -122,5 +127,7 @@ class EngineState:
     def _adopt_cases(self, orders: Iterable[Order]) -> None:
         self.shop_watch.adopt(orders)
         for order in orders:
+            if order.actions:
+                self.response.adopt(order)
             if order.case is not None:
                 self.desk.adopt(order.case)

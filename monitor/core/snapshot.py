@@ -6,6 +6,7 @@ import msgspec
 
 from monitor.core.control import ControlSnapshot, Measured
 from monitor.core.orders.shard import ShardSnapshot
+from monitor.core.playbooks.response import ResponseSnapshot
 from monitor.core.takeover.limits import Spending
 from monitor.core.takeover.pace import ChannelPace
 
@@ -19,6 +20,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     latest_ms: int
     measured: Measured = Measured()
     paces: dict[str, ChannelPace] = {}
+    response: ResponseSnapshot = ResponseSnapshot()
 
 
 snapshot_encoder = msgspec.json.Encoder(order="deterministic")

@@ -13,6 +13,7 @@ from monitor.model.baselines import Baseline
 from monitor.model.evaluations import Step
 from monitor.model.events import OrderEvent
 from monitor.model.faults import ShopFault
+from monitor.model.playbooks import Action, Crowd
 from monitor.model.takeovers import TakeoverCase
 
 # --- answers: what became of an effect; `effect_key` closes its outbox row ----------------------
@@ -184,6 +185,22 @@ class CaseResolved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t
     note: str = ""
 
 
+class ActionOrdered(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="op_action"
+):
+    """A person's word about an action of a playbook, or about a batch of them.
+
+    `decision`: approve, refuse; of an offer alternative, refund, wait; of a task close.
+    """
+
+    action_id: str
+    decision: str
+    actor: str
+    at_ms: int
+    order_id: str = ""
+    note: str = ""
+
+
 # --- notes: kept beside facts and decisions, durable with what they speak of; the core has no use for them
 
 
@@ -288,6 +305,22 @@ class CaseMoved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", 
     at_ms: int
 
 
+class ActionsMoved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="actions"):
+    """Actions of an order as they are now; with `level`, the order has entered that level."""
+
+    order_id: str
+    actions: tuple[Action, ...]
+    at_ms: int
+    level: int = 0
+
+
+class CrowdMoved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="crowd"):
+    """Many orders that reached a level together; carries the batch as it is now."""
+
+    batch: Crowd
+    at_ms: int
+
+
 class BaselineLearned(
     msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="baseline"
 ):
@@ -306,7 +339,7 @@ Answer = (
     | EffectClosed
     | ActionAnswered
 )
-Instruction = SwitchOrdered | ChannelSteered | ReviewOrdered | CaseResolved
+Instruction = SwitchOrdered | ChannelSteered | ReviewOrdered | CaseResolved | ActionOrdered
 Entry = OrderEvent | Answer | Instruction | StockCounted | SelfAudited
 """What comes in, is acknowledged once it is logged, and is then folded."""
 Note = MessageTaken | Audited
@@ -317,6 +350,8 @@ Decision = (
     | AlertMoved
     | SwitchDecided
     | CaseMoved
+    | ActionsMoved
+    | CrowdMoved
     | BaselineLearned
     | ShopFault
 )
@@ -335,6 +370,7 @@ Record = (
     | ChannelSteered
     | ReviewOrdered
     | CaseResolved
+    | ActionOrdered
     | MessageTaken
     | Audited
     | Breached
@@ -343,6 +379,8 @@ Record = (
     | AlertMoved
     | SwitchDecided
     | CaseMoved
+    | ActionsMoved
+    | CrowdMoved
     | BaselineLearned
     | ShopFault
 )

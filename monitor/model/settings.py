@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from monitor.model.playbooks import Playbooks
 from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 
@@ -109,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True):
     failover: FailoverSettings = FailoverSettings()
     fallback: FallbackSettings = FallbackSettings()
     shop_takes: tuple[str, ...] = ()  # of notify, compensate, refund: where the shop has a URL
+    playbooks: Playbooks = Playbooks()
     webhooks: tuple[WebhookSettings, ...] = ()
     receivers: tuple[ReceiverSettings, ...] = ()
     default_receiver: str | None = None

@@ -9,6 +9,7 @@ import msgspec
 from monitor.model.effects import REPEATS, Effect, SwitchChannel, effect_encoder
 from monitor.model.events import OrderEvent
 from monitor.model.records import (
+    ActionOrdered,
     CaseResolved,
     ChannelSteered,
     Entry,
@@ -25,6 +26,7 @@ from monitor.runtime.lanes import lane_of
 EFFECT_EXPIRES_MS = DAY_MS
 
 _WITHOUT_EFFECT = (
+    ActionOrdered,
     OrderEvent,
     SwitchOrdered,
     ChannelSteered,

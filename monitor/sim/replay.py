@@ -16,9 +16,11 @@ from monitor.model.commands import Accepted, Cancel, Command, Decide, Perform, W
 from monitor.model.effects import Notify
 from monitor.model.events import OrderEvent
 from monitor.model.records import (
+    ActionsMoved,
     AlertMoved,
     BaselineLearned,
     CaseMoved,
+    CrowdMoved,
     Decision,
     SourceMoved,
     SwitchDecided,
@@ -128,5 +130,7 @@ def _counted_as(decision: Decision) -> str:
             return f"tier {decision.tier}"
         case BaselineLearned():
             return "baseline"
+        case ActionsMoved() | CrowdMoved():
+            return "playbook"
         case _:
             return "breach"

@@ -21,10 +21,12 @@ from monitor.model.effects import CallWebhook, Effect, Notify, Submit, SwitchCha
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.faults import ShopFault
 from monitor.model.records import (
+    ActionsMoved,
     AlertMoved,
     BaselineLearned,
     Breached,
     CaseMoved,
+    CrowdMoved,
     Decision,
     Entry,
     SourceMoved,
@@ -240,6 +242,12 @@ def _decision_line(decision: Decision) -> str:
             return f"case {decision.case.order_id} {decision.case.state}"
         case ShopFault():
             return f"fault {decision.order_id} {decision.fault}"
+        case ActionsMoved():
+            words = (f"{one.kind}={one.state}" for one in decision.actions)
+            level = f" enters level {decision.level}" if decision.level else ""
+            return f"actions {decision.order_id}{level} {' '.join(words)}"
+        case CrowdMoved():
+            return f"batch level {decision.batch.level} {decision.batch.state}"
         case BaselineLearned():
             return f"learned {decision.baseline.channel} {decision.baseline.n}"
 

@@ -13,15 +13,16 @@ ShardDecision = Breached | TierReached | SourceMoved | CaseMoved
 class Judgement(msgspec.Struct, frozen=True):
     """What time has brought: decisions already applied, orders to take over, cases to look at.
 
-    `left` are orders that are no longer in memory.
+    `looked` are open orders that were due for whatever reason, `left` are no longer in memory.
     """
 
     decisions: tuple[ShardDecision, ...]
     stuck: tuple[Order, ...]
     woken: tuple[Order, ...]
     left: tuple[Order, ...]
+    looked: tuple[Order, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether time brought nothing, as nearly always."""
-        return not (self.decisions or self.stuck or self.woken or self.left)
+        return not (self.decisions or self.stuck or self.woken or self.left or self.looked)

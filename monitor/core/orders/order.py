@@ -9,7 +9,9 @@ import msgspec
 
 from monitor.core.orders.facts import Facts
 from monitor.core.orders.lifecycle import is_breach
+from monitor.core.playbooks.levels import looks_ms
 from monitor.model.events import OrderEvent
+from monitor.model.playbooks import Action, RefundStep
 from monitor.model.settings import Settings
 from monitor.model.takeovers import CaseState, TakeoverCase
 
@@ -17,7 +19,8 @@ from monitor.model.takeovers import CaseState, TakeoverCase
 class Order(msgspec.Struct, gc=False, omit_defaults=True):
     """One order in memory; mutable, owned by the shard alone (house rule 4).
 
-    `breach_ms`, `tier` and `case` come from decisions, everything else from events.
+    `breach_ms`, `tier`, `case`, `level` and `actions` (of playbooks) come from decisions,
+    everything else from events.
     `hold_until_ms`: first seen overdue, so nothing starts before this (contract §2).
     `handed_over_ms`: the shop took our goods; it stands for the delivery until the shop tells its
     own, which wins.
@@ -34,6 +37,8 @@ class Order(msgspec.Struct, gc=False, omit_defaults=True):
     handed_over_ms: int | None = None
     traceparent: str | None = None
     faults: tuple[str, ...] = ()  # what the shop did wrong, as `model/faults.py` names it
+    level: int = 0
+    actions: tuple[Action, ...] = ()
 
     def with_hand_over(self, facts: Facts) -> Facts:
         """Facts, completed by our own delivery while the shop has not reported one."""
@@ -57,6 +62,11 @@ class Order(msgspec.Struct, gc=False, omit_defaults=True):
         case = self.case
         return None if case is None or not case.attempts else case.opened_ms
 
+    @property
+    def is_paying_back(self) -> bool:
+        """Whether the shop was asked to refund it: from then on it is not ours to deliver."""
+        return any(isinstance(one.step, RefundStep) and one.sent_ms for one in self.actions)
+
     def age_ms(self, now_ms: int) -> int:
         """Time since payment until now or until the wait ended; 0 while unpaid."""
         if self.facts.paid_ms is None:
@@ -76,6 +86,7 @@ class Due(msgspec.Struct, frozen=True, gc=False):
     tier: int
     is_stuck: bool
     next_ms: int | None
+    is_waiting: bool = False  # open, and not held
 
 
 _NOTHING = Due(is_breached=False, tier=0, is_stuck=False, next_ms=None)
@@ -118,13 +129,22 @@ def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | N
     may_open = order.case is None or _is_only_advised(order.case, settings)
     stuck_ms = settings.fallback.after_ms if may_open else None
     # Strictly later than the limit: the events of the deadline's own millisecond come first.
-    moments = (first + 1, second + 1, third + 1, facts.promise_ms + 1, stuck_ms or 0)
+    moments: tuple[int, ...] = (
+        first + 1,
+        second + 1,
+        third + 1,
+        facts.promise_ms + 1,
+        stuck_ms or 0,
+    )
+    if settings.playbooks.levels:
+        moments = (*moments, *looks_ms(facts, (first, second, third), settings))
     coming = [moment for moment in moments if moment > age_ms]
     return Due(
         is_breached=is_breached,
         tier=3 if age_ms > third else 2 if age_ms > second else 1 if age_ms > first else 0,
         is_stuck=stuck_ms is not None and age_ms >= stuck_ms,
         next_ms=paid_ms + min(coming) if coming else None,
+        is_waiting=True,
     )
 
 

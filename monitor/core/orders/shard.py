@@ -40,7 +40,6 @@ _NOTHING = Judgement((), (), (), ())
 _UNKNOWN = Facts()  # what is known of an order before its first event
 CASE_ENDS = (CaseState.DELIVERED, CaseState.VOIDED)
 
-
 Timeline = tuple[OrderEvent, ...]
 
 
@@ -187,7 +186,7 @@ class Shard:
         self.settle()
         decisions: list[ShardDecision] = []
         stuck: list[Order] = []
-        woken: list[Order] = []
+        woken, looked = list[Order](), list[Order]()
         for moved in silences(self.sources, now_ms, self.awake_ms, self.settings.utc_offsets):
             self.apply(moved)
             decisions.append(moved)
@@ -206,13 +205,16 @@ class Shard:
                 stuck.append(order)
             if is_woken:
                 woken.append(order)
+            if due.is_waiting:
+                looked.append(order)
             if due.is_stuck or is_woken:
                 self._plans.looked(order_id, now_ms)
             self._update(order, now_ms)
         left = self._evict(now_ms)
-        if not (decisions or stuck or woken or left):
+        if not (decisions or woken or left or looked):  # whatever is stuck was looked at
             return _NOTHING  # nearly always
-        return Judgement(tuple(decisions), tuple(stuck), tuple(woken), tuple(left))
+        found = (tuple(stuck), tuple(woken), tuple(left), tuple(looked))
+        return Judgement(tuple(decisions), *found)
 
     def apply(self, decision: ShardDecision) -> None:
         """Make a decision true; live and in recovery alike."""

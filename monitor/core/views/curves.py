@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from monitor.core.engine import Engine
+from monitor.core.engine_state import EngineState
 from monitor.core.orders.history import Hour
 from monitor.core.signals.arrays import IntArray
 from monitor.core.signals.curve import SurvivalCurve
@@ -21,7 +21,7 @@ _MIDDLES_MS: IntArray = np.round((LOWER_S + UPPER_S) / 2 * SECOND_MS).astype(np.
 class ChannelCurves:
     """Curves of channels at one instant: history is gone through once, each curve computed once."""
 
-    def __init__(self, engine: Engine, now_ms: int) -> None:
+    def __init__(self, engine: EngineState, now_ms: int) -> None:
         self._engine = engine
         self._now_ms = now_ms
         self._hours: dict[str, list[Hour]] = {}
@@ -39,7 +39,7 @@ class ChannelCurves:
 
 
 def delivery_curve(
-    engine: Engine, channel: str | None, sku: str | None, now_ms: int
+    engine: EngineState, channel: str | None, sku: str | None, now_ms: int
 ) -> SurvivalCurve:
     """The curve of all orders, or of those of a channel, of a SKU, or of both."""
     name = None if channel is None else _counted_as(engine, channel)
@@ -64,7 +64,7 @@ def _curve(hours: Iterable[Hour], ages_ms: IntArray) -> SurvivalCurve:
     return cohort(durations, np.arange(len(durations)) < BUCKETS, weights)
 
 
-def _ages_ms(engine: Engine, channel: str | None, sku: str | None, now_ms: int) -> IntArray:
+def _ages_ms(engine: EngineState, channel: str | None, sku: str | None, now_ms: int) -> IntArray:
     """Ages of the orders that wait."""
     if sku is not None:  # no column of the table
         orders = engine.shard.orders.values()
@@ -83,7 +83,7 @@ def _ages_ms(engine: Engine, channel: str | None, sku: str | None, now_ms: int) 
     return rows.wait_ms(now_ms)[mask]
 
 
-def _counted_as(engine: Engine, channel: str) -> str:
+def _counted_as(engine: EngineState, channel: str) -> str:
     """The name history and table know a channel by: beyond the limit of names it is `other`."""
     known = engine.shard.channels
     return OTHER if channel not in known and OTHER in known else channel

@@ -24,11 +24,15 @@ def test_problems_of_both_kinds_of_files_are_listed_with_the_warnings_apart(
         ("rules.yaml", 1),
     ]
     assert warnings == []
-    config.write_text("playbooks: {}\n", encoding="utf-8")
+    config.write_text(
+        "notify: {route: {receiver: ops, group_wait: 30s}, receivers: [{name: ops}]}\n",
+        encoding="utf-8",
+    )
     problems, warnings = check_all(config, [tmp_path / "rules.yaml"], environ={})
     assert [Path(problem.path).name for problem in problems] == ["rules.yaml"]
     assert [warning.message for warning in warnings] == [
-        "playbooks is not available in this version and is ignored"
+        "notify.route.group_wait is not available in this version and is ignored",
+        "notify.receivers[1]: 'ops' has no integration and tells nobody",
     ]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from monitor.config.load import load
+from monitor.config.playbooks_file import load_playbooks, shipped_playbooks
 from monitor.model.endpoints import (
     AnswerRule,
     Endpoint,
@@ -42,7 +43,10 @@ def contract(tmp_path: Path) -> Path:
 
 
 # The core itself knows no time zones; Shanghai has been eight hours ahead since 1991.
-DEFAULTS = Settings(utc_offsets=((1_420_070_400_000, 8 * 3_600_000),))
+DEFAULTS = Settings(
+    utc_offsets=((1_420_070_400_000, 8 * 3_600_000),),
+    playbooks=load_playbooks(shipped_playbooks(), "CNY", ()),
+)
 
 
 def test_no_file_gives_the_defaults_without_a_warning() -> None:
@@ -81,9 +85,12 @@ def test_zone_of_the_shop_reaches_the_core_as_offsets(tmp_path: Path) -> None:
 def test_contract_example_loads_with_only_warnings(contract: Path) -> None:
     """Keys of later versions are named and ignored; nothing else is said."""
     loaded = load(contract, environ={"ROBOT": "t0ken"})
+    missing = (
+        "rules/playbooks.yaml is not there: the shipped playbooks are used, which send nothing"
+    )
     assert [str(warning).removeprefix(f"{contract}:") for warning in loaded.warnings] == [
         "33:33 notify.route.group_by is not available in this version and is ignored",
-        "34:1 playbooks is not available in this version and is ignored",
+        f"34:12 {missing}; copy them from {shipped_playbooks()}",
     ]
 
 
@@ -301,7 +308,7 @@ def test_later_keys_are_named_and_ignored(tmp_path: Path) -> None:
         tmp_path,
         """\
         preset: busy
-        playbooks: "${env:NOT_SET}"
+        disk_reserve_mib: 32
         sources: [{name: a, allow_get: true}]
         channels: [{name: b, weight: 50}]
         fallback: {manual_deadline: 30m}
@@ -316,7 +323,6 @@ def test_later_keys_are_named_and_ignored(tmp_path: Path) -> None:
         else f"monitor.yaml:{place}"
         for place in (
             "1:1 preset",
-            "2:1 playbooks",
             "3:21 sources[1].allow_get",
             "4:22 channels[1].weight",
             "5:12 fallback.manual_deadline",
