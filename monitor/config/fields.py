@@ -31,4 +31,7 @@ Duration = Annotated[int, BeforeValidator(_duration)]
 class StrictModel(BaseModel):
     """Base of every file model: no unknown field, no conversion between types, immutable."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    # Each part is built with the whole file that it belongs to, not once more by itself.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True
+    )
