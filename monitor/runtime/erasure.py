@@ -17,6 +17,7 @@ from monitor.core.snapshot import snapshot_decoder, snapshot_encoder
 from monitor.model.events import OrderEvent
 from monitor.model.records import record_decoder, record_encoder
 from monitor.ports import OrderRow, Segment
+from monitor.runtime.found import SnapshotOrders, with_unsaved
 from monitor.runtime.recovery import order_of
 
 PERSONAL = ("customer_hash", "region", "reason", "traceparent")
@@ -88,7 +89,9 @@ class Erasure:
         snapshot = snapshot_decoder.decode(body)
         mine = [one for one in snapshot.shard.orders if one.order_id in self._order_ids]
         changed = [self._strip(one) for one in mine]
-        return snapshot_encoder.encode(snapshot) if any(changed) else None
+        if not any(changed):
+            return None
+        return with_unsaved(snapshot_encoder.encode(snapshot), SnapshotOrders(body).unsaved)
 
     def _line(self, line: bytes) -> bytes:
         if _EVENT not in line:
