@@ -148,8 +148,8 @@ MUTANTS = (
         "more cases in an hour", kinds=OUTAGE,
     ),
     _mutant(
-        "does not adopt the cases of the snapshot", f"{ENGINE_STATE}.restore",
-        "        self._adopt_cases(snapshot.shard.orders)\n", "",
+        "does not adopt the cases of the snapshot", f"{ENGINE_STATE}.hydrate",
+        "        self._adopt_cases(orders)\n", "",
         "takeovers the engine forgot", kinds=OUTAGE,
     ),
     # --- what was promised to the outside is done -----------------------------------------------
@@ -262,8 +262,8 @@ MUTANTS = (
         "alerts nobody heard of", kinds=(CHAT, CHANNEL),
     ),
     _mutant(
-        "restores no orders", f"{ENGINE_STATE}.restore",
-        "        self.shard.restore(snapshot.shard, now_ms)\n", "",
+        "restores no orders", "monitor.runtime.recovery:_restore",
+        "        engine.hydrate(batch, now_ms)\n", "        batch.clear()\n",
         "the state is not that of the events in the log", kinds=(CRASH,),
     ),
     _mutant(
