@@ -7,8 +7,10 @@ sockets on this loop, so nothing but the program itself decides what happens nex
 from __future__ import annotations
 
 import asyncio
+import heapq
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, NoReturn, TypeVar
 
 from monitor.model.errors import InvariantError
@@ -45,12 +47,46 @@ class _JumpingSelector(selectors.SelectSelector):
         return []
 
 
+class _Timer(asyncio.TimerHandle):
+    """Of two timers for one instant the one that was set first is first.
+
+    asyncio leaves that to the layout of its heap, which differs between versions of Python.
+    """
+
+    __slots__ = ("_number",)
+
+    def __init__(self, number: int, *options: Any) -> None:
+        super().__init__(*options)
+        self._number = number
+
+    def __lt__(self, other: Any) -> bool:
+        """See TimerHandle."""
+        return (self.when(), self._number) < (other.when(), other._number)
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """A loop for programs without sockets and threads; `time()` starts at 0."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
+        self._timers = 0
         super().__init__(self._jumping)
+
+    def call_at(  # type: ignore[override]  # its types are those of asyncio, written shorter
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As asyncio's, but for timers of one instant: they come in the order in which they were set."""
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
+        self._timers += 1
+        timer = _Timer(self._timers, when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]  # the heap of BaseEventLoop
+        timer._scheduled = True  # type: ignore[attr-defined]  # noqa: SLF001 - as BaseEventLoop does
+        return timer
 
     def time(self) -> float:
         """Virtual seconds since the start."""

@@ -44,6 +44,20 @@ def test_timeouts_and_sleeps_happen_in_the_order_of_their_times() -> None:
     assert run_virtual(story()) == run_virtual(story()) == ["one", "timeout", "two", "three"]
 
 
+def test_timers_of_one_instant_come_in_the_order_in_which_they_were_set() -> None:
+    """Whatever lies in the heap around them, and whatever was cancelled before."""
+
+    async def story() -> list[int]:
+        loop, seen = asyncio.get_running_loop(), list[int]()
+        for number in range(200):
+            loop.call_at(7.0, seen.append, number)
+            loop.call_at(number % 5, int).cancel()
+        await asyncio.sleep(8.0)
+        return seen
+
+    assert run_virtual(story()) == list(range(200))
+
+
 def test_program_in_which_everybody_waits_is_ended_with_a_reason() -> None:
     """The bound on virtual time, or the discovery that no timer is left, never a real hang."""
 
