@@ -31,6 +31,7 @@ from monitor.api.shed import CONNECTIONS
 from monitor.model.errors import OverloadError
 
 LOOK_EVERY_S = 0.5
+LOOK_EMPTY_S = 2.0  # while nobody is there: only to see how busy the event loop is
 SORT_EVERY_S = 0.05
 LAGS_KEPT = 30  # every scrape of a quarter minute sees the worst since the one before
 ADDRESSES_KNOWN = 4_096  # those who connect come again
@@ -60,7 +61,8 @@ class Connections:
         """Look after deadlines from now on."""
         loop = asyncio.get_running_loop()
         limits = self.edge.limits
-        every_s = min(LOOK_EVERY_S, limits.header_deadline_s / 4, limits.idle_s / 4)
+        every_s = LOOK_EVERY_S if self._open else LOOK_EMPTY_S
+        every_s = min(every_s, limits.header_deadline_s / 4, limits.idle_s / 4)
         self._due_s = loop.time() + every_s
         self._timer = loop.call_at(self._due_s, self._look)
 
