@@ -26,7 +26,7 @@ from monitor.api.decode_wire import ENVELOPE
 from monitor.model.errors import InputError
 from monitor.model.events import OrderEvent
 
-__all__ = ["EVENTS_MAX", "DecodeContext", "Decoded", "Rejected", "decode"]
+__all__ = ["EVENTS_MAX", "DecodeContext", "Decoded", "Rejected", "decode", "decode_together"]
 
 _BINARY_PREFIX = "ce-"
 _JSON_TYPES = (  # the batch first: the plain name is a prefix of it
@@ -62,6 +62,25 @@ def decode(
     except InputError as error:
         return Decoded(rejected=(Rejected(0, error.code, str(error), error.pointer),))
     return _decode_each(sources, context, is_list=is_list)
+
+
+def decode_together(bodies: Sequence[bytes], context: DecodeContext) -> Sequence[OrderEvent | None]:
+    """Decode JSON bodies of one sender, one ordinary event each, all at once; None: one for `decode`.
+
+    A third of the work is the same for one event and for a hundred.
+    """
+    text = b"\n".join(bodies)
+    # A line break within a body could make two events of one, beside an empty body.
+    wires = read_lines(text) if text.count(b"\n") == len(bodies) - 1 else None
+    if wires is None or len(wires) != len(bodies):
+        return (None,) * len(bodies)
+    sender = Sender(context, is_clean=is_clean_text(text))
+    return [build(wire, sender) for wire in wires]
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a body of this type is JSON: an event, or an array of events."""
+    return content_type.partition(";")[0].strip().lower() in _JSON_TYPES
 
 
 def has_attributes(headers: Mapping[str, str]) -> bool:

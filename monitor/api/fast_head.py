@@ -1,7 +1,6 @@
-"""The head of a request on the fast listener: read by llhttp, judged once, remembered.
+"""The head of a request on the fast listener, read by llhttp.
 
-A client that keeps its connection sends the same head again and again, but for a digit of the
-length: then looking it up is all there is to do. What is not exactly `POST /v1/events` with a
+What is not exactly `POST /v1/events` with a
 `Content-Length` is refused here and the connection ends, so nothing can be hidden behind a body
 whose end two parsers see in two places.
 
@@ -17,8 +16,10 @@ import httptools
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from monitor.api.decode import has_attributes
+from monitor.api.decode import has_attributes, is_json
 from monitor.api.edge import Limits
+from monitor.api.idempotency import HEADER as IDEMPOTENCY
+from monitor.api.signed import is_signed
 from monitor.model.errors import InputError
 
 HEAD_BYTES_MAX = 16_384
@@ -28,7 +29,8 @@ PATH = "/v1/events"
 class Head(msgspec.Struct, frozen=True):
     """What a head asks for; `length` is that of the body in bytes.
 
-    `attributes` are all headers if some of them may be a CloudEvent's, else none.
+    `attributes` are all headers if some of them may be a CloudEvent's, else none. `is_ordinary`:
+    a key or nothing says who sends, and the body is JSON as it is.
     """
 
     target: str
@@ -37,6 +39,7 @@ class Head(msgspec.Struct, frozen=True):
     attributes: Mapping[str, str]
     length: int
     keeps_alive: bool
+    is_ordinary: bool
 
 
 class HeadError(InputError):
@@ -93,14 +96,22 @@ def read_head(raw: bytes, limits: Limits) -> Head:
     if parser.get_method() != b"POST":
         raise HeadError(405, "method_not_allowed", "this listener takes POST only")
     keeps_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+    attributes = headers if has_attributes(headers) else {}
     return Head(
         target,
         parse_qs(query),
         headers,
-        headers if has_attributes(headers) else {},
+        attributes,
         _length(headers, limits),
         keeps_alive,
+        keeps_alive and not (query or attributes) and _is_ordinary(headers),
     )
+
+
+def _is_ordinary(headers: Mapping[str, str]) -> bool:
+    if is_signed(headers) or IDEMPOTENCY in headers or "Content-Encoding" in headers:
+        return False
+    return is_json(headers.get("Content-Type", ""))
 
 
 def _texts(lines: _Lines) -> list[tuple[str, str]]:

@@ -15,14 +15,12 @@ from typing import Protocol, cast
 
 from aiohttp import web
 
-from monitor.api.fast_head import HEAD_BYTES_MAX, Head, HeadError, read_head
+from monitor.api.fast_head import HEAD_BYTES_MAX, Head, HeadError
 from monitor.api.fast_intake import Intake, Waiting, refusal
 from monitor.api.problems import problem
 from monitor.model.errors import CapacityError, MonitorError
 
 PIPELINE_MAX = 64
-HEADS_MAX = 16  # different heads remembered per connection, of at most so many bytes each
-HEAD_REMEMBERED_MAX = 1_024
 UNREAD_BYTES_MAX = 64 * 1024 * 1024  # of bodies not yet whole, over all connections
 _END = b"\r\n\r\n"
 
@@ -57,8 +55,6 @@ class FastProtocol(asyncio.Protocol):
         self._listener = listener
         self._intake = listener.intake
         self._transport: asyncio.Transport | None = None
-        self._heads: dict[bytes, Head] = {}
-        self._gate = listener.intake.edge.gate  # that let them through
         self._waiting: deque[Waiting] = deque()
         self._chunks: list[bytes] = []  # received and not yet cut into requests
         self._held = 0
@@ -178,23 +174,11 @@ class FastProtocol(asyncio.Protocol):
             self._begun_s = self._active_s
 
     def _head(self, raw: bytes) -> Head | None:
-        if self._gate is not self._intake.edge.gate:  # what it let through it may not any more
-            self._gate = self._intake.edge.gate
-            self._heads.clear()
-        head = self._heads.get(raw)
-        if head is not None:
-            return head
         try:
-            head = read_head(raw, self._intake.edge.limits)
-            self._intake.greet(head)
+            return self._intake.heads.read(raw)
         except MonitorError as error:
             self._end(refusal(error))
             return None
-        if len(raw) <= HEAD_REMEMBERED_MAX:
-            if len(self._heads) >= HEADS_MAX:
-                self._heads.clear()
-            self._heads[raw] = head
-        return head
 
     def _has_room(self, head: Head) -> bool:
         """Whether the rest of a body may be waited for; else the request is refused."""

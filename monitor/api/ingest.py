@@ -19,8 +19,8 @@ from monitor.model.ids import DEFAULT_SOURCE
 from monitor.model.settings import SourceSettings
 
 ACCEPTED, DUPLICATE = "accepted", "duplicate"
+ONE_ACCEPTED = b'{"accepted":1,"duplicates":0,"rejected":[],"warnings":[]}'
 
-_ONE_ACCEPTED = b'{"accepted":1,"duplicates":0,"rejected":[],"warnings":[]}'
 _WHOLE_BODY_CODES = ("unsupported_media_type", "too_many_events")
 _REFUSALS = {"refused": "the event was refused"}
 
@@ -68,13 +68,7 @@ def read_events(
 
     `headers` may be a CloudEvent's attributes. Raises: InputError for a body that is refused whole.
     """
-    context = DecodeContext(
-        received_ms=edge.clock.now_ms(),
-        default_source=caller.source or DEFAULT_SOURCE,
-        sources=known_sources(caller, edge.service.sources()),
-        name_customer=edge.name_customer,
-        name_goods=edge.name_goods,
-    )
+    context = context_of(edge, caller)
     decoded = decode(body, content_type, headers, context)
     edge.quotas.spend(caller.source, len(decoded.events), context.received_ms)
     ignored = decoded.unknown_fields + decoded.secret_fields
@@ -85,6 +79,17 @@ def read_events(
     if not decoded.events and decoded.rejected and decoded.rejected[0].code in _WHOLE_BODY_CODES:
         raise InputError(decoded.rejected[0].detail, code=decoded.rejected[0].code)
     return decoded
+
+
+def context_of(edge: Edge, caller: Caller) -> DecodeContext:
+    """What there is to know of a request before its body is decoded."""
+    return DecodeContext(
+        received_ms=edge.clock.now_ms(),
+        default_source=caller.source or DEFAULT_SOURCE,
+        sources=known_sources(caller, edge.service.sources()),
+        name_customer=edge.name_customer,
+        name_goods=edge.name_goods,
+    )
 
 
 def known_sources(
@@ -105,7 +110,7 @@ def answer_body(decoded: Decoded, outcomes: Sequence[str]) -> bytes | None:
         return None
     if not rejected and not decoded.warnings:  # nearly always
         if accepted == 1 and not duplicates:
-            return _ONE_ACCEPTED
+            return ONE_ACCEPTED
         return b'{"accepted":%d,"duplicates":%d,"rejected":[],"warnings":[]}' % (
             accepted,
             duplicates,

@@ -95,12 +95,19 @@ class Flow:
 
         Raises: OverloadError.
         """
-        self.check()
-        if self.fill >= EVENTS_FILL and not has_outcome(body, headers):
+        if EVENTS_FILL <= self.fill < 1 and not has_outcome(body, headers):
             self.give_up(EVENTS)
             raise OverloadError("there is only room for outcomes of orders now")
-        self.bytes += len(body)
-        return Place(asyncio.get_running_loop().time(), len(body))
+        return self.admit(len(body))
+
+    def admit(self, size: int) -> Place:
+        """Let bodies of so many bytes in together, for whom there is room whatever they bring.
+
+        Raises: OverloadError.
+        """
+        self.check()
+        self.bytes += size
+        return Place(asyncio.get_running_loop().time(), size)
 
     def queue(self, place: Place, entries: int) -> None:
         """Count the events of a body that was let in."""

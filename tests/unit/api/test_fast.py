@@ -160,7 +160,9 @@ async def test_no_more_is_read_while_too_much_is_under_way() -> None:
     async with fast() as quick:
         quick.service.is_slow = True
         wire = await quick.connect()
-        wire.send(b"".join(post(event(f"A{number}")) for number in range(PIPELINE_MAX + 40)))
+        # Each by itself: ordinary single events of one turn are offered as one.
+        asked = [post(event(f"A{number}"), LINES) for number in range(PIPELINE_MAX + 40)]
+        wire.send(b"".join(asked))
         while len(quick.service.offered) < PIPELINE_MAX:
             await asyncio.sleep(0)
         for _ in range(20):
