@@ -25,7 +25,9 @@ from typing import Any, cast
 from aiohttp import StreamReader, web
 
 from monitor.api.edge import Edge
+from monitor.api.express import Express
 from monitor.api.fast_answer import as_bytes
+from monitor.api.fast_intake import Waiting
 from monitor.api.problems import from_error, problem
 from monitor.api.shed import CONNECTIONS
 from monitor.model.errors import OverloadError
@@ -40,10 +42,11 @@ _log = logging.getLogger("monitor.api.protocol")
 
 
 class Connections:
-    """The open connections of one listener."""
+    """The open connections of one listener; `express` where it takes events."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, express: Express | None = None) -> None:
         self.edge = edge
+        self.express = express
         self._lags = deque([0.0], maxlen=LAGS_KEPT)
         self._open: dict[GuardedConnection, str] = {}
         # The rest of a request, since when; the oldest first.
@@ -173,8 +176,8 @@ class GuardedConnection(web.RequestHandler):
     """aiohttp's connection with the deadlines it lacks."""
 
     __slots__ = (
-        "_connections", "_ended_s", "_has_begun", "_head_since_s", "_owed", "_socket",
-        "_stuck_since_s",
+        "_answered", "_asked", "_connections", "_ended_s", "_has_begun", "_head_since_s", "_held",
+        "_owed", "_socket", "_stuck_since_s",
     )  # fmt: skip
 
     def __init__(self, manager: web.Server, connections: Connections, **options: Any) -> None:
@@ -186,6 +189,9 @@ class GuardedConnection(web.RequestHandler):
         self._owed: StreamReader | None = None  # a body that is not whole yet
         self._stuck_since_s: float | None = None  # the client reads nothing of what it asked for
         self._ended_s: float | None = None
+        self._asked: Waiting | None = None  # a request that aiohttp knows nothing of
+        self._held = b""  # what came behind it
+        self._answered: asyncio.Future[None] | None = None  # while the end waits for its answer
 
     # --- of asyncio -------------------------------------------------------------------------------
 
@@ -204,7 +210,20 @@ class GuardedConnection(web.RequestHandler):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Hand the bytes on, and note what they end or begin."""
+        """Take a whole event, or hand the bytes on and note what they end or begin."""
+        if self._asked is not None:
+            self._hold(data)
+            return
+        express = self._connections.express
+        if express is not None and self.is_idle and not self._has_begun and self._owed is None:
+            whole = express.whole(data)
+            if whole is not None:
+                if self._head_since_s is not None:
+                    self._head_since_s = None
+                    self._settle()
+                self._asked = asked = Waiting(express.intake, self._answer)
+                express.intake.take(whole.head, whole.body, asked)
+                return
         count = self._request_count
         super().data_received(data)
         if self._request_count != count:
@@ -245,7 +264,7 @@ class GuardedConnection(web.RequestHandler):
     @property
     def is_idle(self) -> bool:
         """Whether it waits for a request."""
-        return self._waiter is not None and not self._waiter.done()
+        return self._asked is None and self._waiter is not None and not self._waiter.done()
 
     def idle_until_s(self) -> float:
         """When it would end if it stayed idle: whoever is idle for longest has the earliest."""
@@ -273,7 +292,44 @@ class GuardedConnection(web.RequestHandler):
         if self._socket is not None:
             self._socket.abort()
 
+    # --- of the short way -------------------------------------------------------------------------
+
+    def _hold(self, data: bytes) -> None:
+        """Keep what comes behind a request until that is answered; no more is read."""
+        if not self._held and self._socket is not None:
+            self._socket.pause_reading()
+        self._held += data
+
+    def _answer(self) -> None:
+        """Write the answer that is due, and go on with what came behind the request."""
+        asked, self._asked = self._asked, None
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)
+        if asked is None or asked.raw is None or self._socket is None:
+            return
+        self._socket.write(asked.raw)
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if asked.is_last:
+            self.force_close()
+        elif self._held:
+            held, self._held = self._held, b""
+            self._socket.resume_reading()
+            self.data_received(held)
+
     # --- of aiohttp -------------------------------------------------------------------------------
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - of aiohttp
+        """End, when the answer that is due has left."""
+        if self._asked is not None:
+            self._answered = self._loop.create_future()
+            await asyncio.wait([self._answered], timeout=timeout)
+        await super().shutdown(timeout)
+
+    def _process_keepalive(self) -> None:
+        """A request that aiohttp knows nothing of is no idleness."""
+        if self._asked is not None:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
 
     def handle_error(
         self,

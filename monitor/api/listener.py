@@ -12,7 +12,9 @@ from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from monitor.api.edge import Edge
+from monitor.api.express import Express
 from monitor.api.guard import Connections, GuardedConnection
+from monitor.api.roles import EVENTS
 from monitor.api.routes import ROUTES, Route
 from monitor.api.server import make_app
 from monitor.model.endpoints import Listen
@@ -28,12 +30,14 @@ class Listener:
 
     def __init__(self, edge: Edge, routes: Iterable[Route] = ROUTES) -> None:
         self._edge = edge
-        self._app = make_app(edge, tuple(routes))
+        served = tuple(routes)
+        self._app = make_app(edge, served)
         self._runner = web.AppRunner(
             self._app, handle_signals=False, shutdown_timeout=edge.limits.shutdown_s
         )
         self._server: asyncio.AbstractServer | None = None
-        self.connections = Connections(edge)
+        takes_events = any(route.path == EVENTS for route in served)
+        self.connections = Connections(edge, Express(edge) if takes_events else None)
         self.address: tuple[str, int] = ("", 0)
 
     @property
