@@ -25,7 +25,7 @@ from monitor.model.commands import Batch
 from monitor.model.events import OrderEvent
 from monitor.model.settings import ChannelSettings, Settings, SourceSettings
 from monitor.ports import Checkpoint
-from monitor.runtime.recovery import row_of
+from monitor.runtime.order_rows import row_of
 from monitor.runtime.segments import segment_of
 
 GROUP = "decode"

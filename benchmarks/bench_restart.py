@@ -36,7 +36,7 @@ from monitor.model.rules import RuleSet
 from monitor.model.times import DAY_MS
 from monitor.ports import Checkpoint
 from monitor.runtime.assembly import OWNER
-from monitor.runtime.recovery import row_of
+from monitor.runtime.order_rows import row_of
 from monitor.runtime.segments import segment_of
 
 EVENTS, OPEN_ORDERS = 1_000_000, 100_000

@@ -15,7 +15,7 @@ from monitor.core.orders.order import Order
 from monitor.model.errors import CapacityError
 from monitor.model.records import AlertMoved, record_decoder
 from monitor.ports import EventLog, Notebook, Segment, StateStore, StoredAudit
-from monitor.runtime.recovery import order_of
+from monitor.runtime.order_rows import order_of
 
 ORDERS_PER_STEP = 500  # hashed without giving way: about 10 ms
 _ALERT = b'"t":"alert"'

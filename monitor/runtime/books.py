@@ -14,7 +14,8 @@ from monitor.model.commands import Batch
 from monitor.model.errors import StorageError
 from monitor.model.records import Audited, Decision, Entry, MessageTaken
 from monitor.runtime.found import Readable, decode_segment
-from monitor.runtime.recovery import LOOKUP_IDS, KnownOrders, order_of, recover
+from monitor.runtime.order_rows import order_of
+from monitor.runtime.recovery import LOOKUP_IDS, KnownOrders, recover
 
 
 class Books(msgspec.Struct, frozen=True):

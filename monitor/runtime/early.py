@@ -20,8 +20,9 @@ from monitor.model.errors import FencedError, StorageError
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.records import Entry
 from monitor.ports import Store
-from monitor.runtime.found import Found, order_decoder
+from monitor.runtime.found import Found
 from monitor.runtime.notes import Notes
+from monitor.runtime.order_rows import order_of
 from monitor.runtime.requests import DUPLICATE, Request, Waiting, answer_each, refuse, written
 from monitor.runtime.segments import segment_of
 
@@ -102,7 +103,7 @@ class Early:
         for order_id in wanted:
             order = self._orders.find(order_id)
             if order is None and order_id in rows:
-                order = order_decoder.decode(rows[order_id].body)
+                order = order_of(rows[order_id])
             timeline = () if order is None else order.timeline
             for event in self._log.get(order_id, ()):
                 timeline = insert(timeline, event) or timeline

@@ -18,11 +18,10 @@ from monitor.model.events import OrderEvent
 from monitor.model.records import record_decoder, record_encoder
 from monitor.ports import OrderRow, Segment
 from monitor.runtime.found import SnapshotOrders, with_unsaved
-from monitor.runtime.recovery import order_of
+from monitor.runtime.order_rows import body_of, order_of
 
 PERSONAL = ("customer_hash", "region", "reason", "traceparent")
 _EVENT = b'"t":"e"'
-_order_encoder = msgspec.json.Encoder()
 
 
 class Stored(Protocol):
@@ -82,7 +81,7 @@ class Erasure:
         if row.order_id not in self._order_ids:
             return None
         order = order_of(row)
-        return _order_encoder.encode(order) if self._strip(order) else None
+        return body_of(order) if self._strip(order) else None
 
     def snapshot(self, body: bytes) -> bytes | None:
         """See Rewrite."""

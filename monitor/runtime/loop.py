@@ -27,16 +27,16 @@ from monitor.runtime.early import Early
 from monitor.runtime.found import Found, look, with_unsaved
 from monitor.runtime.messages import STORED_MS, Messages
 from monitor.runtime.notes import Notes
-from monitor.runtime.recovery import KnownOrders, rebuild, row_of
+from monitor.runtime.order_rows import finished_row, row_of
+from monitor.runtime.recovery import KnownOrders, rebuild
 from monitor.runtime.requests import Request, Waiting, answer_all, refuse, written
+from monitor.runtime.saving import ROWS_PER_COMMIT, Saving
 from monitor.runtime.segments import closed_effects, outbox_row, segment_of
 from monitor.runtime.supervisor import Spawner
 
 log = logging.getLogger("monitor.loop")
 
 IDLE_MAX_S = 1.0  # wake up at least so often: wall clocks jump and machines sleep
-SAVE_EVERY_MS = SECOND_MS
-ROWS_PER_COMMIT = 128  # of changed orders: who waits for an append waits behind no more than these
 SNAPSHOT_EVERY_MS = 60 * SECOND_MS
 # Records behind the snapshot: a restart that folded more saves itself the next, and who was busy
 # makes one as soon as it is quiet. Making one takes 100 ms with 100,000 orders.
@@ -82,8 +82,8 @@ class Loop:
         self._cursor = 0
         self._position = 0
         self._unsaved: Checkpoint | None = None
-        self._saved_ms = 0
-        self._to_save = 0  # orders that had changed by then and still are to be stored
+        self._saving = Saving()
+        self._saved_cursor = 0
         self._snapshot_ms = 0
         self._behind = 0  # records in the log behind the snapshot
         self._heard_ms = 0  # when something was logged last
@@ -122,7 +122,8 @@ class Loop:
         recovered = await rebuild(found, self._store, self.engine, self._known, now_ms)
         await early.close()
         self._cursor, self._position = recovered.cursor, recovered.position
-        self._snapshot_ms = self._saved_ms = now_ms
+        self._snapshot_ms = now_ms
+        self._saving.begin(now_ms)
         undecided = (*recovered.undecided, *early.entries)
         if undecided or early.position is not None:
             await self._known.bring_back(self._store, self.engine, undecided, now_ms)
@@ -208,7 +209,7 @@ class Loop:
 
     async def _wait(self) -> None:
         """Wait for a request, or for the time at which something is due."""
-        if self._waiting or self._is_stopping or self._to_save:
+        if self._waiting or self._is_stopping or self._saving.ripe:
             return
         delay_s = (self._wake_ms - self._clock.now_ms()) / SECOND_MS
         now_s = asyncio.get_running_loop().time()
@@ -268,10 +269,8 @@ class Loop:
                 self._wake_ms = command.at_ms
         if entries or is_eventful:
             self._on_turn(commands)
-        is_save_due = now_ms - self._saved_ms >= SAVE_EVERY_MS
-        if is_save_due:
-            self._saved_ms, self._to_save = now_ms, len(self.engine.shard.dirty)
-        if is_eventful or done or is_save_due or self._to_save or self._notes.has_audits:
+        is_save_due = self._saving.look(len(self.engine.shard.dirty), now_ms)
+        if is_eventful or done or is_save_due or self._saving.ripe or self._notes.has_audits:
             await self._commit(self._collect(done, commands))
 
     # --- committing -------------------------------------------------------------------------------
@@ -281,27 +280,31 @@ class Loop:
     ) -> Checkpoint | None:
         """What changed since the last commit, as one checkpoint; None if nothing did.
 
-        Of many changed orders only the first: a row that is older than the cursor does no harm
-        while its order is in memory, for a restart folds the log behind the snapshot.
+        Of the changed orders only a few, and late: a row that is older than the cursor, or not there
+        yet, does no harm while its order is in memory, for a restart folds the log behind the
+        snapshot.
         """
         now_ms = self._clock.now_ms()
         decisions = tuple(one.decision for one in commands if isinstance(one, Decide))
-        changed = self.engine.shard.drain_dirty(None if with_snapshot else ROWS_PER_COMMIT)
-        self._to_save = min(max(0, self._to_save - len(changed)), len(self.engine.shard.dirty))
+        most = None if with_snapshot else min(self._saving.ripe, ROWS_PER_COMMIT)
+        changed = self.engine.shard.drain_dirty(most)
+        self._saving.stored(len(changed), left=len(self.engine.shard.dirty))
+        has_moved = self._cursor != self._saved_cursor
         dormant = self.engine.shard.drain_dormant()
         hours = self.engine.shard.history.drain()
         is_snapshot_due = with_snapshot or now_ms - self._snapshot_ms >= SNAPSHOT_EVERY_MS
         audits, messages = self._notes.drain(now_ms)
         effects = tuple(outbox_row(one.effect) for one in commands if isinstance(one, Perform))
         has_notes = audits or messages is not None
-        if not (decisions or changed or dormant or done or effects or has_notes or is_snapshot_due):
+        has_rows = changed or dormant or done or effects or has_notes
+        if not (decisions or has_rows or has_moved or is_snapshot_due):
             return None
-        kept = tuple(map(row_of, changed))
-        rows = (*kept, *(row_of(order, now_ms) for order in dormant))
+        self._saved_cursor = self._cursor
+        rows = (*map(row_of, changed), *(row_of(order, now_ms) for order in dormant))
         if self._traces is not None:
-            for order, row in zip(changed, kept, strict=True):
+            for order in changed:
                 if order.facts.paid_ms is not None and order.facts.done_ms is not None:
-                    self._traces.offer(row)
+                    self._traces.offer(finished_row(order))
         self._known.add(row.order_id for row in rows if row.closed_ms is not None)
         if is_snapshot_due:
             self.engine.shard.history.forget_before(now_ms)

@@ -20,13 +20,11 @@ from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
 from monitor.model.ids import hash64
 from monitor.model.records import Entry, Note, Record
-from monitor.ports import OrderRow
-from monitor.runtime.found import Found, Readable, SnapshotOrders, look, order_decoder
+from monitor.runtime.found import Found, Readable, SnapshotOrders, look
+from monitor.runtime.order_rows import order_of
 
 LOOKUP_IDS = 2_000  # orders read from the store at a time
 RESTORED_AT_ONCE = 200  # two milliseconds: senders are answered meanwhile
-
-_order_encoder = msgspec.json.Encoder()
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -42,21 +40,6 @@ class Recovered(msgspec.Struct, frozen=True):
     undecided_position: int
     tail_records: int
     notes: tuple[Note, ...] = ()
-
-
-def row_of(order: Order, dormant_ms: int | None = None) -> OrderRow:
-    """The order as it is stored; `dormant_ms` closes one that nobody spoke of for long."""
-    done_ms = order.facts.done_ms if order.facts.paid_ms is not None else order.facts.closed_ms
-    return OrderRow(
-        order_id=order.order_id,
-        closed_ms=dormant_ms if done_ms is None else done_ms,
-        body=_order_encoder.encode(order),
-    )
-
-
-def order_of(row: OrderRow) -> Order:
-    """The order in a stored row."""
-    return order_decoder.decode(row.body)
 
 
 class KnownOrders:

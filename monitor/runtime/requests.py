@@ -18,7 +18,7 @@ from monitor.runtime.notes import notes_of
 
 DUPLICATE = "duplicate"
 PENDING_ENTRIES_MAX = 20_000
-TURN_ENTRIES_MAX = 4_000
+TURN_ENTRIES_MAX = 500  # about 10 ms, in which nobody is answered
 
 
 class Reply(Protocol):

@@ -15,7 +15,12 @@ from monitor.ports import AggregateRow, Checkpoint, Lease, OrderRow, Restart
 
 # Rows per transaction when old ones are deleted, so that nobody waits long behind it.
 PURGE_ROWS = 500
+ROWS_PER_STATEMENT = 128
 
+_PUT_ORDERS = (
+    "INSERT INTO orders (order_id, closed_ms, body, crc32) VALUES {} ON CONFLICT DO UPDATE"
+    " SET closed_ms = excluded.closed_ms, body = excluded.body, crc32 = excluded.crc32"
+)
 _BUCKETS = msgspec.msgpack.Decoder(dict[int, int])
 
 
@@ -90,15 +95,7 @@ def commit(connection: apsw.Connection, lease: Lease, checkpoint: Checkpoint) ->
         "UPDATE meta SET cursor = ?, crc32 = ?, commits = commits + 1",
         (checkpoint.cursor, checksum(b"", checkpoint.cursor)),
     )
-    connection.executemany(
-        "INSERT INTO orders (order_id, closed_ms, body, crc32) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE"
-        " SET closed_ms = excluded.closed_ms, body = excluded.body, crc32 = excluded.crc32",
-        [
-            (row.order_id, row.closed_ms, row.body, checksum(row.body, row.order_id, row.closed_ms))
-            for row in checkpoint.orders
-        ],
-    )
+    _write_orders(connection, checkpoint.orders)
     sqlite_takeovers.put(connection, checkpoint.cases)
     sqlite_outbox.put(connection, checkpoint.outbox)
     sqlite_outbox.delete(connection, checkpoint.done)
@@ -113,6 +110,21 @@ def commit(connection: apsw.Connection, lease: Lease, checkpoint: Checkpoint) ->
             (position, zlib.crc32(checkpoint.snapshot), checkpoint.snapshot),
         )
     return sqlite_log.head(connection)
+
+
+def _write_orders(connection: apsw.Connection, rows: Sequence[OrderRow]) -> None:
+    """Insert or replace rows, many with one statement.
+
+    Each statement is a way through the interpreter's lock and back, which a busy loop holds up.
+    """
+    for start in range(0, len(rows), ROWS_PER_STATEMENT):
+        some = rows[start : start + ROWS_PER_STATEMENT]
+        values: list[str | int | bytes | None] = []
+        for row in some:
+            crc32 = checksum(row.body, row.order_id, row.closed_ms)
+            values += (row.order_id, row.closed_ms, row.body, crc32)
+        places = ",".join(["(?, ?, ?, ?)"] * len(some))
+        connection.execute(_PUT_ORDERS.format(places), values)
 
 
 def acquire(

@@ -16,7 +16,7 @@ from monitor.model.settings import Settings
 from monitor.model.times import HOUR_MS, MINUTE_MS
 from monitor.ports import Checkpoint, StoredSegment
 from monitor.runtime.archive import Archive
-from monitor.runtime.recovery import row_of
+from monitor.runtime.order_rows import row_of
 from monitor.runtime.segments import segment_of
 
 START_MS = 1_767_578_400_000  # 2026-01-05T02:00:00Z

@@ -10,6 +10,7 @@ from monitor.model.errors import CapacityError, FencedError, StorageError
 from monitor.model.records import Breached, TierReached
 from monitor.ports import Checkpoint, Lease, OrderRow
 from monitor.runtime.loop import IDLE_MAX_S, STOP_S
+from monitor.runtime.order_rows import order_of
 from monitor.runtime.requests import PENDING_ENTRIES_MAX
 from monitor.sim.virtual_loop import run_virtual
 from monitor.testing.scenario import delivered, paid
@@ -319,24 +320,20 @@ class Collected:
         self.rows.append(order_row)
 
 
-def test_order_is_encoded_once_for_store_and_traces() -> None:
-    """The very row that is committed is offered."""
+def test_order_that_is_stored_is_offered_to_traces() -> None:
+    """In JSON, whatever its row looks like; once it is paid and done."""
 
     async def story() -> None:
-        stored: list[OrderRow] = []
-
-        class Watched(FaultyStore):
-            async def commit(self, lease: Lease, checkpoint: Checkpoint) -> int:
-                stored.extend(checkpoint.orders)
-                return await super().commit(lease, checkpoint)
-
-        service, sink = Service(Watched()), Collected()
+        service, sink = Service(), Collected()
         service.loop._traces = sink
         await service.start()
-        await service.post(event("o1"), event("o1", "delivery.delivered"))
-        await asyncio.sleep(5)
+        await service.post(event("o1"), event("o1", "delivery.delivered"), event("o2"))
+        await asyncio.sleep(10)
         (row,) = sink.rows
-        assert any(row is one for one in stored)
+        stored = (await service.store.lookup(["o1"]))["o1"]
+        assert order_of(row) == order_of(stored) == service.engine.shard.orders["o1"]
+        assert row.closed_ms == stored.closed_ms
+        assert row.body.startswith(b'{"order_id":"o1"')
         await service.stop()
 
     run_virtual(story())

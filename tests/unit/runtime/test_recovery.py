@@ -8,7 +8,8 @@ from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
 from monitor.model.times import DAY_MS
 from monitor.ports import Checkpoint
-from monitor.runtime.recovery import KnownOrders, row_of
+from monitor.runtime.order_rows import row_of
+from monitor.runtime.recovery import KnownOrders
 
 PAID_MS = 1_767_578_400_000  # 2026-01-05T02:00:00Z
 

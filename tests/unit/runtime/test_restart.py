@@ -252,7 +252,7 @@ def test_dormant_order_woken_before_a_crash_is_not_started_anew() -> None:
         await asyncio.sleep(150)
         assert service.engine.shard.orders == {}
         await service.post(event("o1", "delivery.attempted"), event("o2"))
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(7.5)
         before = service.engine.shard.orders["o1"]
         assert [one.type for one in before.timeline] == ["order.paid", "delivery.attempted"]
         assert (await service.store.lookup(["o1"]))["o1"].closed_ms is None

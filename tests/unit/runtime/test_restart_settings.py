@@ -24,7 +24,7 @@ def test_promise_survives_a_crash_and_a_restart_under_other_settings() -> None:
         await service.post(event("evicted", "delivery.verified"), event("young"), event("half"))
         await asyncio.sleep(8)
         await service.post(event("young", "delivery.delivered"), event("last"))
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(7.5)
         orders = service.engine.shard.orders
         assert set(orders) == {"old", "evicted", "young", "last", "half"}
         before = {name: order.facts for name, order in orders.items()}

@@ -3,8 +3,8 @@
 import asyncio
 
 from monitor.ports import Checkpoint, Lease, Segment
-from monitor.runtime.loop import ROWS_PER_COMMIT
-from monitor.runtime.recovery import order_of
+from monitor.runtime.order_rows import order_of
+from monitor.runtime.saving import ROWS_PER_COMMIT, SAVE_AFTER
 from monitor.sim.virtual_loop import run_virtual
 from tests.unit.runtime.service import FaultyStore, Service, event
 
@@ -37,9 +37,11 @@ def test_many_changed_orders_are_stored_in_steps_between_appends() -> None:
         service = await Service(store).start()
         await asyncio.sleep(2)
         await service.post(*(event(f"o{number}") for number in range(MANY)))
+        while store.written[-1] != ROWS_PER_COMMIT:
+            await asyncio.sleep(0.001)
         for number in range(30):
             await service.post(event(f"late{number}"))
-        await asyncio.sleep(5)
+        await asyncio.sleep(SAVE_AFTER + 5)
         rows = [one for one in store.written if isinstance(one, int)]
         assert max(rows) <= ROWS_PER_COMMIT
         assert sum(rows) >= MANY + 30
@@ -84,9 +86,30 @@ def test_crash_between_two_steps_loses_nothing() -> None:
         expected = service.engine.state_hash()
         revived = await (await service.crash()).start()
         assert revived.engine.state_hash() == expected
-        await asyncio.sleep(5)
+        await asyncio.sleep(SAVE_AFTER + 5)
         stored = await revived.store.lookup([f"o{number}" for number in range(MANY)])
         assert len(stored) == MANY
         await revived.stop()
+
+    run_virtual(story())
+
+
+def test_order_that_changes_several_times_within_seconds_is_stored_once() -> None:
+    """The row is that of the last change; until then there is none."""
+
+    async def story() -> None:
+        store = WatchedStore()
+        service = await Service(store).start()
+        await service.post(event("o1", "order.created"))
+        await asyncio.sleep(1.5)
+        await service.post(event("o1"))
+        await asyncio.sleep(1.5)
+        await service.post(event("o1", "delivery.delivered"))
+        assert await store.lookup(["o1"]) == {}
+        await asyncio.sleep(SAVE_AFTER + 2)
+        assert sum(one for one in store.written if isinstance(one, int)) == 1
+        row = (await store.lookup(["o1"]))["o1"]
+        assert order_of(row) == service.engine.shard.orders["o1"]
+        await service.stop()
 
     run_virtual(story())
