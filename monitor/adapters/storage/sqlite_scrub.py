@@ -71,7 +71,8 @@ def _snapshots(sql: apsw.Connection) -> Iterator[Checked]:
 
 
 def _orders(sql: apsw.Connection) -> Iterator[Checked]:
-    query = "SELECT order_id, closed_ms, body, crc32 FROM orders"
+    # Bytes, whatever a damaged row says they are: as a text they would have to be UTF-8.
+    query = "SELECT order_id, closed_ms, CAST(body AS BLOB), crc32 FROM orders"
     for order_id, closed_ms, body, crc32 in sql.execute(query):
         yield order_id, crc32, checksum(body, order_id, closed_ms)
 

@@ -45,7 +45,7 @@ def load(connection: apsw.Connection) -> Restart:
 def lookup(connection: apsw.Connection, order_ids: Sequence[str]) -> dict[str, OrderRow]:
     """Stored orders by id, in one statement."""
     rows = connection.execute(
-        "SELECT order_id, closed_ms, orders.body, crc32 FROM json_each(?) AS wanted"
+        "SELECT order_id, closed_ms, CAST(orders.body AS BLOB), crc32 FROM json_each(?) AS wanted"
         " JOIN orders ON order_id = wanted.value",
         (msgspec.json.encode(list(order_ids)).decode(),),
     )
