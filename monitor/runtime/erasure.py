@@ -13,12 +13,13 @@ from typing import Protocol
 import msgspec
 
 from monitor.core.orders.order import Order
+from monitor.core.orders.stored import write_order
 from monitor.core.snapshot import snapshot_decoder, snapshot_encoder
 from monitor.model.events import OrderEvent
 from monitor.model.records import record_decoder, record_encoder
 from monitor.ports import OrderRow, Segment
 from monitor.runtime.found import SnapshotOrders, with_unsaved
-from monitor.runtime.order_rows import body_of, order_of
+from monitor.runtime.order_rows import order_of
 
 PERSONAL = ("customer_hash", "region", "reason", "traceparent")
 _EVENT = b'"t":"e"'
@@ -81,7 +82,7 @@ class Erasure:
         if row.order_id not in self._order_ids:
             return None
         order = order_of(row)
-        return body_of(order) if self._strip(order) else None
+        return write_order(order) if self._strip(order) else None
 
     def snapshot(self, body: bytes) -> bytes | None:
         """See Rewrite."""

@@ -1,48 +1,26 @@
-"""How an order is stored in its row: half the bytes of JSON, and to be read by every later release.
-
-    [ timeline: one array per event, its fields in the order of `OrderEvent` ;  the order without it ]
-
-Names of fields would be half of what is written: an order has half a dozen events, and its row is
-the largest thing that an order costs the disk. So `OrderEvent` grows at its end only. Rows of
-earlier releases are JSON and are read as such.
-"""
+"""Rows of orders: for the store (`core/orders/stored.py` says in which form), and for traces."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import msgspec
 
 from monitor.core.orders.order import Order
-from monitor.model.events import OrderEvent
+from monitor.core.orders.stored import read_order, write_order
 from monitor.ports import OrderRow
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[tuple[tuple[Any, ...], ...], Order])
 _json_encoder = msgspec.json.Encoder()
-_json_decoder = msgspec.json.Decoder(Order)
-_fields_of = msgspec.structs.astuple
 
 
 def row_of(order: Order, dormant_ms: int | None = None) -> OrderRow:
     """The order as it is stored; `dormant_ms` closes one that nobody spoke of for long."""
     closed_ms = _done_ms(order)
-    return OrderRow(order.order_id, dormant_ms if closed_ms is None else closed_ms, body_of(order))
-
-
-def body_of(order: Order) -> bytes:
-    """What a row holds of an order."""
-    timeline = [_fields_of(event) for event in order.timeline]
-    return _encoder.encode((timeline, msgspec.structs.replace(order, timeline=())))
+    body = write_order(order)
+    return OrderRow(order.order_id, dormant_ms if closed_ms is None else closed_ms, body)
 
 
 def order_of(row: OrderRow) -> Order:
     """The order in a stored row."""
-    if row.body.startswith(b"{"):
-        return _json_decoder.decode(row.body)
-    timeline, order = _decoder.decode(row.body)
-    order.timeline = tuple([OrderEvent(*fields) for fields in timeline])
-    return order
+    return read_order(row.body)
 
 
 def finished_row(order: Order) -> OrderRow:

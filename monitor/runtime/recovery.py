@@ -18,7 +18,6 @@ import msgspec
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
-from monitor.model.ids import hash64
 from monitor.model.records import Entry, Note, Record
 from monitor.runtime.found import Found, Readable, SnapshotOrders, look
 from monitor.runtime.order_rows import order_of
@@ -54,12 +53,15 @@ class KnownOrders:
         self.is_complete = True
 
     def add(self, order_ids: Iterable[str]) -> None:
-        """Remember ids; 8 bytes each instead of the id (design D4a)."""
-        self._hashes.update(hash64(order_id) for order_id in order_ids)
+        """Remember ids; 8 bytes each instead of the id (design D4a).
+
+        Python's hash will do: it is of this process alone, and a wrong guess is a look for nothing.
+        """
+        self._hashes.update(map(hash, order_ids))
 
     def holds(self, order_id: str) -> bool:
         """Whether the store may know the order; one in 10^12 that it does not is taken for known."""
-        return not self.is_complete or hash64(order_id) in self._hashes
+        return not self.is_complete or hash(order_id) in self._hashes
 
     async def load(self, store: Readable) -> None:
         """Read all of them, giving way every few milliseconds."""

@@ -143,6 +143,7 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE orders_by_row RENAME TO orders;
     CREATE INDEX orders_closed ON orders (closed_ms) WHERE closed_ms IS NOT NULL;
     """,
+    sqlite_takeovers.FORGETTING,
 )
 
 

@@ -26,6 +26,7 @@ import apsw
 import msgspec
 
 from monitor.adapters.storage import sqlite_log
+from monitor.core.orders.stored import read_order
 from monitor.model.errors import InvariantError
 from monitor.model.records import CaseMoved, record_decoder
 from monitor.model.takeovers import Attempt, AttemptState, CaseState, TakeoverCase
@@ -129,6 +130,15 @@ SCHEMA = """
     END;
 """
 
+# The last trigger again: it goes with a table of orders that is replaced.
+FORGETTING = """
+    CREATE TRIGGER orders_take_their_cases AFTER DELETE ON orders BEGIN
+        DELETE FROM attempts WHERE takeover_id IN
+            (SELECT takeover_id FROM takeovers WHERE order_id = OLD.order_id);
+        DELETE FROM takeovers WHERE order_id = OLD.order_id;
+    END;
+"""
+
 _CASE = """
     INSERT INTO takeovers (takeover_id, order_id, fence, claim_id, state, opened_ms, changed_ms,
         wake_ms, quantity, amount_minor, hand_overs, escalated_reason, resolution)
@@ -152,12 +162,6 @@ _ATTEMPT = """
         goods_digest = excluded.goods_digest, cost_minor = excluded.cost_minor,
         max_cost_minor = excluded.max_cost_minor
 """
-
-
-class _StoredOrder(msgspec.Struct):
-    """The part of an order's row that speaks of its case."""
-
-    case: TakeoverCase | None = None
 
 
 def put(connection: apsw.Connection, cases: Sequence[TakeoverCase]) -> None:
@@ -207,9 +211,9 @@ def _way_to(case: TakeoverCase) -> Iterator[TakeoverCase]:
 
 
 def _of_orders(connection: apsw.Connection) -> Iterator[TakeoverCase]:
-    decoder = msgspec.json.Decoder(_StoredOrder)
-    for (body,) in connection.execute("""SELECT body FROM orders WHERE instr(body, '"case":{')"""):
-        case = decoder.decode(body).case
+    named = "SELECT CAST(body AS BLOB) FROM orders WHERE instr(CAST(body AS BLOB), x'63617365')"
+    for (body,) in connection.execute(named):  # somewhere in it stands "case"
+        case = read_order(body).case
         if case is not None:
             yield case
 

@@ -14,6 +14,9 @@ from monitor.adapters.storage import sqlite_log, sqlite_state, sqlite_takeovers
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_schema import MIGRATIONS, connect_writer, transaction, upgrade
 from monitor.core.engine import Engine
+from monitor.core.orders.facts import Facts
+from monitor.core.orders.order import Order
+from monitor.core.orders.stored import write_order
 from monitor.model.errors import InvariantError
 from monitor.model.records import CaseMoved
 from monitor.model.rules import RuleSet
@@ -218,7 +221,7 @@ WAYS = [
 def test_rows_are_made_anew_from_log_and_orders(sql: apsw.Connection, case: TakeoverCase) -> None:
     """What was restored has the rows that the service would have written, newer than the copy's."""
     old = taken(state="advised", takeover_id="tko_0", order_id="Z1")
-    body = msgspec.json.encode({"order_id": "Z1", "case": old})
+    body = write_order(Order("Z1", (), Facts(), case=old))
     sql.execute("INSERT INTO orders VALUES ('Z1', NULL, ?, NULL)", (body,))
     segment = segment_of("decisions", (CaseMoved(taken(state="claiming"), T0), CaseMoved(case, T0)))
     put(sql, taken(state="claiming"))
