@@ -9,7 +9,8 @@ import pytest
 from monitor.model.records import Breached, SwitchDecided, SwitchOrdered, TierReached
 from monitor.model.times import DAY_MS
 from monitor.ports import Checkpoint, Lease
-from monitor.runtime.loop import BUSY_RECORDS, ROWS_PER_COMMIT, TAIL_RECORDS_MAX
+from monitor.runtime.loop import BUSY_RECORDS, TAIL_RECORDS_MAX
+from monitor.runtime.saving import ROWS_PER_COMMIT
 from monitor.sim.virtual_loop import run_virtual
 from monitor.testing.scenario import heartbeat
 from tests.unit.runtime.service import (
