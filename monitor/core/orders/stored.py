@@ -9,15 +9,22 @@ earlier releases are JSON and are read as such.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
 
+_Placed = msgspec.defstruct(
+    "_Placed",
+    [
+        (field.name, field.type) if field.required else (field.name, field.type, field.default)
+        for field in msgspec.structs.fields(OrderEvent)
+    ],
+    array_like=True,
+)
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[tuple[tuple[Any, ...], ...], Order])
+_decoder: msgspec.msgpack.Decoder[tuple[tuple[msgspec.Struct, ...], Order]]
+_decoder = msgspec.msgpack.Decoder(tuple[tuple[_Placed, ...], Order])  # type: ignore[valid-type]  # made above
 _json_decoder = msgspec.json.Decoder(Order)
 _fields_of = msgspec.structs.astuple
 
@@ -33,5 +40,5 @@ def read_order(body: bytes) -> Order:
     if body.startswith(b"{"):
         return _json_decoder.decode(body)
     timeline, order = _decoder.decode(body)
-    order.timeline = tuple([OrderEvent(*fields) for fields in timeline])
+    order.timeline = tuple([OrderEvent(*_fields_of(event)) for event in timeline])
     return order

@@ -15,7 +15,8 @@ from monitor.runtime.order_rows import order_of, row_of
 FIELDS = (
     "type order_id source event_id time_ms received_ms is_inferred is_unique created_means_paid"
     " meaning outcome takeover_id channel sku quantity amount_minor currency provider customer_tier"
-    " speed fulfilment region attempt reason promise_ms customer_hash traceparent"
+    " speed fulfilment region attempt reason promise_ms customer_hash traceparent payment goods"
+    " goods_missing"
 )
 CASE = TakeoverCase(
     "t1", "o1", "escalated", "c1", 2, 5, 6, "auto", wake_ms=9,
@@ -28,6 +29,8 @@ EVENTS = st.builds(
     OrderEvent, time_ms=INTS, received_ms=INTS, quantity=st.one_of(st.none(), INTS),
     amount_minor=st.one_of(st.none(), INTS), attempt=st.one_of(st.none(), INTS),
     promise_ms=st.one_of(st.none(), INTS),
+    goods=st.lists(st.text(st.characters(codec="utf-8")), max_size=2).map(tuple),
+    payment=st.one_of(st.none(), st.just("p1")), goods_missing=st.integers(0, 9),
 )  # fmt: skip
 
 
@@ -47,6 +50,14 @@ def test_row_of_an_earlier_release_is_json() -> None:
     """It is read as it is."""
     order = Order("o1", (OrderEvent("order.paid", "o1", "s", "e", 1, 2),), Facts(paid_ms=1))
     assert order_of(OrderRow("o1", None, msgspec.json.encode(order))) == order
+
+
+def test_row_with_fewer_fields_than_today_is_read() -> None:
+    """A release that knew nothing of `payment` and what follows wrote shorter arrays."""
+    event = OrderEvent("order.paid", "o1", "s", "e", 1, 2, sku="k")
+    fields = msgspec.structs.astuple(event)[: FIELDS.split().index("payment")]
+    body = msgspec.msgpack.encode(([fields], Order("o1", (), Facts(paid_ms=1))))
+    assert order_of(OrderRow("o1", None, body)).timeline == (event,)
 
 
 def test_fields_of_an_event_stay_where_they_are() -> None:
