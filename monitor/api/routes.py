@@ -98,6 +98,13 @@ ROUTES = (
     ),
     Route(
         "POST",
+        "/v1/takeovers/{id:[^/]+}/claim",
+        OPERATE,
+        once(takeovers.post_claim),
+        action="takeover.claim",
+    ),
+    Route(
+        "POST",
         "/v1/attempts/{id:[^/]+}/result",
         OPERATE,
         once(reports.post_result),

@@ -11,15 +11,19 @@ from monitor.api.audit import entry
 from monitor.api.edge import CALLER, EDGE
 from monitor.api.json_body import answer, read_json
 from monitor.api.pages import cursor_of, limit_of, place_of
+from monitor.api.query import choice
 from monitor.api.routing import said
 from monitor.core.engine import Engine
 from monitor.core.takeover import machine
+from monitor.core.takeover.queue import CLAIMED, LET_GO, is_held_by_other
 from monitor.core.views.orders import takeover_view
 from monitor.model.errors import InputError, NotFoundError
 from monitor.model.records import CaseResolved
-from monitor.model.takeovers import TakeoverCase
+from monitor.model.takeovers import CaseState, TakeoverCase
+from monitor.model.times import MINUTE_MS, format_rfc3339
 
 NOTE_MAX = 1_000
+CLAIM_MINUTES_MAX = 24 * 60
 
 
 class ResolutionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,11 +33,21 @@ class ResolutionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX)] = ""
 
 
+class ClaimRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of a claim: for how long, or `release` to give the case back to the queue."""
+
+    minutes: Annotated[int, msgspec.Meta(ge=1, le=CLAIM_MINUTES_MAX)] = 30
+    release: bool = False
+    note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX)] = ""
+
+
 async def get_takeovers(request: web.Request) -> web.StreamResponse:
-    """List cases, the latest first; raises InputError."""
+    """List cases, the latest first; `state=escalated` is the queue of people. Raises InputError."""
     engine = request.app[EDGE].service.rebuilt()
     limit, after = limit_of(request), place_of(request)
-    placed = sorted(((-case.opened_ms, case.takeover_id), case) for case in _cases(engine))
+    state = choice(request, "state", tuple(CaseState))
+    cases = [case for case in _cases(engine) if state is None or case.state == state]
+    placed = sorted(((-case.opened_ms, case.takeover_id), case) for case in cases)
     rest = [one for one in placed if after is None or one[0] > after]
     views = [takeover_view(case) for _, case in rest[:limit]]
     last = rest[limit - 1][0] if len(rest) > limit else None
@@ -58,17 +72,54 @@ async def post_resolution(request: web.Request) -> web.StreamResponse:
     order = CaseResolved(
         case.takeover_id, asked.resolution, request[CALLER].name, now_ms, said(asked.note)
     )
-    expected = _try(engine, case, order, now_ms)
-    before = {"state": case.state, "resolution": case.resolution}
-    then = {"state": expected.state, "resolution": expected.resolution}
+    return await _ordered(request, case, order)
+
+
+async def post_claim(request: web.Request) -> web.StreamResponse:
+    """Take an escalated case, so that nobody else decides it meanwhile, or give it back.
+
+    Raises: NotFoundError, InputError `conflict` while somebody else has it.
+    """
+    edge = request.app[EDGE]
+    engine, now_ms = edge.service.rebuilt(), edge.clock.now_ms()
+    case = _case(engine, request.match_info["id"])
+    asked = await read_json(request, ClaimRequest)
+    order = CaseResolved(
+        case.takeover_id, LET_GO if asked.release else CLAIMED, request[CALLER].name, now_ms,
+        said(asked.note), None if asked.release else now_ms + asked.minutes * MINUTE_MS,
+    )  # fmt: skip
+    return await _ordered(request, case, order)
+
+
+async def _ordered(
+    request: web.Request, case: TakeoverCase, order: CaseResolved
+) -> web.StreamResponse:
+    """Carry out a person's word, with its entry in the audit."""
+    edge = request.app[EDGE]
+    engine = edge.service.rebuilt()
+    expected = _try(engine, case, order, order.at_ms)
     audit = entry(
-        request, before=before, after=then | {"said": asked.resolution}, reason=order.note
+        request,
+        before=_audited(case),
+        after=_audited(expected) | {"said": order.resolution},
+        reason=order.note,
     )
     await edge.service.instruct(order, audit)
     after = _case(engine, case.takeover_id)
-    if (after.state, after.resolution) != (expected.state, expected.resolution):
+    if _decided(after) != _decided(expected):
         raise _conflict(after, "it moved on while your word was under way")
     return answer(takeover_view(after))
+
+
+def _decided(case: TakeoverCase) -> tuple[str | None, ...]:
+    """What a person's word is about."""
+    return case.state, case.resolution, case.holder, case.first_word_of
+
+
+def _audited(case: TakeoverCase) -> dict[str, object]:
+    words: dict[str, object] = {"state": case.state, "resolution": case.resolution}
+    more = {"holder": case.holder, "first_word_of": case.first_word_of}
+    return words | {name: value for name, value in more.items() if value is not None}
 
 
 def _try(engine: Engine, case: TakeoverCase, order: CaseResolved, now_ms: int) -> TakeoverCase:
@@ -77,6 +128,11 @@ def _try(engine: Engine, case: TakeoverCase, order: CaseResolved, now_ms: int) -
         final = case.resolution is not None
         raise _conflict(case, "it is closed" if final else "it is waiting for an answer")
     tried = machine.on_person(case, order, engine.settings, now_ms).case
+    if is_held_by_other(case, order.actor, now_ms):
+        until = format_rfc3339(case.held_until_ms)
+        raise _conflict(case, f"{case.holder} has it until {until}")
+    if tried is case and case.first_word_of == order.actor:
+        raise _conflict(case, "another person must say the same: the amount needs two")
     if tried is case:
         raise _conflict(case, f"'{order.resolution}' cannot be taken there")
     return tried

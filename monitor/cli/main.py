@@ -35,6 +35,7 @@ VERBS = {
     "order": "show one order of a running service",
     "channels": "see and steer delivery channels of a running service",
     "review": "have people check the new orders of a scope first",
+    "takeovers": "the queue of people: list, show, claim and resolve takeovers",
     "keys": "make, list and revoke API keys",
     "replay": "run recorded events through the real engine in virtual time",
     "rules": "test rules",

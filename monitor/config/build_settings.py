@@ -109,6 +109,8 @@ def _fallback_settings(document: Document) -> FallbackSettings:
         has_shop=document.shop is not None,
         claim_ttl_ms=fallback.claim_ttl,
         max_ambiguous=fallback.max_ambiguous,
+        manual_deadline_ms=fallback.manual_deadline,
+        four_eyes_above_minor=fallback.four_eyes_above_minor,
     )
 
 

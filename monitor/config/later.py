@@ -31,7 +31,6 @@ LATER_INTEGRATIONS = (
 # Left out before validation.
 LATER_KEYS: tuple[YamlPath, ...] = (
     ("sources", ANY, "allow_get"),
-    ("fallback", "manual_deadline"),  # a case for people is handed to them for good
     ("notify", "route", "group_by"),
     ("notify", "route", "group_wait"),
     ("notify", "route", "group_interval"),

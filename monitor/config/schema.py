@@ -129,6 +129,8 @@ class Fallback(ConfigModel):
     max_loss_minor: Money = 0
     claim_ttl: Span = 24 * HOUR_MS
     max_ambiguous: Count = 3
+    manual_deadline: Span = 30 * MINUTE_MS
+    four_eyes_above_minor: Money | None = None
 
 
 class Shop(ConfigModel):

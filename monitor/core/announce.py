@@ -304,17 +304,25 @@ def announce_takeover(settings: Settings, event_type: str, case: TakeoverCase) -
         "channel": case.attempts[-1].channel if case.attempts else None,
         "resolution": case.resolution,
         "escalated_reason": case.escalated_reason,
+        "reminder": case.reminders,
     }
     return tell(
         settings,
         event_type=event_type,
-        cause_id=derived_id("tko", case.takeover_id, event_type, case.escalated_reason or ""),
+        cause_id=derived_id(
+            "tko", case.takeover_id, event_type, case.escalated_reason or "", *_reminder(case)
+        ),
         status="info",
         severity="warning" if event_type == "takeover.escalated" else "info",
         message=messages.takeover_message(settings.language, event_type, case),
         payload=payload,
         at_ms=case.changed_ms,
     )
+
+
+def _reminder(case: TakeoverCase) -> tuple[str, ...]:
+    """What makes a reminder another message than the first; empty for that one."""
+    return (str(case.reminders),) if case.reminders else ()
 
 
 def switch_key(epoch: int) -> str:

@@ -54,7 +54,7 @@ def of_case(settings: Settings, moved: Moved) -> Iterator[Command]:
     if moved.previous is None:
         yield from performed(announce.announce_opened(settings, moved.case))
     told = _TOLD_STATES.get(CaseState(moved.case.state))
-    if told is not None and moved.previous != moved.case.state:
+    if told is not None and (moved.previous != moved.case.state or moved.is_reminder):
         yield from performed(announce.announce_takeover(settings, told, moved.case))
 
 

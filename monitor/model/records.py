@@ -176,13 +176,17 @@ class ReviewOrdered(
 
 
 class CaseResolved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="op_case"):
-    """A person closes an escalated takeover: delivered, refunded, alternative, not_delivered."""
+    """A person's word on a takeover: delivered, refunded, alternative, not_delivered.
+
+    `claimed` takes an escalated one until `until_ms`, `let_go` gives it back to the queue.
+    """
 
     takeover_id: str
     resolution: str
     actor: str
     at_ms: int
     note: str = ""
+    until_ms: int | None = None
 
 
 class ActionOrdered(

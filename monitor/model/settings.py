@@ -77,6 +77,8 @@ class FallbackSettings(msgspec.Struct, frozen=True):
     max_loss_minor: int = 0
     has_shop: bool = False
     claim_ttl_ms: int = 24 * HOUR_MS
+    manual_deadline_ms: int | None = 30 * MINUTE_MS  # then people are told again
+    four_eyes_above_minor: int | None = None  # two people must say that such an order is delivered
     max_ambiguous: int = 3  # attempts an opaque channel may leave open, until a person knows
 
 

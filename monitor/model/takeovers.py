@@ -77,7 +77,8 @@ class TakeoverCase(msgspec.Struct, frozen=True, omit_defaults=True):
     event gets nobody a key. `resolution` is set once: delivered_fallback, delivered_primary,
     refunded, alternative, closed_by_person. A claimed case that may not submit yet says which
     channel it waits for, why (`pace.Wait`) and since when. `reclaims`: claims that ran out before
-    anything was bought.
+    anything was bought. `holder` is the person who has an escalated case, `first_word_of` the first of
+    two who must say that it is delivered, `reminders` how often people were told again.
     """
 
     takeover_id: str
@@ -103,6 +104,10 @@ class TakeoverCase(msgspec.Struct, frozen=True, omit_defaults=True):
     waits_because: str | None = None
     waits_since_ms: int = 0
     reclaims: int = 0
+    holder: str | None = None
+    held_until_ms: int = 0
+    first_word_of: str | None = None
+    reminders: int = 0
 
     def is_due(self, now_ms: int) -> bool:
         """Whether the machine must look again now.

@@ -46,6 +46,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "takeover.delivered": "✅ 已代发订单 {order}",
         "takeover.escalated": "🙋 订单 {order} 需要人工处理",
         "takeover.body": "原渠道 {channel}；原因 {reason}。",
+        "takeover.reminder": "第 {count} 次提醒：仍无人处理。",
         "takeover.advised": "🛟 订单 {order} 卡住，建议人工接管",
         "advised": "仅建议：没有认领、没有采购、没有发货。",
         "takeover.limited": "⛔ 代发已达上限（{reason}）",
@@ -86,6 +87,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "takeover.delivered": "✅ Delivered order {order} through the fallback",
         "takeover.escalated": "🙋 Order {order} needs a person",
         "takeover.body": "Was on channel {channel}; reason: {reason}.",
+        "takeover.reminder": "Reminder {count}: nobody has closed it.",
         "takeover.advised": "🛟 Order {order} is stuck: take it over by hand?",
         "advised": "Advice only: nothing was claimed, bought or delivered.",
         "takeover.limited": "⛔ The fallback has reached its limit ({reason})",
@@ -231,4 +233,6 @@ def takeover_message(language: str, event_type: str, case: TakeoverCase) -> Mess
     lines = [_write(language, "takeover.body", channel=case.held_by_channel, reason=reason)]
     if case.state == "advised":
         lines.append(say(language, "advised"))
+    if case.reminders:
+        lines.append(say(language, "takeover.reminder", count=case.reminders))
     return _message(title, *lines)

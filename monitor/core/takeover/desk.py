@@ -32,6 +32,7 @@ from monitor.core.takeover.pace import (
     Pace,
     Wait,
 )
+from monitor.core.takeover.queue import with_deadline
 from monitor.core.takeover.steps import Step, find_attempt
 from monitor.core.takeover.waiting import Queues, Rank, place_of
 from monitor.model.effects import Effect
@@ -53,6 +54,7 @@ class Moved(msgspec.Struct, frozen=True):
     previous: str | None
     effects: tuple[Effect, ...]
     cancels: tuple[str, ...]
+    is_reminder: bool = False
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -316,8 +318,10 @@ class Desk:
     def _if_changed(self, case: TakeoverCase, step: Step) -> Moved | None:
         if step.case is case and not step.effects and not step.cancels:
             return None
-        return self._moved(step, case.state)
+        return self._moved(step, case.state, case.reminders)
 
-    def _moved(self, step: Step, previous: str | None) -> Moved:
-        self.apply(step.case)
-        return Moved(step.case, previous, step.effects, step.cancels)
+    def _moved(self, step: Step, previous: str | None, reminders: int = 0) -> Moved:
+        case = with_deadline(step.case, self.settings)
+        self.apply(case)
+        is_reminder = case.reminders > reminders
+        return Moved(case, previous, step.effects, step.cancels, is_reminder)

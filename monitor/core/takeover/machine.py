@@ -35,7 +35,6 @@ from monitor.core.takeover.by_channel import (
     wake_for_answer,
     wake_for_retry,
 )
-from monitor.core.takeover.by_person import person_decided
 from monitor.core.takeover.by_shop import (
     RESOLUTION_OF,
     Finished,
@@ -53,6 +52,7 @@ from monitor.core.takeover.by_shop import (
 )
 from monitor.core.takeover.choosing import next_attempt
 from monitor.core.takeover.pace import Gate, Open
+from monitor.core.takeover.queue import person_said, wake_for_person
 from monitor.core.takeover.steps import (
     CLAIM_WITHIN_MS,
     Step,
@@ -82,15 +82,15 @@ class Row(NamedTuple):
 # fmt: off
 TABLE: dict[str, Row] = {
     # state                  claim           attempt             hand_over           finished                     wake                person
-    CaseState.ADVISED:      Row(None,           None,               None,               finished_unclaimed,          None,               person_decided),
+    CaseState.ADVISED:      Row(None,           None,               None,               finished_unclaimed,          None,               person_said),
     CaseState.CLAIMING:     Row(claim_answered, None,               None,               finished_before_submit,      wake_for_claim,     None),
     CaseState.CLAIMED:      Row(None,           attempt_too_late,   None,               finished_before_submit,      wake_for_retry,     None),
     CaseState.SUBMITTING:   Row(None,           attempt_while_open, None,               finished_while_open,         wake_for_answer,    None),
-    CaseState.ACCEPTED:     Row(None,           attempt_while_open, None,               finished_while_open,         wake_for_answer,    person_decided),
-    CaseState.UNKNOWN:      Row(None,           attempt_while_open, None,               finished_while_open,         wake_for_answer,    person_decided),
+    CaseState.ACCEPTED:     Row(None,           attempt_while_open, None,               finished_while_open,         wake_for_answer,    person_said),
+    CaseState.UNKNOWN:      Row(None,           attempt_while_open, None,               finished_while_open,         wake_for_answer,    person_said),
     CaseState.HANDING_OVER: Row(None,           attempt_too_late,   hand_over_answered, finished_while_handing_over, wake_for_hand_over, None),
     CaseState.DELIVERED:    Row(None,           attempt_too_late,   None,               None,                        None,               None),
-    CaseState.ESCALATED:    Row(claim_too_late, attempt_too_late,   hand_over_too_late, finished_while_escalated,    None,               person_decided),
+    CaseState.ESCALATED:    Row(claim_too_late, attempt_too_late,   hand_over_too_late, finished_while_escalated,    wake_for_person,    person_said),
     CaseState.VOIDED:       Row(None,           attempt_too_late,   None,               None,                        wake_after_void,    None),
 }
 # fmt: on

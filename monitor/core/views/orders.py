@@ -72,6 +72,9 @@ class TakeoverView(msgspec.Struct, frozen=True):
     waits_for: str | None
     waits_because: str | None
     next_at: str | None
+    holder: str | None
+    held_until: str | None
+    first_word_of: str | None
 
 
 class OrderDetails(msgspec.Struct, frozen=True):
@@ -276,6 +279,9 @@ def takeover_view(case: TakeoverCase) -> TakeoverView:
         waits_for=case.waits_for if case.state == CaseState.CLAIMED else None,
         waits_because=case.waits_because if case.state == CaseState.CLAIMED else None,
         next_at=None if case.wake_ms is None else format_rfc3339(case.wake_ms),
+        holder=case.holder,
+        held_until=None if case.holder is None else format_rfc3339(case.held_until_ms),
+        first_word_of=case.first_word_of,
     )
 
 

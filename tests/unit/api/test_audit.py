@@ -11,7 +11,7 @@ from monitor.api.routes import ROUTES, Route
 from monitor.model.endpoints import IngestKey, Listen
 from monitor.model.errors import StorageError
 from tests.unit.api.serving import ADMIN_TOKEN, Answered, MemoryService, Server, ask, serving
-from tests.unit.api.test_takeovers import case_of, stuck
+from tests.unit.api.test_takeovers import case_of, escalated, stuck
 
 # What shops and suppliers tell are facts, in the log themselves; results of attempts have a test of
 # their own, since they need one.
@@ -34,6 +34,8 @@ async def done(route: Route, server: Server) -> Answered:
         decision_id = service.engine.route.decision_id or ""
         body = {"status": "applied", "applied_epoch": service.engine.route.epoch}
         path = path.replace("{decision_id}", decision_id)
+    elif path.endswith("/claim"):
+        path = path.replace("{id:[^/]+}", case_of(service, "o1"))
     elif "takeovers" in path:
         body = {"resolution": "delivered", "note": "because"}
         path = path.replace("{id:[^/]+}", case_of(service, "o1"))
@@ -47,7 +49,8 @@ async def done(route: Route, server: Server) -> Answered:
 @pytest.mark.parametrize("route", CHANGING, ids=lambda route: route.path)
 async def test_every_route_that_changes_something_leaves_one_entry(route: Route) -> None:
     """All routes of the table that are no reading, so a new one cannot forget it."""
-    async with serving(service=stuck()) as server:
+    service = escalated() if route.path.endswith("/claim") else stuck()
+    async with serving(service=service) as server:
         answer = await done(route, server)
         assert answer.status == 200
         (entry,) = server.service.audited

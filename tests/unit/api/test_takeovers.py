@@ -3,11 +3,15 @@
 import msgspec
 import pytest
 
+from monitor.api.auth import token_sha256
+from monitor.model.endpoints import IngestKey
 from monitor.model.records import CaseResolved
+from monitor.model.rules import RuleSet
 from monitor.model.times import MINUTE_MS
 from tests.unit.api.serving import SETTINGS, MemoryService, ask, serving
 from tests.unit.api.test_orders import event
 
+ANN = IngestKey("ann", token_sha256("dm_ann"), ("read", "operate"))
 ORDERS = ("o1", "o2", "o3")
 
 
@@ -145,3 +149,54 @@ async def test_wrong_word_is_answered_with_the_right_ones() -> None:
         found = await ask(server, path, {"resolution": "done"})
         for word in ("delivered", "refunded", "alternative", "not_delivered"):
             assert word in found.body["detail"]
+
+
+def escalated() -> MemoryService:
+    """Three orders that people have: the shop did not answer the claims."""
+    service = stuck(mode="enforce", has_shop=True)
+    for _ in range(12):
+        service.wait(MINUTE_MS)
+    return service
+
+
+async def test_claimed_case_shows_who_has_it_and_keeps_others_away() -> None:
+    """The queue is the list of escalated cases; a second person is told who was faster."""
+    service = escalated()
+    path = f"/v1/takeovers/{case_of(service, 'o1')}"
+    async with serving(service=service, keys=(ANN,)) as server:
+        queue = (await ask(server, "/v1/takeovers?state=escalated")).body["takeovers"]
+        assert {one["order_id"] for one in queue} == set(ORDERS)
+        claimed = await ask(server, f"{path}/claim", {"minutes": 20})
+        assert (claimed.status, claimed.body["holder"]) == (200, "admin")
+        late = await ask(server, f"{path}/claim", {}, token="dm_ann")
+        assert (late.status, late.body["code"]) == (409, "conflict")
+        assert "admin has it until" in late.body["detail"]
+        word = {"resolution": "delivered"}
+        assert (await ask(server, f"{path}/resolution", word, token="dm_ann")).status == 409
+        released = await ask(server, f"{path}/claim", {"release": True})
+        assert released.body["holder"] is None
+        done = await ask(server, f"{path}/resolution", word, token="dm_ann")
+        assert (done.status, done.body["state"]) == (200, "delivered")
+        assert [one.action for one in service.audited] == [
+            "takeover.claim", "takeover.claim", "takeover.resolution", "takeover.claim",
+            "takeover.resolution",
+        ]  # fmt: skip
+
+
+async def test_second_pair_of_eyes_is_another_person() -> None:
+    """Above the amount the first word waits; who gave it cannot give the second."""
+    service = escalated()
+    settings = service.engine.settings
+    fallback = msgspec.structs.replace(settings.fallback, four_eyes_above_minor=50)
+    service.engine.configure(msgspec.structs.replace(settings, fallback=fallback), RuleSet())
+    path, word = f"/v1/takeovers/{case_of(service, 'o1')}/resolution", {"resolution": "delivered"}
+    async with serving(service=service, keys=(ANN,)) as server:
+        first = await ask(server, path, word)
+        assert (first.body["state"], first.body["first_word_of"]) == ("escalated", "admin")
+        again = await ask(server, path, word)
+        assert (again.status, again.body["code"]) == (409, "conflict")
+        second = await ask(server, path, word, token="dm_ann")
+        assert (second.body["state"], second.body["resolution"]) == (
+            "delivered",
+            "closed_by_person",
+        )

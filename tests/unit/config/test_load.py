@@ -311,7 +311,6 @@ def test_later_keys_are_named_and_ignored(tmp_path: Path) -> None:
         disk_reserve_mib: 32
         sources: [{name: a, allow_get: true}]
         channels: [{name: b, weight: 50}]
-        fallback: {manual_deadline: 30m}
         notify:
           route: {receiver: ops, group_by: [channel], repeat_interval: 4h}
           receivers: [{name: ops, feishu: [{url: x}], wecom: []}]
@@ -325,16 +324,15 @@ def test_later_keys_are_named_and_ignored(tmp_path: Path) -> None:
             "1:1 preset",
             "3:21 sources[1].allow_get",
             "4:22 channels[1].weight",
-            "5:12 fallback.manual_deadline",
-            "7:26 notify.route.group_by",
-            "7:47 notify.route.repeat_interval",
+            "6:26 notify.route.group_by",
+            "6:47 notify.route.repeat_interval",
             (
-                "8:15 notify.receivers[1]: 'ops' has no integration and tells nobody; "
+                "7:15 notify.receivers[1]: 'ops' has no integration and tells nobody; "
                 "add dingtalk or webhook"
             ),
-            "8:27 notify.receivers[1].feishu",
-            "8:47 notify.receivers[1].wecom",
-            "9:58 telemetry.otlp.logs",
+            "7:27 notify.receivers[1].feishu",
+            "7:47 notify.receivers[1].wecom",
+            "8:58 telemetry.otlp.logs",
         )
     ]
 
