@@ -296,6 +296,8 @@ def announce_violations(settings: Settings, audited: SelfAudited) -> list[Effect
 
 def announce_takeover(settings: Settings, event_type: str, case: TakeoverCase) -> list[Effect]:
     """`takeover.started`, `takeover.delivered` or `takeover.escalated`."""
+    if not settings.webhooks and settings.default_receiver is None:
+        return []  # spare the words
     payload = {
         "takeover_id": case.takeover_id,
         "order_id": case.order_id,

@@ -169,16 +169,28 @@ def put(connection: apsw.Connection, cases: Sequence[TakeoverCase]) -> None:
 
     Raises: InvariantError when a case moved as none may; then the transaction must not commit.
     """
+    if len(cases) > 1 and len({case.takeover_id for case in cases}) == len(cases):
+        try:
+            _put_all(connection, cases)  # nearly always: no case moved twice
+        except apsw.ConstraintError:
+            pass  # below it is found out which one it was
+        else:
+            return
     for case in cases:
         try:
-            connection.execute(_CASE, _row(case))
-            if case.attempts:
-                connection.executemany(_ATTEMPT, [_attempt(case, one) for one in case.attempts])
+            _put_all(connection, (case,))
         except apsw.ConstraintError as error:
             raise InvariantError(
                 f"takeover {case.takeover_id} of order {case.order_id}: {error}",
                 hint="nothing of this was stored or sent; report it with the output of fsck",
             ) from error
+
+
+def _put_all(connection: apsw.Connection, cases: Sequence[TakeoverCase]) -> None:
+    connection.executemany(_CASE, map(_row, cases))
+    attempts = [_attempt(case, one) for case in cases for one in case.attempts]
+    if attempts:
+        connection.executemany(_ATTEMPT, attempts)
 
 
 def refill(connection: apsw.Connection) -> None:

@@ -148,6 +148,20 @@ def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | N
     )
 
 
+def is_same_to_others(before: TakeoverCase, after: TakeoverCase) -> bool:
+    """Whether a case moved without any signal, deadline or count of its order changing.
+
+    So it is between the first submit and the end; that it began or ended is everybody's matter.
+    """
+    ends = (CaseState.ADVISED, CaseState.DELIVERED, CaseState.VOIDED)
+    return (
+        before.takeover_id == after.takeover_id
+        and bool(before.attempts) == bool(after.attempts)
+        and before.state not in ends
+        and after.state not in ends
+    )
+
+
 def _is_only_advised(case: TakeoverCase, settings: Settings) -> bool:
     """Whether people were told of the order before the fallback was armed, which may act now."""
     fallback = settings.fallback

@@ -9,8 +9,9 @@ Each order has at most one moment in either.
 from __future__ import annotations
 
 from monitor.core.orders.agenda import Agenda
-from monitor.core.orders.order import Order, checks
+from monitor.core.orders.order import Order, checks, is_same_to_others
 from monitor.model.settings import Settings
+from monitor.model.takeovers import TakeoverCase
 from monitor.model.times import DAY_MS, MINUTE_MS
 
 RETRY_MS = MINUTE_MS  # a takeover that a limit forbade, or nothing came of, is looked at after this
@@ -24,6 +25,7 @@ class Plans:
         self._looks = Agenda()
         self._leaves = Agenda()
         self._not_before: dict[str, int] = {}  # a takeover was looked at: not again before this
+        self._aged: dict[str, int | None] = {}  # of orders with a case: what their age calls for
 
     def plan(
         self, order: Order, settings: Settings, now_ms: int, held_until_ms: int | None
@@ -36,10 +38,11 @@ class Plans:
         not_before_ms = self._not_before.get(order.order_id, 0)
         if due.is_stuck and settings.fallback.mode != "observe":
             look_ms = _sooner(look_ms, max(now_ms, not_before_ms))
-        if order.case is not None and order.case.wake_ms is not None:
-            wake_ms = now_ms if order.case.is_due(now_ms) else order.case.wake_ms
-            look_ms = _sooner(look_ms, max(wake_ms, not_before_ms))
-        self._looks.schedule(order.order_id, look_ms)
+        if order.case is None:
+            self._looks.schedule(order.order_id, look_ms)
+        else:
+            self._aged[order.order_id] = look_ms
+            self.wake(order, now_ms)
         is_settled = order.case is None and order.facts.done_ms is not None
         keep_ms = settings.signal_window_ms if is_settled else DORMANT_MS
         leave_ms = _latest_word_ms(order) + keep_ms
@@ -47,6 +50,15 @@ class Plans:
             # What is still to be judged stays: a promise may be longer than the memory.
             leave_ms = max(leave_ms, due.next_ms + MINUTE_MS)
         self._leaves.schedule(order.order_id, leave_ms)
+
+    def wake(self, order: Order, now_ms: int) -> None:
+        """Look at an order that has a case when that wants it, or its age calls for it if sooner."""
+        case, look_ms = order.case, self._aged.get(order.order_id)
+        if case is not None and case.wake_ms is not None:
+            wake_ms = now_ms if case.is_due(now_ms) else case.wake_ms
+            not_before_ms = self._not_before.get(order.order_id, 0)
+            look_ms = _sooner(look_ms, max(wake_ms, not_before_ms))
+        self._looks.schedule(order.order_id, look_ms)
 
     def look(self, order_id: str) -> None:
         """Look at an order as soon as time is judged."""
@@ -56,9 +68,13 @@ class Plans:
         """A takeover was looked at: not again at once."""
         self._not_before[order_id] = now_ms + RETRY_MS
 
-    def moved(self, order_id: str) -> None:
-        """Its case moved: it may be looked at again."""
-        self._not_before.pop(order_id, None)
+    def moved(self, order: Order, before: TakeoverCase | None, now_ms: int) -> bool:
+        """Its case moved: it may be looked at again; whether nothing else follows from that."""
+        self._not_before.pop(order.order_id, None)
+        if before is None or order.case is None or not is_same_to_others(before, order.case):
+            return False
+        self.wake(order, now_ms)
+        return True
 
     def take_due(self, now_ms: int) -> list[str]:
         """Remove and return the ids to look at by now, in (time, id) order."""
@@ -76,6 +92,7 @@ class Plans:
         """An order left memory."""
         self._looks.schedule(order_id, None)
         self._not_before.pop(order_id, None)
+        self._aged.pop(order_id, None)
 
     def next_ms(self) -> int | None:
         """When `take_due` has something next."""

@@ -201,12 +201,9 @@ class Shard:
                 decisions.append(TierReached(order_id, due.tier, now_ms))
                 self.apply(decisions[-1])
             is_woken = order.case is not None and order.case.is_due(now_ms)
-            if due.is_stuck:
-                stuck.append(order)
-            if is_woken:
-                woken.append(order)
-            if due.is_waiting:
-                looked.append(order)
+            wanted = ((stuck, due.is_stuck), (woken, is_woken), (looked, due.is_waiting))
+            for taken in (one for one, is_wanted in wanted if is_wanted):
+                taken.append(order)
             if due.is_stuck or is_woken:
                 self._plans.looked(order_id, now_ms)
             self._update(order, now_ms)
@@ -235,22 +232,24 @@ class Shard:
                 order = self.orders[decision.order_id]
                 order.tier = decision.tier
             case CaseMoved():
-                order = self.orders[decision.case.order_id]
-                self._take_case(order, decision)
+                self._take_case(self.orders[decision.case.order_id], decision)
+                return
             case _:
                 assert_never(decision)
-        at_ms = decision.at_ms if isinstance(decision, CaseMoved) else decision.decided_ms
-        self._update(order, at_ms)
+        self._update(order, decision.decided_ms)
 
     def _take_case(self, order: Order, moved: CaseMoved) -> None:
-        order.case = moved.case
-        self._plans.moved(order.order_id)
+        was, order.case = order.case, moved.case
+        if self._plans.moved(order, was, moved.at_ms):
+            self.dirty[order.order_id] = None  # no signal is about what moved
+            return
         if moved.case.state == CaseState.DELIVERED and order.handed_over_ms is None:
             before, judged_before = order.facts, self._judged(order)
             order.handed_over_ms = moved.at_ms
             order.facts = order.with_hand_over(before)
             self._count_end(order, before, moved.at_ms)
             self.tallies.count_verdict(judged_before, self._judged(order))
+        self._update(order, moved.at_ms)
 
     def _apply_source(self, moved: SourceMoved) -> None:
         source = self.sources[moved.source]
