@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from monitor.api import explaining, fleet, orders, reports, reviewing, routing, steering, takeovers
+from monitor.api import (
+    actions,
+    explaining,
+    fleet,
+    orders,
+    reports,
+    reviewing,
+    routing,
+    steering,
+    takeovers,
+)
 from monitor.api.audit import get_audit
 from monitor.api.auth import ADMIN, INGEST, OPERATE, READ
 from monitor.api.ingest import post_events
@@ -112,6 +122,14 @@ ROUTES = (
     ),
     # Open to everybody: the supplier's signature over the body is checked instead of a token.
     Route("POST", "/hooks/channels/{name:[^/]+}", None, reports.post_callback),
+    Route("GET", "/v1/actions", READ, actions.get_actions),
+    Route(
+        "POST",
+        "/v1/actions/{id:[^/]+}",
+        OPERATE,
+        once(actions.post_action),
+        action="action",
+    ),
     Route("GET", "/v1/audit", READ, get_audit),
     Route("GET", "/v1/stream", READ, get_stream),
     # Open like the probes, as every scraper expects; no label holds an order, a buyer or a payment.

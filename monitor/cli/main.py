@@ -36,6 +36,7 @@ VERBS = {
     "channels": "see and steer delivery channels of a running service",
     "review": "have people check the new orders of a scope first",
     "takeovers": "the queue of people: list, show, claim and resolve takeovers",
+    "actions": "see what playbooks have under way, approve or refuse it",
     "keys": "make, list and revoke API keys",
     "replay": "run recorded events through the real engine in virtual time",
     "rules": "test rules",

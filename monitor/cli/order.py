@@ -43,4 +43,7 @@ def run(options: argparse.Namespace) -> int:
     if takeover is not None:
         why = takeover["escalated_reason"] or takeover["resolution"] or "under way"
         say(f"takeover {takeover['id']}: {takeover['state']} ({why})")
+    for one in order["playbook"]:
+        why = f" ({one['reason']})" if one["reason"] else ""
+        say(f"playbook L{one['level']} {one['kind']}: {one['state']}{why}")
     return 0

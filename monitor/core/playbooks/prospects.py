@@ -1,4 +1,4 @@
-"""How probable it is that an order will be late: the ETA's own curve, kept for a few seconds."""
+"""How probable it is that an order will be late: the ETA's own curve, kept for a minute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from monitor.core.signals.eta import LOW_BELOW
 from monitor.core.views.curves import ChannelCurves
 from monitor.model.times import SECOND_MS
 
-KEPT_MS = 10 * SECOND_MS
+KEPT_MS = 60 * SECOND_MS
 
 
 class Prospects:

@@ -9,6 +9,7 @@ from monitor.core.orders.lifecycle import Verdict, state, verdict
 from monitor.core.orders.order import Order, tier_limits_ms
 from monitor.core.signals.eta import Eta, Quote, estimate, quote
 from monitor.core.views.curves import ChannelCurves, delivery_curve
+from monitor.core.views.playbooks import ActionView, actions_of
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.takeovers import Attempt, CaseState, TakeoverCase
 from monitor.model.times import MINUTE_MS, SECOND_MS, format_rfc3339
@@ -102,6 +103,7 @@ class OrderDetails(msgspec.Struct, frozen=True):
     eta: EtaView | None
     attempts: list[AttemptView]
     takeover: TakeoverView | None
+    playbook: list[ActionView]
 
 
 class OrderLine(msgspec.Struct, frozen=True):
@@ -147,6 +149,7 @@ def order_details(engine: Engine, order: Order, now_ms: int) -> OrderDetails:
         eta=_eta_view(Prospects(engine, now_ms).eta(order)) if order.is_open else None,
         attempts=_attempt_views(order),
         takeover=None if order.case is None else takeover_view(order.case),
+        playbook=actions_of(order),
     )
 
 

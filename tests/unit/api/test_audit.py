@@ -11,6 +11,7 @@ from monitor.api.routes import ROUTES, Route
 from monitor.model.endpoints import IngestKey, Listen
 from monitor.model.errors import StorageError
 from tests.unit.api.serving import ADMIN_TOKEN, Answered, MemoryService, Server, ask, serving
+from tests.unit.api.test_actions import answer as playbook_answer
 from tests.unit.api.test_takeovers import case_of, escalated, stuck
 
 # What shops and suppliers tell are facts, in the log themselves; results of attempts have a test of
@@ -39,6 +40,10 @@ async def done(route: Route, server: Server) -> Answered:
     elif "takeovers" in path:
         body = {"resolution": "delivered", "note": "because"}
         path = path.replace("{id:[^/]+}", case_of(service, "o1"))
+    elif "actions" in path:
+        body = {"decision": "approve"}
+        waiting = playbook_answer(service, orders=1, amount_minor=5_000)
+        path = path.replace("{id:[^/]+}", waiting)
     elif path == "/v1/review":
         body = {"on": True}
     elif path == "/v1/switches":
