@@ -82,6 +82,12 @@ def word_at(body: Any, path: str | None) -> str | None:
     return None if path is None else _word(_at(body, path))
 
 
+def value_at(body: Any, path: str) -> str | int | float | None:
+    """The text or number at a dotted path; None where there is none."""
+    found = _at(body, path)
+    return found if isinstance(found, str | int | float) else None
+
+
 def _found(rule: AnswerRule, body: Any, status: int, channel: HttpChannel) -> Finding:
     supplier_ref = word_at(body, rule.supplier_ref)
     match rule.outcome:

@@ -84,9 +84,14 @@ def translated(values: dict[str, Value], channel: HttpChannel, now_ms: int) -> d
     most = channel.quantity_max
     if most is not None and isinstance(quantity, int) and quantity > most:
         raise _refused("the supplier sells fewer at once", "see quantity_max of the channel")
+    named: Value = channel.skus[str(sku)] if channel.skus else sku
+    return values | {"sku": named} | own_values(channel, now_ms)
+
+
+def own_values(channel: HttpChannel, now_ms: int) -> dict[str, Value]:
+    """What every request to a supplier may hold: our account there, the time, the secret."""
     sign = channel.sign
-    return values | {
-        "sku": channel.skus[str(sku)] if channel.skus else sku,
+    return {
         "account": sign.account,
         "timestamp": now_ms // 1000,
         SECRET_NAME: None if sign.secret is None else sign.secret.reveal(),

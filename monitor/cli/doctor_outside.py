@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from pathlib import Path
 
 import apsw
 import msgspec
 
+from monitor.adapters.channels.probe import probe
 from monitor.adapters.clock import SystemClock
+from monitor.adapters.http_client import HttpClient
 from monitor.adapters.storage.directory import DATABASE_NAME
 from monitor.adapters.storage.sqlite_schema import connect_reader
 from monitor.cli.finding import BAD, OK, WAITING, Finding
 from monitor.config.load import Loaded
 from monitor.model.addresses import is_loopback
+from monitor.model.endpoints import HttpChannel
 from monitor.model.times import format_duration
 
 SEGMENTS_MAX = 500  # of the log, the newest ones, in which sources are looked for
@@ -35,6 +39,7 @@ def look_outside(loaded: Loaded) -> list[Finding]:
         _egress(loaded),
         *_sources(loaded),
         *_receivers(loaded),
+        *_suppliers(loaded),
         _modes(loaded),
     ]
 
@@ -146,6 +151,32 @@ def _receivers(loaded: Loaded) -> list[Finding]:
             found = SILENT
         findings.insert(0, Finding("receivers", BAD, found, advice))
     return findings
+
+
+def _suppliers(loaded: Loaded) -> list[Finding]:
+    """Suppliers that can be asked for something without buying it."""
+    channels = [one for one in loaded.endpoints.http_channels if one.probe is not None]
+    return asyncio.run(_probed(loaded, channels)) if channels else []
+
+
+async def _probed(loaded: Loaded, channels: list[HttpChannel]) -> list[Finding]:
+    client = HttpClient.of(loaded.endpoints)
+    now_ms = SystemClock().now_ms()
+    try:
+        found = await asyncio.gather(*(probe(channel, client, now_ms) for channel in channels))
+    finally:
+        await client.close()
+    advice = "check base_url, account and secret of the channel"
+    return [
+        Finding("suppliers", OK, f"{channel.name}: works" + _left(one.balance))
+        if one.is_working
+        else Finding("suppliers", BAD, f"{channel.name}: {one.detail}", advice)
+        for channel, one in zip(channels, found, strict=True)
+    ]
+
+
+def _left(balance: str) -> str:
+    return f", balance {balance}" if balance else ""
 
 
 def _modes(loaded: Loaded) -> Finding:

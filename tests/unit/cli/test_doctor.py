@@ -1,5 +1,6 @@
 """`doctor` finds what would hurt later, says what to do, and changes nothing."""
 
+import asyncio
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.cli.doctor_disk import look_at_disk
 from monitor.cli.main import main
 from monitor.model.endpoints import Listen
+from tests.loopback import Answer, loopback
 
 RECEIVER = """
 notify:
@@ -218,3 +220,25 @@ async def test_broken_rule_of_takeovers_is_a_finding(tmp_path: Path) -> None:
     assert broken.found.startswith("I7")
     assert broken.found.endswith("A1")
     assert "observe" in broken.advice
+
+
+async def test_supplier_is_probed_and_what_is_left_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A working one with its balance; one that answers otherwise is a finding. Nothing is bought."""
+    async with loopback() as server:
+        server.script = [Answer(body=b'{"balance": 3.5}'), Answer(401, b"{}")]
+        (tmp_path / "key").write_text("api-key", encoding="utf-8")
+        (tmp_path / "key").chmod(0o600)
+        text = RECEIVER + (
+            "channels:\n  - {name: s, preset: kinguin, sign: {secret_file: key}, "
+            f"base_url: 'http://{server.place}'}}\n"
+        )
+        _, checks = await asyncio.to_thread(looked, tmp_path, text, capsys)
+        assert (checks["suppliers"]["state"], checks["suppliers"]["found"]) == (
+            "ok",
+            "s: works, balance 3.5",
+        )
+        code, checks = await asyncio.to_thread(looked, tmp_path, text, capsys)
+        assert (code, checks["suppliers"]["state"]) == (1, "finding")
+        assert [(one.method, one.path) for one in server.seen] == [("GET", "/v1/balance")] * 2
