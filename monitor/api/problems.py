@@ -55,6 +55,7 @@ _STATUS_OF_CODE = {
     "bad_origin": 403,
     "timeout": 408,
     "conflict": 409,
+    "not_configured": 409,
     "too_large": 413,
     "too_many_events": 413,
     "unsupported_media_type": 415,

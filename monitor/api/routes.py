@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from monitor.api import (
     actions,
+    batches,
     explaining,
     fleet,
     orders,
@@ -129,6 +130,16 @@ ROUTES = (
         OPERATE,
         once(actions.post_action),
         action="action",
+    ),
+    Route("GET", "/v1/batches", READ, batches.get_batches),
+    Route("POST", "/v1/batches", OPERATE, once(batches.post_batch), action="batch"),
+    Route("GET", "/v1/batches/{id:[^/]+}", READ, batches.get_batch),
+    Route(
+        "POST",
+        "/v1/batches/{id:[^/]+}/cancel",
+        OPERATE,
+        once(batches.post_cancel),
+        action="batch.cancel",
     ),
     Route("GET", "/v1/audit", READ, get_audit),
     Route("GET", "/v1/stream", READ, get_stream),

@@ -34,6 +34,7 @@ VERBS = {
     "orders": "list orders of a running service",
     "order": "show one order of a running service",
     "channels": "see and steer delivery channels of a running service",
+    "batch": "handle many late orders at once: retry, take over, refund, tell the buyers",
     "review": "have people check the new orders of a scope first",
     "takeovers": "the queue of people: list, show, claim and resolve takeovers",
     "actions": "see what playbooks have under way, approve or refuse it",

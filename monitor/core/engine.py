@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from monitor.core import announce, telling
+from monitor.core.batch_means import means_of
+from monitor.core.batches import Batches
 from monitor.core.engine_state import EngineState
 from monitor.core.failover.reviews import orders_under
 from monitor.core.orders.order import Order
@@ -23,6 +25,7 @@ from monitor.core.playbooks.response import Response
 from monitor.core.shop_watch import speaks
 from monitor.core.takeover.desk import Moved
 from monitor.core.takeover.doubles import is_double
+from monitor.model.batches import BatchCancelled, BatchMoved, BatchOrdered
 from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Input, WakeAt
 from monitor.model.effects import Effect
 from monitor.model.events import EventType, OrderEvent
@@ -71,7 +74,7 @@ _ENDS: dict[str, str] = {
 
 _DECISIONS = (
     Breached, TierReached, SourceMoved, AlertMoved, SwitchDecided, CaseMoved, BaselineLearned,
-    ShopFault, ActionsMoved, CrowdMoved,
+    ShopFault, ActionsMoved, CrowdMoved, BatchMoved,
 )  # fmt: skip
 
 
@@ -86,6 +89,7 @@ class Engine(EngineState):
             open_cases=self._open_cases, cancel=lambda key: self._commands.append(Cancel(key)),
         )  # fmt: skip
         self.response = Response(lambda: self.settings, hands)
+        self.batches = Batches(means_of(self, self.response, self._decide, self._take))
 
     # --- the door ---------------------------------------------------------------------------------
 
@@ -99,6 +103,7 @@ class Engine(EngineState):
             self._react(given.entries, outcomes, now_ms)
         looked = self._judge(now_ms)
         self.response.look(looked, now_ms)
+        self.batches.look(now_ms)
         for moved in self.desk.take_turns(now_ms):
             self._take(moved, now_ms)
         if isinstance(given, Batch) or any(isinstance(one, Decide) for one in self._commands):
@@ -166,7 +171,7 @@ class Engine(EngineState):
                 pass
             case EffectClosed() | ActionAnswered() | SwitchOrdered() | CaseResolved():
                 pass
-            case ActionOrdered():
+            case ActionOrdered() | BatchOrdered() | BatchCancelled():
                 pass
             case _:
                 assert_never(entry)
@@ -198,6 +203,10 @@ class Engine(EngineState):
                     self._order_switch(entry, now_ms)
                 case ChannelSteered():
                     self._drain(entry, now_ms)
+                case BatchOrdered():
+                    self.batches.order(entry, now_ms)
+                case BatchCancelled():
+                    self.batches.cancel(entry, now_ms)
                 case SelfAudited():
                     self._perform(announce.announce_violations(self.settings, entry))
                 case ActionAnswered():
@@ -281,7 +290,7 @@ class Engine(EngineState):
     def _next_wake_ms(self, now_ms: int) -> int:
         next_ms = self.desk.next_ms(now_ms, self.control.next_ms())
         due_ms = self.shard.next_ms()
-        for planned_ms in (due_ms, self.response.next_ms()):
+        for planned_ms in (due_ms, self.response.next_ms(), self.batches.next_ms()):
             next_ms = next_ms if planned_ms is None else min(next_ms, planned_ms)
         shard, offsets = self.shard, self.settings.utc_offsets
         silence_ms = next_silence_ms(shard.sources, next_ms, shard.awake_ms, offsets)
@@ -312,6 +321,8 @@ class Engine(EngineState):
             case BaselineLearned():
                 self.control.apply(decision)
                 self.shard.tallies.forget(self.control.baselines, decision.at_ms)
+            case BatchMoved():
+                self.batches.apply(decision)
             case ActionsMoved():
                 self.response.apply(decision)
                 self.shard.dirty[decision.order_id] = None

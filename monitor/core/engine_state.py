@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
+from monitor.core.batches import Batches
 from monitor.core.control import Control, Measured, View
 from monitor.core.failover.controller import RouteState
 from monitor.core.orders.fingerprint import StateHasher
@@ -28,7 +29,8 @@ from monitor.model.settings import Settings
 class EngineState:
     """Shard, control, takeover desk and tiered response, and the time of the latest fact."""
 
-    response: Response  # the engine makes it: its hands are the engine's
+    response: Response  # the engine makes both: their hands are the engine's
+    batches: Batches
 
     def __init__(self, settings: Settings, rules: RuleSet) -> None:
         self.settings = settings
@@ -84,6 +86,7 @@ class EngineState:
             measured,
             self.desk.pace.channels,
             self.response.snapshot(),
+            list(self.batches.by_id.values()),
         )
 
     def restore(self, body: bytes, now_ms: int) -> None:
@@ -93,6 +96,7 @@ class EngineState:
         self.control.restore(snapshot.control, snapshot.measured)
         self.desk.restore(snapshot.spending, snapshot.paces)
         self.response.restore(snapshot.response)
+        self.batches.restore(snapshot.batches)
         self.shard.restore(snapshot.shard, now_ms)
         self._adopt_cases(snapshot.shard.orders)
 

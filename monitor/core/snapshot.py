@@ -9,6 +9,7 @@ from monitor.core.orders.shard import ShardSnapshot
 from monitor.core.playbooks.response import ResponseSnapshot
 from monitor.core.takeover.limits import Spending
 from monitor.core.takeover.pace import ChannelPace
+from monitor.model.batches import Batch
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -21,6 +22,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     measured: Measured = Measured()
     paces: dict[str, ChannelPace] = {}
     response: ResponseSnapshot = ResponseSnapshot()
+    batches: list[Batch] = []
 
 
 snapshot_encoder = msgspec.json.Encoder(order="deterministic")

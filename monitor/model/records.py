@@ -10,6 +10,7 @@ import msgspec
 
 from monitor.model.alerts import Alert
 from monitor.model.baselines import Baseline
+from monitor.model.batches import BatchCancelled, BatchMoved, BatchOrdered
 from monitor.model.evaluations import Step
 from monitor.model.events import OrderEvent
 from monitor.model.faults import ShopFault
@@ -343,7 +344,15 @@ Answer = (
     | EffectClosed
     | ActionAnswered
 )
-Instruction = SwitchOrdered | ChannelSteered | ReviewOrdered | CaseResolved | ActionOrdered
+Instruction = (
+    SwitchOrdered
+    | ChannelSteered
+    | ReviewOrdered
+    | CaseResolved
+    | ActionOrdered
+    | BatchOrdered
+    | BatchCancelled
+)
 Entry = OrderEvent | Answer | Instruction | StockCounted | SelfAudited
 """What comes in, is acknowledged once it is logged, and is then folded."""
 Note = MessageTaken | Audited
@@ -358,6 +367,7 @@ Decision = (
     | CrowdMoved
     | BaselineLearned
     | ShopFault
+    | BatchMoved
 )
 Record = (
     OrderEvent
@@ -387,6 +397,9 @@ Record = (
     | CrowdMoved
     | BaselineLearned
     | ShopFault
+    | BatchOrdered
+    | BatchCancelled
+    | BatchMoved
 )
 
 record_encoder = msgspec.json.Encoder()

@@ -108,6 +108,7 @@ class TakeoverCase(msgspec.Struct, frozen=True, omit_defaults=True):
     held_until_ms: int = 0
     first_word_of: str | None = None
     reminders: int = 0
+    only_kind: str | None = None  # a person asked for this kind of channel and no other
 
     def is_due(self, now_ms: int) -> bool:
         """Whether the machine must look again now.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from monitor.model.batches import BatchCancelled, BatchOrdered
 from monitor.model.effects import REPEATS, Effect, SwitchChannel, effect_encoder
 from monitor.model.events import OrderEvent
 from monitor.model.records import (
@@ -28,6 +29,8 @@ EFFECT_EXPIRES_MS = DAY_MS
 
 _WITHOUT_EFFECT = (
     ActionOrdered,
+    BatchOrdered,
+    BatchCancelled,
     OrderEvent,
     SwitchOrdered,
     ChannelSteered,

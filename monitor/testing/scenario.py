@@ -16,6 +16,7 @@ from functools import partial
 import msgspec
 
 from monitor.core.engine import Engine
+from monitor.model.batches import BatchMoved
 from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Perform, Tick, WakeAt
 from monitor.model.effects import CallWebhook, Effect, Notify, Submit, SwitchChannel
 from monitor.model.events import EventType, OrderEvent
@@ -240,6 +241,9 @@ def _decision_line(decision: Decision) -> str:
             return f"switch {decision.epoch} {decision.mode} {weights}"
         case CaseMoved():
             return f"case {decision.case.order_id} {decision.case.state}"
+        case BatchMoved():
+            batch = decision.batch
+            return f"batch {batch.ordered.action} {'waits' if batch.is_waiting else 'moved'}"
         case ShopFault():
             return f"fault {decision.order_id} {decision.fault}"
         case ActionsMoved():

@@ -305,6 +305,11 @@ class Response:
             isinstance(action.step, RefundStep) or level is None or level.on_failure == "escalate"
         )
 
+    def person_asks(self, order: Order, action: Action, now_ms: int) -> None:
+        """Record an action that a person has ordered, and let it leave."""
+        self._move(order, [action], now_ms)
+        self._leave(order, action, now_ms)
+
     # --- the end ----------------------------------------------------------------------------------
 
     def finished(self, order: Order, now_ms: int) -> None:

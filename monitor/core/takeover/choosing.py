@@ -142,7 +142,8 @@ def _untried(case: TakeoverCase, settings: Settings) -> list[ChannelSettings]:
         if name not in tried and name != case.held_by_channel
     ]
     channels = [channel_of(settings, name) for name in (*again, *names)]
-    return _opaque_last([channel for channel in channels if channel.kind in DELIVERING_KINDS])
+    kinds = DELIVERING_KINDS if case.only_kind is None else (case.only_kind,)
+    return _opaque_last([channel for channel in channels if channel.kind in kinds])
 
 
 def _opaque_last(channels: list[ChannelSettings]) -> list[ChannelSettings]:

@@ -105,32 +105,60 @@ class Desk:
         )
         opened = []
         for order in orders:
-            facts = order.facts
             is_advice = fallback.mode == "advise" or order.order_id in under_review
             if is_advice and order.case is not None:
                 continue  # a person knows of it
             settings = advising if is_advice else self.settings
-            acts = settings.fallback.has_shop
-            amount_minor = counted_amount(settings, facts.currency, facts.amount_minor)
-            if acts:
-                refusal = self._may_open(settings, amount_minor, now_ms)
-                if refusal is not None:  # the shard shows the order again in a minute
-                    self._refuse(refusal, order.order_id, now_ms)
-                    continue
-            step = machine.open_case(
-                order_id=order.order_id,
-                held_by_channel=channel_of[order.order_id],
-                sku=facts.sku,
-                quantity=facts.quantity or 1,
-                amount_minor=facts.amount_minor,
-                currency=facts.currency,
-                region=facts.region,
-                fence=1 if order.case is None else order.case.fence + 1,
-                settings=settings,
-                now_ms=now_ms,
+            refusal = (
+                self._may_open(settings, order, now_ms) if settings.fallback.has_shop else None
             )
-            opened.append(self._moved(step, None))
+            if refusal is not None:  # the shard shows the order again in a minute
+                self._refuse(refusal, order.order_id, now_ms)
+                continue
+            opened.append(self._open(order, channel_of[order.order_id], settings, now_ms))
         return opened
+
+    def open_ordered(
+        self, order: Order, channel: str, only_kind: str | None, now_ms: int
+    ) -> Moved | str:
+        """Open a case because a person asked for it, whatever the mode; or say why not.
+
+        A person is not held to so many an hour, but to the money of a day.
+        """
+        if not self.settings.fallback.has_shop:
+            return "no_shop"
+        if order.case is not None and order.case.state != CaseState.ADVISED:
+            return f"takeover_{order.case.state}"
+        refusal = self._may_open(self.settings, order, now_ms)
+        if refusal is not None and refusal != "max_per_hour":
+            return refusal
+        return self._open(order, channel, self.settings, now_ms, only_kind)
+
+    def _open(
+        self,
+        order: Order,
+        channel: str,
+        settings: Settings,
+        now_ms: int,
+        only_kind: str | None = None,
+    ) -> Moved:
+        facts = order.facts
+        step = machine.open_case(
+            order_id=order.order_id,
+            held_by_channel=channel,
+            sku=facts.sku,
+            quantity=facts.quantity or 1,
+            amount_minor=facts.amount_minor,
+            currency=facts.currency,
+            region=facts.region,
+            fence=1 if order.case is None else order.case.fence + 1,
+            settings=settings,
+            now_ms=now_ms,
+        )
+        if only_kind is not None:
+            case = msgspec.structs.replace(step.case, only_kind=only_kind)
+            step = msgspec.structs.replace(step, case=case)
+        return self._moved(step, None)
 
     def take_refusals(self) -> list[Refusal]:
         """Limits that stopped a takeover and were not told in the last hour."""
@@ -254,9 +282,11 @@ class Desk:
         """Whether the case waits for another reason now, and may go to another channel."""
         return wait.reason != case.waits_because and is_passed_over(wait, now_ms)
 
-    def _may_open(self, settings: Settings, amount_minor: int | None, now_ms: int) -> str | None:
+    def _may_open(self, settings: Settings, order: Order, now_ms: int) -> str | None:
         if len(self.queues) >= WAITING_MAX:
             return "queue_full"
+        facts = order.facts
+        amount_minor = counted_amount(settings, facts.currency, facts.amount_minor)
         return may_open(self.ledger, settings, amount_minor, now_ms)
 
     def _believed(self, case: TakeoverCase, answer: AttemptAnswered) -> AttemptAnswered:

@@ -173,6 +173,13 @@ def order_lines(
     return [_line(engine, order, now_ms) for _, order in placed]
 
 
+def orders_in(
+    engine: Engine, now_ms: int, *, wanted: str, channel: str | None, sku: str | None
+) -> list[Order]:
+    """The orders behind `order_lines`."""
+    return [order for _, order in _placed(engine, now_ms, wanted, channel, sku)]
+
+
 def order_page(
     engine: Engine,
     now_ms: int,
