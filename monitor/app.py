@@ -46,7 +46,8 @@ from monitor.core.orders.order import Order
 from monitor.core.rules.lookback import settings_for
 from monitor.model.commands import Command
 from monitor.model.errors import FencedError, StorageError
-from monitor.model.records import AlertMoved, Answer, Audited, Instruction, MessageTaken
+from monitor.model.notes import Audited, MessageTaken
+from monitor.model.records import AlertMoved, Answer, Instruction
 from monitor.model.rules import RuleSet
 from monitor.model.settings import SourceSettings
 from monitor.ports import Clock, StoredAudit

@@ -20,7 +20,7 @@ from monitor.api.json_body import answer
 from monitor.api.pages import cursor_of, limit_of, place_of
 from monitor.model.errors import CapacityError, InvariantError, MonitorError, StorageError
 from monitor.model.ids import derived_id
-from monitor.model.records import Audited
+from monitor.model.notes import Audited
 from monitor.model.times import format_rfc3339
 from monitor.ports import StoredAudit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from monitor.model.records import MessageTaken
+from monitor.model.notes import MessageTaken
 
 INGEST, READ, OPERATE, ADMIN = SCOPES = ("ingest", "read", "operate", "admin")
 OPEN_SCOPES = (INGEST, READ)

@@ -12,13 +12,8 @@ from monitor.api.left_out import LeftOut
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
-from monitor.model.records import (
-    AlertMoved,
-    Answer,
-    Audited,
-    Instruction,
-    MessageTaken,
-)
+from monitor.model.notes import Audited, MessageTaken
+from monitor.model.records import AlertMoved, Answer, Instruction
 from monitor.model.settings import SourceSettings
 from monitor.ports import StoredAudit
 from monitor.runtime.archive import StateHash

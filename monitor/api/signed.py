@@ -15,7 +15,7 @@ import msgspec
 from monitor.api.caller import INGEST, Caller
 from monitor.model.endpoints import SourceSecrets
 from monitor.model.errors import AuthError, InputError
-from monitor.model.records import MessageTaken
+from monitor.model.notes import MessageTaken
 from monitor.model.secret import Secret
 from monitor.model.times import SECOND_MS
 from monitor.model.webhooks import (

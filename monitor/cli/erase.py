@@ -25,7 +25,7 @@ from monitor.adapters.storage.rewrite import Rewrite, Rewritten, files_with, sto
 from monitor.cli.output import say, say_json, warn
 from monitor.config.load import load
 from monitor.model.errors import InputError
-from monitor.model.records import Audited
+from monitor.model.notes import Audited
 from monitor.ports import AuditRow
 from monitor.runtime.erasure import Erasure
 

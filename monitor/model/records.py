@@ -14,6 +14,7 @@ from monitor.model.batches import BatchCancelled, BatchMoved, BatchOrdered
 from monitor.model.evaluations import Step
 from monitor.model.events import OrderEvent
 from monitor.model.faults import ShopFault
+from monitor.model.notes import Audited, MessageTaken
 from monitor.model.playbooks import Action, Crowd
 from monitor.model.takeovers import TakeoverCase
 
@@ -206,43 +207,6 @@ class ActionOrdered(
     note: str = ""
 
 
-# --- notes: kept beside facts and decisions, durable with what they speak of; the core has no use for them
-
-
-class MessageTaken(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="message"):
-    """A signed message was taken, with the entries behind it; its id is not taken again.
-
-    Shapes: `digest` is 16 hex digits, a hash of the raw body; `signed_ms` is the sender's time.
-    """
-
-    source: str
-    message_id: str
-    digest: str
-    signed_ms: int
-    at_ms: int
-
-
-class Audited(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="audit"):
-    """Somebody changed something, or was refused to (`outcome` is then the code of the refusal).
-
-    `key_id` is empty for the admin token and for what the machine itself did. `before` and `after`
-    hold what the change is about, as JSON.
-    """
-
-    audit_id: str
-    at_ms: int
-    actor: str
-    scope: str
-    action: str
-    target: str = ""
-    key_id: str = ""
-    before: msgspec.Raw = msgspec.Raw(b"null")
-    after: msgspec.Raw = msgspec.Raw(b"null")
-    reason: str = ""
-    outcome: str = "done"
-    request_id: str = ""
-
-
 # --- decisions ------------------------------------------------------------------------------------
 
 
@@ -355,7 +319,6 @@ Instruction = (
 )
 Entry = OrderEvent | Answer | Instruction | StockCounted | SelfAudited
 """What comes in, is acknowledged once it is logged, and is then folded."""
-Note = MessageTaken | Audited
 Decision = (
     Breached
     | TierReached

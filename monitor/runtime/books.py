@@ -12,7 +12,8 @@ from monitor.core.engine import Engine
 from monitor.core.orders.fingerprint import StateHasher
 from monitor.model.commands import Batch
 from monitor.model.errors import StorageError
-from monitor.model.records import Audited, Decision, Entry, MessageTaken
+from monitor.model.notes import Audited, MessageTaken
+from monitor.model.records import Decision, Entry
 from monitor.runtime.found import Readable, decode_segment
 from monitor.runtime.order_rows import order_of
 from monitor.runtime.recovery import LOOKUP_IDS, KnownOrders, recover

@@ -15,15 +15,8 @@ import msgspec
 
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
-from monitor.model.records import (
-    Audited,
-    Decision,
-    Entry,
-    MessageTaken,
-    Note,
-    Record,
-    record_decoder,
-)
+from monitor.model.notes import Audited, MessageTaken, Note
+from monitor.model.records import Decision, Entry, Record, record_decoder
 from monitor.ports import OrderRow, Restart, StoredSegment
 
 

@@ -17,7 +17,7 @@ import msgspec
 from monitor.model.errors import CapacityError, ConfigError, StorageError
 from monitor.model.ids import derived_id
 from monitor.model.keys import ApiKey
-from monitor.model.records import Audited
+from monitor.model.notes import Audited
 from monitor.model.times import format_rfc3339
 from monitor.ports import Clock
 from monitor.runtime.keys_file import PRIVATE_FILE, read_keys, stamp

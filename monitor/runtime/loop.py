@@ -20,7 +20,8 @@ from monitor.core.engine import Engine
 from monitor.model.commands import Batch, Cancel, Command, Decide, Perform, Tick, WakeAt
 from monitor.model.errors import CapacityError, FencedError, InvariantError, StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import Audited, CaseMoved, Entry, MessageTaken
+from monitor.model.notes import Audited, MessageTaken
+from monitor.model.records import CaseMoved, Entry
 from monitor.model.times import SECOND_MS, UnixMs
 from monitor.ports import AggregateRow, Checkpoint, Clock, Lease, StepClock, Store, TraceSink
 from monitor.runtime.early import Early

@@ -20,7 +20,7 @@ import numpy as np
 
 from monitor.model.errors import AuthError, CapacityError, InputError
 from monitor.model.ids import hash64
-from monitor.model.records import MessageTaken
+from monitor.model.notes import MessageTaken
 from monitor.model.times import MINUTE_MS, SECOND_MS
 from monitor.ports import MessagePage
 

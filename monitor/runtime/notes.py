@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from monitor.model.records import Audited, MessageTaken, Note
+from monitor.model.notes import Audited, MessageTaken, Note
 from monitor.ports import AuditRow, MessagePage
 from monitor.runtime.messages import Messages
 

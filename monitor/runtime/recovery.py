@@ -18,7 +18,8 @@ import msgspec
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
-from monitor.model.records import Entry, Note, Record
+from monitor.model.notes import Note
+from monitor.model.records import Entry, Record
 from monitor.runtime.found import Found, Readable, SnapshotOrders, look
 from monitor.runtime.order_rows import order_of
 

@@ -12,7 +12,8 @@ import msgspec
 
 from monitor.model.commands import Accepted, Command
 from monitor.model.errors import MonitorError, OverloadError
-from monitor.model.records import Audited, Entry, MessageTaken, Note
+from monitor.model.notes import Audited, MessageTaken, Note
+from monitor.model.records import Entry
 from monitor.runtime.messages import Messages
 from monitor.runtime.notes import notes_of
 

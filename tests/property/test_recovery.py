@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.engine import Engine
-from monitor.model.records import Audited, MessageTaken, record_decoder, record_encoder
+from monitor.model.notes import Audited, MessageTaken
+from monitor.model.records import record_decoder, record_encoder
 from monitor.testing.scenario import Scenario
 from tests.property.engine_world import RULES, SETTINGS, STEPS, play
 

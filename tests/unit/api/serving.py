@@ -24,15 +24,8 @@ from monitor.model.commands import Batch, Decide, Tick
 from monitor.model.endpoints import IngestKey, Listen
 from monitor.model.errors import MonitorError, StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import (
-    AlertMoved,
-    Answer,
-    Audited,
-    Entry,
-    Instruction,
-    MessageTaken,
-    SwitchDecided,
-)
+from monitor.model.notes import Audited, MessageTaken
+from monitor.model.records import AlertMoved, Answer, Entry, Instruction, SwitchDecided
 from monitor.model.rules import RuleSet
 from monitor.model.settings import ChannelSettings, Settings, SourceSettings
 from monitor.model.times import UnixMs

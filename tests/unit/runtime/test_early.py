@@ -9,7 +9,8 @@ import pytest
 
 from monitor.model.errors import StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.records import Breached, MessageTaken, TierReached
+from monitor.model.notes import MessageTaken
+from monitor.model.records import Breached, TierReached
 from monitor.ports import OrderRow, Segment
 from monitor.runtime.early import ENTRIES_MAX
 from monitor.sim.virtual_loop import run_virtual

@@ -8,7 +8,7 @@ import pytest
 
 from monitor.model.errors import ConfigError, StorageError
 from monitor.model.keys import ApiKey
-from monitor.model.records import Audited
+from monitor.model.notes import Audited
 from monitor.runtime.keyring import Keyring, read_notebook
 from monitor.runtime.keys_file import FILE_NAME, change_keys
 from monitor.sim.virtual_loop import VirtualClock, run_virtual

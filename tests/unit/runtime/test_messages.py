@@ -3,7 +3,7 @@
 import pytest
 
 from monitor.model.errors import AuthError, CapacityError, InputError
-from monitor.model.records import MessageTaken
+from monitor.model.notes import MessageTaken
 from monitor.model.times import MINUTE_MS
 from monitor.runtime.messages import STORED_MS, WINDOW_MS, Messages
 

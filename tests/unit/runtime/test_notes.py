@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from monitor.model.errors import InputError, StorageError
-from monitor.model.records import Audited, ChannelSteered, MessageTaken
+from monitor.model.notes import Audited, MessageTaken
+from monitor.model.records import ChannelSteered
 from monitor.runtime.messages import Messages
 from monitor.runtime.notes import Notes
 from monitor.sim.virtual_loop import run_virtual
