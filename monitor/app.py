@@ -173,7 +173,7 @@ class Monitor:
     async def _open(self) -> None:
         self.store = await self._open_store(self._data_dir)
         self._renew_engine()
-        if _needs_goods(self.loaded):
+        if self.loaded.needs_goods:
             await self._goods.open()
         telemetry = self.loaded.endpoints.telemetry
         # One file of traces, however often the store is tried.
@@ -304,7 +304,7 @@ class Monitor:
         changed, restart = differences(self.loaded, loaded)
         if rules != self.engine.control.rules:
             changed.append("rules")
-        if _needs_goods(loaded):
+        if loaded.needs_goods:
             await self._goods.open()  # first: it may refuse, and then nothing has changed
         self.loaded = taken_over(self.loaded, loaded)
         self.engine.configure(settings_for(self.loaded.settings, rules), rules)
@@ -394,7 +394,3 @@ class Monitor:
 
     def _publish(self, commands: Sequence[Command]) -> None:
         self._broadcast.publish(commands, self.engine, self.clock.now_ms())
-
-
-def _needs_goods(loaded: Loaded) -> bool:
-    return any(one.kind in ("http", "stock", "sim") for one in loaded.settings.channels)

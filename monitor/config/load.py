@@ -48,6 +48,11 @@ class Loaded(msgspec.Struct, frozen=True):
     warnings: tuple[Problem, ...] = ()
     path: Path | None = None
 
+    @property
+    def needs_goods(self) -> bool:
+        """Whether a channel may obtain keys, which the sealed file of goods must hold."""
+        return any(one.kind in ("http", "stock", "sim") for one in self.settings.channels)
+
 
 class Override(msgspec.Struct, frozen=True):
     """A value from the command line or the environment; `origin` is where it was written."""
