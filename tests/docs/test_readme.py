@@ -179,7 +179,7 @@ def test_both_languages_hold_the_same_commands_and_blocks() -> None:
         ("**TAKEOVER, RESCUED, HANDED**", "**TAKEOVER, HANDED**", "not explained: RESCUED"),
         ("HANDED    ", "GIVEN     ", "not shown: HANDED"),
         ("`POST /-/reload`", "`POST /-/restart`", "/-/restart"),
-        ("| `doctor` |", "| `docter` |", "docter"),
+        ("| `serve` |", "| `serwe` |", "serwe"),
         ("delivery-monitor init\n", "delivery-monitor setup\n", "setup"),
         ("`make run`", "`make serve`", "serve"),
         ("order.expired ", "", "order.expired"),
