@@ -11,8 +11,9 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from monitor.model.effects import Effect
-from monitor.model.records import Answer
+from monitor.model.effects import Effect, Query
+from monitor.model.received import Received
+from monitor.model.records import Answer, AttemptAnswered
 from monitor.model.takeovers import TakeoverCase
 from monitor.model.times import UnixMs
 
@@ -310,4 +311,36 @@ class TraceSink(Protocol):
 
     def offer(self, order_row: OrderRow) -> None:
         """Queue one closed order for export; over the limit the oldest is dropped and counted."""
+        ...
+
+
+class CallsBack(Protocol):
+    """A channel whose supplier calls us."""
+
+    def ref_of(self, received: Received, now_ms: int) -> str | None:
+        """The attempt a call is about; None unless it proves who it is from."""
+        ...
+
+    async def called_back(
+        self, received: Received, question: Query, now_ms: int
+    ) -> AttemptAnswered | None:
+        """What the call says, as the answer to the attempt's next question; None if nothing."""
+        ...
+
+
+class Reports(Protocol):
+    """What suppliers and other executors say of attempts by themselves."""
+
+    def caller(self, name: str) -> CallsBack | None:
+        """The channel of that name, if its supplier may call."""
+        ...
+
+    def reply(self, name: str) -> object:
+        """What the supplier of that channel wants to hear, as JSON."""
+        ...
+
+    async def delivered(
+        self, question: Query, goods: list[str], cost_minor: int | None, now_ms: int
+    ) -> AttemptAnswered:
+        """Keep goods that another executor got; raises StorageError."""
         ...

@@ -10,8 +10,8 @@ from typing import assert_never
 
 import msgspec
 
+from monitor.adapters.channel_reports import Reports
 from monitor.adapters.channels.base import DeliveryChannel, Vault
-from monitor.adapters.channels.reports import Reports
 from monitor.adapters.failover_webhook import FailoverWebhook
 from monitor.adapters.http_client import HttpClient
 from monitor.adapters.notifiers import NOTIFIERS

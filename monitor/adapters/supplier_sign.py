@@ -22,6 +22,7 @@ import msgspec
 from monitor.adapters.signing import bearer, webhook_headers
 from monitor.adapters.supplier_template import FilledRequest, Value, written
 from monitor.model.endpoints import Signing
+from monitor.model.received import Received
 from monitor.model.secret import Secret
 from monitor.model.webhooks import (
     TOLERANCE_S,
@@ -33,17 +34,6 @@ from monitor.model.webhooks import (
 
 SIGN_FIELD = "sign"
 _encoder = msgspec.json.Encoder(decimal_format="number")
-
-
-class Received(msgspec.Struct, frozen=True):
-    """A request of a supplier: header names in lower case, the body as it came."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-    fields: Mapping[str, Any]  # of its JSON object or form
 
 
 def sign(

@@ -14,9 +14,6 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from monitor.adapters.channels.reports import said
-from monitor.adapters.json_answer import read_json as read_object
-from monitor.adapters.supplier_sign import Received
 from monitor.api import json_body
 from monitor.api.audit import entry
 from monitor.api.body import read_body
@@ -26,6 +23,8 @@ from monitor.core.takeover.learning import ask, channel_of
 from monitor.core.takeover.steps import find_attempt
 from monitor.core.views.orders import takeover_view
 from monitor.model.errors import AuthError, InputError, NotFoundError, StorageError
+from monitor.model.received import Received
+from monitor.model.records import AttemptAnswered
 from monitor.model.takeovers import Attempt, TakeoverCase
 
 CALLBACK_BYTES_MAX = 64 * 1024
@@ -93,9 +92,13 @@ async def post_result(request: web.Request) -> web.StreamResponse:
             code="conflict", hint="results are for http channels, such as preset: executor",
         )  # fmt: skip
     question = ask(case, attempt)
-    answered = msgspec.structs.replace(
-        said(question, now_ms),
+    answered = AttemptAnswered(
+        effect_key=question.key,
+        takeover_id=question.takeover_id,
+        attempt_ref=question.attempt_ref,
         outcome=asked.outcome,
+        at_ms=now_ms,
+        is_query=True,
         code=asked.code,
         retry=asked.retry,
         blame=asked.blame,
@@ -138,7 +141,10 @@ def _fields(kind: str, body: bytes) -> dict[str, Any]:
     """The object or form of a body; of anything else nothing, which proves nothing."""
     if kind == _FORM:
         return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-    return read_object(body, dict[str, Any]) or {}
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
 
 
 def _attempt(engine: Engine, ref: str) -> tuple[TakeoverCase, Attempt]:

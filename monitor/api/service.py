@@ -7,7 +7,6 @@ from typing import Protocol
 
 import msgspec
 
-from monitor.adapters.channels.reports import Reports
 from monitor.api.left_out import LeftOut
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
@@ -15,7 +14,7 @@ from monitor.model.events import OrderEvent
 from monitor.model.notes import Audited, MessageTaken
 from monitor.model.records import AlertMoved, Answer, Instruction
 from monitor.model.settings import SourceSettings
-from monitor.ports import StoredAudit
+from monitor.ports import Reports, StoredAudit
 from monitor.runtime.archive import StateHash
 from monitor.runtime.requests import Reply
 

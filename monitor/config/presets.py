@@ -12,12 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from monitor import adapters
 from monitor.config.report import Report
 from monitor.config.yaml_lines import YamlPath, read_with_positions
 from monitor.model.spelling import did_you_mean
 
-FOLDER = Path(adapters.__file__).parent / "channels" / "presets"
+FOLDER = Path(__file__).resolve().parents[1] / "adapters" / "channels" / "presets"
 _NOWHERE = "https://supplier.invalid"  # one mistake is reported once
 _REQUESTS = ("submit", "query", "collect", "probe")
 

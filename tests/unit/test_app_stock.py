@@ -1,9 +1,11 @@
 """`stock(sku)` in a running service: real key pool, real storage, and no key in what is written."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.stock_pool import import_units
@@ -11,6 +13,7 @@ from monitor.api.service import StreamEvent
 from monitor.app import Monitor
 from monitor.config.rules_file import load_rules
 from monitor.model.records import StockCounted
+from monitor.model.settings import ChannelSettings
 from tests.unit.app_world import loaded, ready, written
 
 RULES = """
@@ -68,3 +71,38 @@ async def test_looking_for_a_pool_makes_no_key_file(tmp_path: Path) -> None:
         await monitor.stop()
     assert not (tmp_path / "goods.db").exists()
     assert not (tmp_path / "goods.key").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda key: key.chmod(0o644), "open to others"),
+        (lambda key: key.write_text("00" * 32), "is not the key of"),
+        (lambda key: key.unlink(), "holds sealed goods and"),
+    ],
+    ids=["permissions", "wrong", "lost"],
+)
+async def test_start_is_refused_while_the_key_is_not_right(
+    tmp_path: Path, spoil: Callable[[Path], object], said: str
+) -> None:
+    """It says what is wrong with which file, becomes ready by no means, and overwrites nothing."""
+    goods = GoodsFile(tmp_path)
+    await import_units(goods, KEYS, "card-10")
+    await goods.close()
+    spoil(tmp_path / "goods.key")
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("goods.*")}
+    config = loaded(tmp_path)
+    pool = (*config.settings.channels, ChannelSettings("pool", "stock"))
+    config = msgspec.structs.replace(
+        config, settings=msgspec.structs.replace(config.settings, channels=pool)
+    )
+    monitor = Monitor(config, load_rules([]))
+    await monitor.start()
+    try:
+        async with asyncio.timeout(20):
+            while said not in (monitor.readiness().facts.get("trouble") or ""):
+                await asyncio.sleep(0)
+        assert not monitor.is_ready
+    finally:
+        await monitor.stop()
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("goods.*")} == before

@@ -23,12 +23,13 @@ import msgspec
 from monitor.adapters.http_client import HttpAnswer, HttpClient
 from monitor.adapters.signed_post import retry_after_ms
 from monitor.adapters.supplier_answer import Finding, read_answer, read_body, word_at
-from monitor.adapters.supplier_sign import Received, is_from_supplier, sign
+from monitor.adapters.supplier_sign import is_from_supplier, sign
 from monitor.adapters.supplier_template import Value, fill, translated, values_of
 from monitor.adapters.unanswered import unanswered
 from monitor.model.effects import Quarantine, Query, Submit
 from monitor.model.endpoints import HttpChannel, HttpRequest
 from monitor.model.errors import Permanent, StorageError, Transient, UnknownOutcome
+from monitor.model.received import Received
 from monitor.model.records import AttemptAnswered
 from monitor.model.takeovers import SOLD_BEFORE
 

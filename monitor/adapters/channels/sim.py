@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import msgspec
 
-from monitor.adapters.channels.base import Vault
 from monitor.adapters.unanswered import unanswered
 from monitor.model.effects import Quarantine, Query, Submit
 from monitor.model.endpoints import Drill
@@ -29,13 +29,25 @@ _BEFORE = {"lost": "unknown"}  # what the submit is answered with, where that is
 _AFTER = {"accepted": "delivered", "lost": "delivered", "unknown": "not_found"}
 
 
+class Keeper(Protocol):
+    """The part of `channels.base.Vault` that takes goods in."""
+
+    async def store(self, attempt_ref: str, goods: list[str]) -> str:
+        """Make the goods durable and return their digest; raises StorageError."""
+        ...
+
+    async def quarantine(self, attempt_ref: str) -> None:
+        """Lock the attempt's goods away for ever."""
+        ...
+
+
 class SimChannel:
     """Plays a script; keeps `DeliveryChannel`."""
 
     def __init__(
         self,
         drill: Drill,
-        vault: Vault,
+        vault: Keeper,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._drill = drill

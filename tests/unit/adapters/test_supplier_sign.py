@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from monitor.adapters.signing import webhook_headers
-from monitor.adapters.supplier_sign import Received, is_from_supplier, sign
+from monitor.adapters.supplier_sign import is_from_supplier, sign
 from monitor.adapters.supplier_template import FilledRequest
 from monitor.model.endpoints import Signing
+from monitor.model.received import Received
 from monitor.model.secret import Secret
 
 KEY = Secret("k3y")

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import ClientSession
 from yarl import URL
 
-from monitor.adapters.channels.reports import Reports
+from monitor.adapters.channel_reports import Reports
 from monitor.api.auth import Gate, token_sha256
 from monitor.api.edge import Edge, Limits
 from monitor.api.left_out import LeftOut

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from monitor.adapters.channel_reports import Reports
 from monitor.adapters.channels import Parts, build_channels
-from monitor.adapters.channels.reports import Reports
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.http_client import HttpClient
 from monitor.adapters.vault import SealedVault

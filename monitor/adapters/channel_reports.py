@@ -8,34 +8,19 @@ question about the attempt, so it passes the same rules as every answer
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import msgspec
 
 from monitor.adapters.channels.base import DeliveryChannel, Vault
-from monitor.adapters.supplier_sign import Received
 from monitor.adapters.unanswered import unanswered
 from monitor.model.effects import Query
 from monitor.model.endpoints import HttpChannel
 from monitor.model.records import AttemptAnswered
-
-
-class CallsBack(Protocol):
-    """A channel whose supplier calls us."""
-
-    def ref_of(self, received: Received, now_ms: int) -> str | None:
-        """The attempt a call is about; None unless it proves who it is from."""
-        ...
-
-    async def called_back(
-        self, received: Received, question: Query, now_ms: int
-    ) -> AttemptAnswered | None:
-        """What the call says about the attempt; None if nothing."""
-        ...
+from monitor.ports import CallsBack
 
 
 class Reports:
-    """The channels that call back, and the vault for goods that are reported."""
+    """The channels that call back, and the vault for goods that are reported; keeps `ports.Reports`."""
 
     def __init__(
         self,
@@ -62,14 +47,10 @@ class Reports:
         """Keep goods that another executor got; raises StorageError."""
         digest = await self._vault.store(question.attempt_ref, goods)
         return msgspec.structs.replace(
-            said(question, now_ms),
+            unanswered(question, now_ms),
+            is_query=True,
             outcome="delivered",
             goods_count=len(goods),
             goods_digest=digest,
             cost_minor=cost_minor,
         )
-
-
-def said(question: Query, now_ms: int) -> AttemptAnswered:
-    """The answer to a question before anything is said."""
-    return msgspec.structs.replace(unanswered(question, now_ms), is_query=True)
