@@ -16,6 +16,7 @@ from monitor.model.times import SECOND_MS
 
 EVERY_MS = 15 * SECOND_MS
 LINES_MAX = 20
+SEVERITIES = ("info", "warning", "critical")
 _ABOUT_ORDERS = ("order.", "takeover.")
 
 
@@ -34,11 +35,10 @@ def merge(messages: Sequence[Notify]) -> Notify:
     lines = [f"- {escaped(message.title)}" for message in messages[:LINES_MAX]]
     if len(messages) > LINES_MAX:
         lines.append(f"- … +{len(messages) - LINES_MAX}")
-    severities = [message.severity for message in messages]
     title = f"{first.title} (+{len(messages) - 1})"
     return msgspec.structs.replace(
         first,
-        severity="warning" if "warning" in severities else first.severity,
+        severity=max((message.severity for message in messages), key=SEVERITIES.index),
         title=title,
         text="\n".join([f"### {escaped(title)}", "", *lines]),
         payload=msgspec.Raw(b"[" + b",".join(bytes(one.payload) for one in messages) + b"]"),

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from monitor.model.effects import CallWebhook, Compensate, Notify, NotifyBuyer, Refund, refund_id
-from monitor.model.playbooks import NotifyStep, PageStep, Playbook, QuietHours
+from monitor.model.playbooks import NotifyStep, PageStep, Playbook, QuietHours, RefundStep
 from monitor.model.records import ActionsMoved
+from monitor.model.rules import RuleSet
 from monitor.testing.scenario import cancelled, delivered, paid, refunded
-from tests.unit.core.playbooks.house import ARMED, CHECK, HUMAN, TELL, House
+from tests.unit.core.playbooks.house import ARMED, CHECK, HUMAN, TELL, House, settings_with
 
 ORDER: dict[str, Any] = {
     "amount_minor": 5_000,
@@ -222,6 +223,20 @@ def test_prediction_begins_a_level_before_the_promise_breaks() -> None:
     assert [type(one) for one in house.left()] == [NotifyBuyer]
     house.at("900s")
     assert house.left() == []
+
+
+def test_changed_file_repeats_nothing() -> None:
+    """A reload gives the level another number: what was done under its old one stays done."""
+    house = House(HUMAN, fallback=ARMED).at("0s", paid("o1", **ORDER)).at("31m")
+    house.say("32m", "offer", "refund")
+    again = msgspec.structs.replace(
+        HUMAN, level=4, tier=None, age_ms=2_400_000, steps=(RefundStep(),)
+    )
+    house.story.engine.configure(settings_with(HUMAN, again, fallback=ARMED), RuleSet())
+    house.left()
+    house.at("50m", paid("o2", **ORDER)).at("51m")
+    assert house.story.engine.shard.orders["o1"].level == 4
+    assert house.left(Refund) == []
 
 
 def moves(house: House) -> list[ActionsMoved]:
