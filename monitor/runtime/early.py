@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from monitor.core.orders.facts import insert
+from monitor.core.orders.facts import insert, is_repeated
 from monitor.model.errors import FencedError, StorageError
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.records import Entry
@@ -113,8 +113,9 @@ class Early:
         """What becomes of an entry that is in the log now."""
         if not isinstance(entry, OrderEvent) or entry.type == _HEARTBEAT:
             return "accepted"
-        timeline = insert(self._timelines[entry.order_id], entry)
+        known = self._timelines[entry.order_id]
+        timeline = insert(known, entry)
         if timeline is None:
             return DUPLICATE
         self._timelines[entry.order_id] = timeline
-        return "accepted"
+        return DUPLICATE if is_repeated(entry, known, timeline) else "accepted"

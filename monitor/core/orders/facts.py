@@ -101,9 +101,10 @@ def canonical_key(event: OrderEvent) -> tuple[int, int, str, str]:
 
 
 def insert(timeline: tuple[OrderEvent, ...], event: OrderEvent) -> tuple[OrderEvent, ...] | None:
-    """Add an event to a timeline; None if it is a duplicate by (source, id).
+    """Add an event to a timeline; None if it is a duplicate by (source, id) that changes nothing.
 
-    Of two events that differ under one id the canonically first stands, whoever arrives first.
+    Of two events that differ under one id the canonically first stands, whoever arrives first: see
+    `is_repeated`.
     """
     if not event.is_unique:
         for index, known in enumerate(timeline):
@@ -125,6 +126,17 @@ def insert(timeline: tuple[OrderEvent, ...], event: OrderEvent) -> tuple[OrderEv
             room[entry.type] -= 1
             kept.append(entry)
     return tuple(kept)
+
+
+def is_repeated(
+    event: OrderEvent, known: tuple[OrderEvent, ...], timeline: tuple[OrderEvent, ...]
+) -> bool:
+    """Whether an event was known by (source, id) before it was inserted, and only took its place."""
+    return (
+        len(timeline) <= len(known)  # hardly ever
+        and not event.is_unique
+        and any(one.event_id == event.event_id and one.source == event.source for one in known)
+    )
 
 
 def derive(timeline: tuple[OrderEvent, ...], promises: PromiseTable) -> Facts:
@@ -176,7 +188,12 @@ def holder_at(
 
 
 def _is_before(event: OrderEvent, known: OrderEvent) -> bool:
-    """Whether an event precedes another of the same id, by all that the shop said of it."""
+    """Whether an event precedes another of the same id, by all that the shop said of it.
+
+    A time that is ours, because the shop told none or our clock was wrong, gives way to the shop's.
+    """
+    if event.is_inferred != known.is_inferred:
+        return known.is_inferred
     key, known_key = canonical_key(event), canonical_key(known)
     if key != known_key:
         return key < known_key

@@ -13,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from monitor.core.orders.facts import Facts, holder_at, insert
+from monitor.core.orders.facts import Facts, holder_at, insert, is_repeated
 from monitor.core.orders.history import History, HourRow
 from monitor.core.orders.holds import Holds
 from monitor.core.orders.judgement import Judgement, ShardDecision
@@ -113,7 +113,9 @@ class Shard:
         order, unsettled = self.orders.get(order_id), self._unsettled.get(order_id)
         known = unsettled[0] if unsettled else order.timeline if order else ()
         timeline = insert(known, event)
-        if timeline is None:
+        if timeline is not None:
+            self._unsettled[order_id] = (timeline, event.received_ms)
+        if timeline is None or is_repeated(event, known, timeline):
             return "duplicate"
         source.note_lag(event.received_ms - event.time_ms)
         if order is None:
@@ -122,7 +124,6 @@ class Shard:
             source.count_order(event.received_ms, self.settings.utc_offsets)
             self.tallies.count_first(source.name, order_id, event.time_ms)
         order.traceparent = order.traceparent or event.traceparent
-        self._unsettled[order_id] = (timeline, event.received_ms)
         return "accepted"
 
     def settle(self) -> None:

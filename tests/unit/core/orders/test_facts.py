@@ -9,6 +9,7 @@ from monitor.model.settings import PromiseTable
 from monitor.testing.scenario import (
     START_MS,
     Happening,
+    Scenario,
     accepted,
     attempt_failed,
     attempted,
@@ -214,6 +215,30 @@ def test_two_contents_under_one_id_lead_to_the_same_facts(*, is_reversed: bool) 
     given = [paid("o", "1s", event_id="e1"), paid("o", "9s", event_id="e1")]
     facts = facts_of(*(reversed(given) if is_reversed else given))
     assert seconds(facts.paid_ms) == 1
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_time_of_the_shop_stands_against_a_time_of_ours(*, is_reversed: bool) -> None:
+    """An event that was repeated while our clock was hours slow keeps the time the shop told."""
+    given = [paid("o", "9s", event_id="e1"), paid("o", "1s", event_id="e1", is_inferred=True)]
+    facts = facts_of(*(reversed(given) if is_reversed else given))
+    assert seconds(facts.paid_ms) == 9
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_event_that_takes_the_place_of_its_twin_is_a_duplicate(*, is_reversed: bool) -> None:
+    """Two contents under one id are one event to whoever sent them and to whoever counts."""
+    given = [paid("o", "9s", event_id="e1"), paid("o", "1s", event_id="e1")]
+    first, second = reversed(given) if is_reversed else given
+    story = Scenario().at("20s", first)
+    assert story.at("21s", second, paid("o", "1s", event_id="e2")).outcomes == (
+        "duplicate",
+        "accepted",
+    )
+    assert seconds(story.engine.shard.orders["o"].facts.paid_ms) == 1
+    counted = story.engine.shard.totals.events
+    assert counted["shop\torder.paid\taccepted"] == 2
+    assert counted["shop\torder.paid\tduplicate"] == 1
 
 
 def test_flood_of_events_keeps_the_earliest_of_each_type() -> None:
