@@ -18,7 +18,7 @@ LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test soak durability sim nightly check check-format check-lint check-types check-floors check-shape \
+.PHONY: help run demo test soak crash durability sim nightly check check-format check-lint check-types check-floors check-shape \
 	format lock audit audit-code audit-packages sbom dist clean
 
 help: ## show the targets
@@ -39,6 +39,12 @@ soak: $(DEV) ## 200 kill -9 under load, about ten minutes; KILLS=1000 is the pro
 	DELIVERY_MONITOR_RECORD=1 DELIVERY_MONITOR_KILLS=$(KILLS) \
 		$(BIN)/python -m pytest -s -n 0 tests/e2e/test_kill9.py
 
+ORDERS ?= 10000
+CRASHES ?= 500
+crash: $(DEV) ## 10,000 stuck orders, 500 kill -9 at named points, every planted bug; half an hour
+	DELIVERY_MONITOR_RECORD=1 DELIVERY_MONITOR_ORDERS=$(ORDERS) DELIVERY_MONITOR_KILLS=$(CRASHES) \
+		DELIVERY_MONITOR_MUTANTS=all $(BIN)/python -m pytest -s -n 0 tests/crash
+
 durability: $(DEV) ## 100,000 power cuts, a fault at every syscall, damage at every place; an hour
 	DELIVERY_MONITOR_RECORD=1 DELIVERY_MONITOR_IMAGES=100000 DELIVERY_MONITOR_RESTARTS=5000 \
 		DELIVERY_MONITOR_FAULTS=all DELIVERY_MONITOR_DAMAGES=all DELIVERY_MONITOR_STOPPED_S=60 \
@@ -55,6 +61,7 @@ nightly: $(DEV) ## every promise at full size, a night; writes docs/promises.md
 	$(MAKE) sim HOURS=10000 SIM=--mutants
 	$(MAKE) durability
 	$(MAKE) soak KILLS=1000
+	$(MAKE) crash
 	$(BIN)/python -m benchmarks.fuzz --record
 	$(BIN)/python -m benchmarks.same_trace --record
 	$(BIN)/python -m benchmarks.restarts --record

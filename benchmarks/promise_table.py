@@ -201,4 +201,12 @@ PROMISES = (
         30,
         "planted bugs",
     ),
+    Promise(
+        "P31",
+        "A process that is killed at any named point of a takeover buys and delivers nothing twice, "
+        "and forgets no order.",
+        "tests/crash/test_crash.py",
+        10_000,
+        "orders",
+    ),
 )
