@@ -6,25 +6,47 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.engine import Engine
 from monitor.model.notes import Audited, MessageTaken
+from monitor.model.playbooks import Playbooks
 from monitor.model.records import record_decoder, record_encoder
 from monitor.testing.scenario import Scenario
 from tests.property.engine_world import RULES, SETTINGS, STEPS, play
+from tests.unit.core.playbooks.house import CHECK, HUMAN, TELL
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+PLAYING = msgspec.structs.replace(
+    SETTINGS,
+    playbooks=Playbooks(levels=(TELL, CHECK, HUMAN), vip_multiplier=0.5, batch_above=2),
+    shop_takes=("notify", "compensate", "refund"),
+)
+
+
 def refolded(story: Scenario) -> Engine:
-    engine = Engine(SETTINGS, RULES)
+    engine = Engine(story.engine.settings, RULES)
     for segment in story.log:
         stored = [record_encoder.encode(record) for record in segment]
         read = [record_decoder.decode(record) for record in stored]
         engine.refold(*(one for one in read if not isinstance(one, (MessageTaken, Audited))))
     return engine
+
+
+@settings(max_examples=30)
+@given(STEPS)
+def test_refolding_leads_to_the_same_state_where_playbooks_act(steps: list[Any]) -> None:
+    """Levels, actions, budgets and batches are decisions like all others; so is the snapshot."""
+    story = play(steps, Scenario(PLAYING, RULES))
+    assert refolded(story).engine_hash() == story.engine.engine_hash()
+    again = Engine(PLAYING, RULES)
+    again.restore(story.engine.snapshot(), story.now_ms)
+    assert again.engine_hash() == story.engine.engine_hash()
+    assert again.response.next_ms() == story.engine.response.next_ms()
 
 
 @settings(max_examples=60)
