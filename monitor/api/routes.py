@@ -102,6 +102,13 @@ ROUTES = (
     Route("GET", "/v1/takeovers/{id:[^/]+}", READ, takeovers.get_takeover),
     Route(
         "POST",
+        "/v1/takeovers/{id:[^/]+}/cancel",
+        OPERATE,
+        once(takeovers.post_cancel),
+        action="takeover.cancel",
+    ),
+    Route(
+        "POST",
         "/v1/takeovers/{id:[^/]+}/resolution",
         OPERATE,
         once(takeovers.post_resolution),

@@ -33,6 +33,12 @@ class ResolutionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX)] = ""
 
 
+class CancelRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of a cancel; it may be empty."""
+
+    note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX)] = ""
+
+
 class ClaimRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of a claim: for how long, or `release` to give the case back to the queue."""
 
@@ -71,6 +77,21 @@ async def post_resolution(request: web.Request) -> web.StreamResponse:
     asked = await read_json(request, ResolutionRequest)
     order = CaseResolved(
         case.takeover_id, asked.resolution, request[CALLER].name, now_ms, said(asked.note)
+    )
+    return await _ordered(request, case, order)
+
+
+async def post_cancel(request: web.Request) -> web.StreamResponse:
+    """Give the order back to its shop, if nothing can have been bought for it.
+
+    Raises: NotFoundError, InputError `conflict` while an attempt is open or its goods are here.
+    """
+    edge = request.app[EDGE]
+    engine, now_ms = edge.service.rebuilt(), edge.clock.now_ms()
+    case = _case(engine, request.match_info["id"])
+    asked = await read_json(request, CancelRequest)
+    order = CaseResolved(
+        case.takeover_id, "cancelled", request[CALLER].name, now_ms, said(asked.note)
     )
     return await _ordered(request, case, order)
 
@@ -133,6 +154,8 @@ def _try(engine: Engine, case: TakeoverCase, order: CaseResolved, now_ms: int) -
         raise _conflict(case, f"{case.holder} has it until {until}")
     if tried is case and case.first_word_of == order.actor:
         raise _conflict(case, "another person must say the same: the amount needs two")
+    if tried is case and case.state in (CaseState.CLAIMING, CaseState.CLAIMED):
+        raise _conflict(case, "it is waiting for an answer")
     if tried is case:
         raise _conflict(case, f"'{order.resolution}' cannot be taken there")
     return tried

@@ -7,6 +7,9 @@ Examples:
   delivery-monitor takeovers show tko_1
   delivery-monitor takeovers claim tko_1 --minutes 20 --key-file data/admin.token
   delivery-monitor takeovers resolve tko_1 --as delivered --note "sent by mail" --key-file data/admin.token
+  delivery-monitor takeovers cancel tko_1 --note "we deliver it by hand" --key-file data/admin.token
+
+Cancelling gives the order back to its shop while nothing can have been bought for it.
 
 What a resolution means: delivered, refunded or alternative (other goods): you did it; not_delivered:
 the open attempt brought nothing, the next channel may be tried.
@@ -21,7 +24,7 @@ from monitor.cli.client import add_client_arguments, call, segment
 from monitor.cli.output import say, say_json, table
 from monitor.model.errors import InputError
 
-ACTIONS = ("list", "show", "claim", "resolve")
+ACTIONS = ("list", "show", "claim", "resolve", "cancel")
 RESOLUTIONS = ("delivered", "refunded", "alternative", "not_delivered")
 
 
@@ -55,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
         case "claim":
             body = {"minutes": options.minutes, "release": options.release, "note": options.note}
             case = call(options, "POST", f"{path}/claim", body)
+        case "cancel":
+            case = call(options, "POST", f"{path}/cancel", {"note": options.note})
         case _:
             if options.resolution is None:
                 raise InputError(

@@ -26,8 +26,8 @@ class ShopWatch:
 
     def note(self, event: OrderEvent) -> None:
         """Remember whose goods these are; live and in recovery alike."""
-        for digest in event.goods:
-            self._first.setdefault(digest, event.order_id)
+        for unit in event.goods:
+            self._first.setdefault(unit, event.order_id)
 
     def adopt(self, orders: Iterable[Order]) -> None:
         """Remember the goods of orders that come back into memory."""
@@ -38,9 +38,9 @@ class ShopWatch:
     def forget(self, order: Order) -> None:
         """An order leaves memory."""
         for event in order.timeline:
-            for digest in event.goods:
-                if self._first.get(digest) == order.order_id:
-                    del self._first[digest]
+            for unit in event.goods:
+                if self._first.get(unit) == order.order_id:
+                    del self._first[unit]
 
     def look(self, event: OrderEvent, now_ms: int) -> list[ShopFault]:
         """What an event that was accepted shows to be wrong with its order, as far as untold."""

@@ -7,9 +7,11 @@ import msgspec
 from monitor.core.takeover.steps import (
     OPEN_ATTEMPT,
     Step,
+    claim_key,
     escalated,
     lock_away,
     ready,
+    release_effect,
     resolved,
     start_hand_over,
     submit_key,
@@ -36,7 +38,7 @@ STILL_CLAIMED = (
 
 
 def person_decided(
-    case: TakeoverCase, order: CaseResolved, _settings: Settings, now_ms: int
+    case: TakeoverCase, order: CaseResolved, settings: Settings, now_ms: int
 ) -> Step:
     """Close the case, or (`not_delivered`) let the machine go on where it had to stop.
 
@@ -47,6 +49,8 @@ def person_decided(
         for attempt in case.attempts
         if attempt.state == AttemptState.SUBMITTING
     )
+    if order.resolution == "cancelled":
+        return person_cancelled(case, order, settings, now_ms)
     if order.resolution in ENDS:
         state, resolution = ENDS[order.resolution]
         locked = lock_away(case)
@@ -56,6 +60,24 @@ def person_decided(
         return Step(case)
     step = _go_on(case, now_ms)
     return msgspec.structs.replace(step, cancels=cancels)
+
+
+def person_cancelled(
+    case: TakeoverCase, order: CaseResolved, _settings: Settings, now_ms: int
+) -> Step:
+    """Take our hands off the order and give it back to its shop, if nothing can have been bought.
+
+    Nothing changes while an attempt is open or its goods are here: then the case needs a word about
+    the goods (delivered, refunded, not delivered), not about us.
+    """
+    is_free = all(one.state == AttemptState.DISPROVED for one in case.attempts)
+    if order.resolution != "cancelled" or not is_free:
+        return Step(case)
+    keys = (claim_key(case),) if case.state == CaseState.CLAIMING else ()
+    is_advice = case.state == CaseState.ADVISED
+    over = resolved(case, CaseState.VOIDED, "closed_by_person", now_ms)
+    effects = () if is_advice else (release_effect(over, "cancelled_by_person"),)
+    return Step(over, effects, keys)
 
 
 def _can_go_on(case: TakeoverCase) -> bool:

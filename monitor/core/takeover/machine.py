@@ -35,6 +35,7 @@ from monitor.core.takeover.by_channel import (
     wake_for_answer,
     wake_for_retry,
 )
+from monitor.core.takeover.by_person import person_cancelled
 from monitor.core.takeover.by_shop import (
     RESOLUTION_OF,
     Finished,
@@ -83,8 +84,8 @@ class Row(NamedTuple):
 TABLE: dict[str, Row] = {
     # state                  claim           attempt             hand_over           finished                     wake                person
     CaseState.ADVISED:      Row(None,           None,               None,               finished_unclaimed,          None,               person_said),
-    CaseState.CLAIMING:     Row(claim_answered, None,               None,               finished_before_submit,      wake_for_claim,     None),
-    CaseState.CLAIMED:      Row(None,           attempt_too_late,   None,               finished_before_submit,      wake_for_retry,     None),
+    CaseState.CLAIMING:     Row(claim_answered, None,               None,               finished_before_submit,      wake_for_claim,     person_cancelled),
+    CaseState.CLAIMED:      Row(None,           attempt_too_late,   None,               finished_before_submit,      wake_for_retry,     person_cancelled),
     CaseState.SUBMITTING:   Row(None,           attempt_while_open, None,               finished_while_open,         wake_for_answer,    None),
     CaseState.ACCEPTED:     Row(None,           attempt_while_open, None,               finished_while_open,         wake_for_answer,    person_said),
     CaseState.UNKNOWN:      Row(None,           attempt_while_open, None,               finished_while_open,         wake_for_answer,    person_said),

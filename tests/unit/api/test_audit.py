@@ -36,7 +36,7 @@ async def done(route: Route, server: Server) -> Answered:
         decision_id = service.engine.route.decision_id or ""
         body = {"status": "applied", "applied_epoch": service.engine.route.epoch}
         path = path.replace("{decision_id}", decision_id)
-    elif path.endswith("/claim"):
+    elif path.endswith("/claim") or ("takeovers" in path and path.endswith("/cancel")):
         path = path.replace("{id:[^/]+}", case_of(service, "o1"))
     elif "takeovers" in path:
         body = {"resolution": "delivered", "note": "because"}

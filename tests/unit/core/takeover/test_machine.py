@@ -63,7 +63,7 @@ def test_table_has_a_row_for_every_state() -> None:
     """No state is forgotten, and the two final ones listen to no person."""
     assert list(TABLE) == list(CaseState)
     deciding = [state for state in STATES if may_person_decide(story_in(state).case)]
-    assert deciding == ["advised", "accepted", "unknown", "escalated"]
+    assert deciding == ["advised", "claiming", "claimed", "accepted", "unknown", "escalated"]
 
 
 def test_stuck_order_is_claimed_bought_and_handed_over_once() -> None:
