@@ -145,12 +145,12 @@ MUTANTS = (
     _mutant(
         "forgets what was spent", f"{ENGINE_STATE}.restore",
         "        self.desk.restore(snapshot.spending, snapshot.paces)\n", "",
-        "more cases in an hour", kinds=OUTAGE,
+        "more cases in an hour", kinds=OUTAGE, seed=2,
     ),
     _mutant(
         "does not adopt the cases of the snapshot", f"{ENGINE_STATE}.hydrate",
         "        self._adopt_cases(orders)\n", "",
-        "takeovers the engine forgot", kinds=OUTAGE,
+        "takeovers the engine forgot", kinds=OUTAGE, seed=2,
     ),
     # --- what was promised to the outside is done -----------------------------------------------
     _mutant(
