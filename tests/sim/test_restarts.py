@@ -16,11 +16,11 @@ PLANTED = (
         "        self.watch.restore(snapshot.alerts)\n",
         "",
     ),
-    Change("monitor.runtime.recovery:recover", "undecided.extend(facts)", "facts.clear()"),
+    Change("monitor.runtime.recovery:rebuild", "undecided.extend(piece.facts)", "pass"),
     Change(
-        "monitor.runtime.recovery:recover",
-        "engine.refold(*facts)",
-        "stored.segment.kind == 'entries' and engine.refold(*facts)",
+        "monitor.runtime.recovery:rebuild",
+        "engine.refold(*piece.facts)",
+        "getattr(piece.facts[0], 'decided_ms', 0) or engine.refold(*piece.facts)",
     ),
     Change(
         "monitor.adapters.storage.sqlite_outbox:interrupted",
