@@ -26,8 +26,9 @@ SOURCE = "main-shop"
 class Shop:
     """Tells events for ever; `take` gives the next ones, dated at `now_ms`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, side_by_side: int = SIDE_BY_SIDE) -> None:
         self._name = name
+        self._side_by_side = side_by_side
         self._places = self._walk()
 
     def take(self, count: int, now_ms: int) -> list[bytes]:
@@ -41,9 +42,9 @@ class Shop:
         first = 0
         while True:
             for step in range(len(LIFE)):
-                for order in range(first, first + SIDE_BY_SIDE):
+                for order in range(first, first + self._side_by_side):
                     yield order, step
-            first += SIDE_BY_SIDE
+            first += self._side_by_side
 
     def _event(self, order: int, step: int, time: str) -> bytes:
         return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from monitor.core.control import ControlSnapshot, Measured
-from monitor.core.orders.shard import ShardSnapshot
+from monitor.core.orders.shard_snapshot import ShardSnapshot
 from monitor.core.playbooks.response import ResponseSnapshot
 from monitor.core.takeover.limits import Spending
 from monitor.core.takeover.pace import ChannelPace

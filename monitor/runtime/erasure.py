@@ -105,9 +105,9 @@ class Erasure:
         """Take the person out of an order; whether that changed anything."""
         timeline = tuple(_without(event) for event in order.timeline)
         facts = msgspec.structs.replace(order.facts, customer_hash=None, region=None)
-        before = (order.timeline, order.facts, order.traceparent)
-        order.timeline, order.facts, order.traceparent = timeline, facts, None
-        return before != (timeline, facts, None)
+        before = (order.timeline, order.facts)
+        order.timeline, order.facts = timeline, facts
+        return before != (timeline, facts)
 
 
 def _without(event: OrderEvent) -> OrderEvent:

@@ -7,7 +7,7 @@ lead to the same facts (a join-semilattice; `reference/shops.md` §3.4).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -36,8 +36,6 @@ _ATTRIBUTES = (
 )  # fmt: skip
 _SKU, _SPEED, _FULFILMENT = (_ATTRIBUTES.index(name) for name in ("sku", "speed", "fulfilment"))
 _attributes_of = attrgetter(*_ATTRIBUTES)
-# Contract §2: paid's word counts before created's, created's before the rest.
-_SOURCE_RANK = {_PAID: 0, _CREATED: 1}
 _HANDLING = (_ATTEMPTED, _ATTEMPT_FAILED, _DELIVERED, _VERIFIED)
 
 _encoder = msgspec.json.Encoder()
@@ -95,6 +93,10 @@ class Facts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return None if self.paid_ms is None else self.paid_ms + self.promise_ms
 
 
+UNKNOWN = Facts()
+"""What is known of an order before its first event."""
+
+
 def canonical_key(event: OrderEvent) -> tuple[int, int, str, str]:
     """Order events by time, then life cycle, then origin: the same whoever arrives first."""
     return (event.time_ms, LIFECYCLE_RANK[event.type], event.source, event.event_id)
@@ -114,11 +116,11 @@ def insert(timeline: tuple[OrderEvent, ...], event: OrderEvent) -> tuple[OrderEv
                 timeline = timeline[:index] + timeline[index + 1 :]
                 break
     if not timeline or not _is_sorted_before(event, timeline[-1]):  # nearly always
-        merged = [*timeline, event]
+        merged = (*timeline, event)
     else:
-        merged = sorted((*timeline, event), key=canonical_key)
+        merged = tuple(sorted((*timeline, event), key=canonical_key))
     if len(merged) <= EVENTS_PER_TYPE_MAX:
-        return tuple(merged)
+        return merged
     room = dict.fromkeys(LIFECYCLE_RANK, EVENTS_PER_TYPE_MAX)
     kept = []
     for entry in merged:
@@ -141,15 +143,20 @@ def is_repeated(
 
 def derive(timeline: tuple[OrderEvent, ...], promises: PromiseTable) -> Facts:
     """Derive all facts from a canonical timeline."""
-    first = {event.type: event.time_ms for event in reversed(timeline)}  # the earliest stands
-    ranked = _by_word(timeline)
+    first: dict[str, int] = {}
+    for event in timeline:
+        if event.type not in first:  # the earliest stands
+            first[event.type] = event.time_ms
+    ranked = _by_word(timeline, first)
     promise_ms, named, *attributes = found = _attributes(ranked)
     paid_ms, is_inferred = _paid(timeline, first)
     delivered_ms = first.get(_DELIVERED, first.get(_VERIFIED))
     cancelled_ms = first.get(_CANCELLED)
     if _EXPIRED in first:
         cancelled_ms = _earliest(cancelled_ms, first[_EXPIRED])
-    sold_on = _sold_on(ranked)
+    holder = sold_on = _sold_on(ranked)
+    if _ATTEMPTED in first or _DELIVERED in first:
+        holder = holder_at(timeline, sold_on, delivered_ms)
     return Facts(  # type: ignore[misc]  # mypy cannot count what a star brings
         first.get(_CREATED),
         paid_ms,
@@ -162,12 +169,14 @@ def derive(timeline: tuple[OrderEvent, ...], promises: PromiseTable) -> Facts:
         first.get(_FAILED),
         cancelled_ms,
         first.get(_REFUNDED),
-        promise_ms or _promise_ms(promises, found),
+        promise_ms or _promise_ms(promises, found[_SKU], found[_FULFILMENT], found[_SPEED]),
         ranked[0].source if ranked else "",
-        holder_at(timeline, sold_on, delivered_ms) or named,
+        holder or named,
         sold_on,
         *attributes,
-        contradictions=_contradictions(timeline, first, paid_ms, delivered_ms),
+        contradictions=(
+            () if delivered_ms is None else _contradictions(timeline, first, paid_ms, delivered_ms)
+        ),
     )
 
 
@@ -178,13 +187,11 @@ def holder_at(
 
     With `at_ms` the time of delivery this is the delivering attempt's channel; None means now.
     """
-    holder = sold_on
-    for event in timeline:
-        if at_ms is not None and event.time_ms > at_ms:
-            break
-        if event.channel is not None and event.type in (_ATTEMPTED, _DELIVERED):
-            holder = event.channel
-    return holder
+    for event in reversed(timeline):
+        is_holder = event.channel is not None and event.type in (_ATTEMPTED, _DELIVERED)
+        if is_holder and (at_ms is None or event.time_ms <= at_ms):
+            return event.channel
+    return sold_on
 
 
 def _is_before(event: OrderEvent, known: OrderEvent) -> bool:
@@ -226,11 +233,19 @@ def _paid(timeline: tuple[OrderEvent, ...], first: dict[str, int]) -> tuple[int 
     return (first.get(_CREATED, min(handled)), True) if handled else (None, False)
 
 
-def _by_word(timeline: tuple[OrderEvent, ...]) -> Sequence[OrderEvent]:
-    """Events by how much their word counts, those of equal weight in canonical order."""
+def _by_word(timeline: tuple[OrderEvent, ...], kinds: Container[str]) -> Sequence[OrderEvent]:
+    """Events by how much their word counts, those of equal weight in canonical order.
+
+    Contract §2: paid's word counts before created's, created's before the rest.
+    """
     if len(timeline) < 2:
         return timeline
-    return sorted(timeline, key=lambda event: _SOURCE_RANK.get(event.type, 2))
+    ranked = [event for event in timeline if event.type == _PAID] if _PAID in kinds else []
+    if _CREATED in kinds:
+        ranked += [event for event in timeline if event.type == _CREATED]
+    if len(ranked) < len(timeline):
+        ranked += [event for event in timeline if event.type not in (_PAID, _CREATED)]
+    return ranked
 
 
 def _attributes(ranked: Sequence[OrderEvent]) -> Sequence[Any]:
@@ -257,13 +272,19 @@ def _sold_on(ranked: Sequence[OrderEvent]) -> str | None:
 
 def promise_basis(timeline: tuple[OrderEvent, ...]) -> tuple[Any, ...]:
     """Everything of an order that chooses its promise from a table; equal basis, equal promise."""
-    found = _attributes(_by_word(timeline))
+    found = _attributes(_by_word(timeline, LIFECYCLE_RANK))
     return (found[0], found[_SKU], found[_FULFILMENT], found[_SPEED])
 
 
-def _promise_ms(promises: PromiseTable, found: Sequence[Any]) -> int:
+def promise_of(facts: Facts, promises: PromiseTable) -> int:
+    """What a table promises to an order of which these facts are known."""
+    return _promise_ms(promises, facts.sku, facts.fulfilment, facts.speed)
+
+
+def _promise_ms(
+    promises: PromiseTable, sku: str | None, fulfilment: str | None, speed: str | None
+) -> int:
     """The most specific promise wins: sku, then fulfilment, then speed, then the default."""
-    sku, fulfilment, speed = found[_SKU], found[_FULFILMENT], found[_SPEED]
     if sku is not None and sku in promises.by_sku:
         return promises.by_sku[sku]
     if fulfilment is not None and fulfilment in promises.by_fulfilment:
@@ -277,11 +298,9 @@ def _contradictions(
     timeline: tuple[OrderEvent, ...],
     first: dict[str, int],
     paid_ms: int | None,
-    delivered_ms: int | None,
+    delivered_ms: int,
 ) -> tuple[str, ...]:
-    """What cannot all be true; kept, counted and shown, never a crash."""
-    if delivered_ms is None:
-        return ()
+    """What cannot all be true of a delivered order; kept, counted and shown, never a crash."""
     found = []
     if paid_ms is not None and delivered_ms < paid_ms - CLOCK_SKEW_MS:
         found.append("delivered_before_paid")

@@ -119,18 +119,23 @@ class History:
 
     def _hour(self, hour_ms: int, channel: str, sku: str) -> Hour:
         key = (hour_ms, channel, sku)
-        if key not in self._hours:
+        hour = self._hours.get(key)
+        if hour is None:
             if sku and self._skus[key[:2]] >= SKUS_MAX:
                 return self._hour(hour_ms, channel, "")
             self._skus[key[:2]] += 1
-            self._hours[key] = Hour(hour_ms, channel, sku, {})
+            hour = self._hours[key] = Hour(hour_ms, channel, sku, {})
         self._dirty[key] = None
-        return self._hours[key]
+        return hour
 
     def _count(self, channel: str, hour_ms: int, bucket: int, count: int) -> None:
-        counts = self._all_skus.setdefault(channel, {}).setdefault(hour_ms, {})
+        try:  # a channel and hour that were seen before, which is nearly always
+            counts, together = self._all_skus[channel][hour_ms], self._all_hours[channel]
+        except KeyError:
+            counts = self._all_skus.setdefault(channel, {}).setdefault(hour_ms, {})
+            together = self._all_hours.setdefault(channel, [0] * BUCKETS)
         counts[bucket] = counts.get(bucket, 0) + count
-        self._all_hours.setdefault(channel, [0] * BUCKETS)[bucket] += count
+        together[bucket] += count
 
     def _learn_p95(self, channel: str, before_ms: int) -> int | None:
         total = list(self._all_hours.get(channel, ()))

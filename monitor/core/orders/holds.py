@@ -26,32 +26,38 @@ class Held(NamedTuple):
     unheard_ms: int | None
 
 
+_NOT_HELD = Held(0, 0)
+
+
 class Holds:
-    """Holds of one shard's orders, and which orders wait for the next word of a source."""
+    """Holds of one shard's orders; `unheard` are those that wait for the next word of a source."""
 
     def __init__(self, sources: Callable[[], Mapping[str, Source]]) -> None:
         self._sources = sources
-        self._unheard: dict[str, dict[str, None]] = {}
+        self.unheard: dict[str, dict[str, None]] = {}
 
     def until_ms(self, order: Order, now_ms: int, hold_ms: int) -> Held:
         """How long an order is held; `hold_ms`: for how long after a return."""
         unheard_ms = self._unheard_until_ms(order, now_ms, hold_ms)
+        if unheard_ms == 0 == order.hold_until_ms:
+            return _NOT_HELD  # nearly always
         until_ms = None if unheard_ms is None else max(order.hold_until_ms, unheard_ms)
         return Held(until_ms, unheard_ms)
 
     def _unheard_until_ms(self, order: Order, now_ms: int, hold_ms: int) -> int | None:
-        source, facts = self._sources().get(order.facts.source), order.facts
-        if source is None or facts.paid_ms is None:
+        facts = order.facts
+        source, paid_ms = self._sources().get(facts.source), facts.paid_ms
+        if source is None or paid_ms is None:
             return 0
-        is_overdue = facts.deadline_ms is not None and now_ms > facts.deadline_ms
+        is_overdue = now_ms > paid_ms + facts.promise_ms
         if source.is_silent or (is_overdue and source.is_unusually_quiet(now_ms)):
-            self._unheard.setdefault(source.name, {})[order.order_id] = None
+            self.unheard.setdefault(source.name, {})[order.order_id] = None
             return None
         # Whatever was paid before the return may have become slow, late or stuck unseen.
-        if source.returned_ms and facts.paid_ms <= source.returned_ms:
+        if source.returned_ms and paid_ms <= source.returned_ms:
             return source.returned_ms + hold_ms
         return 0
 
     def release(self, source: str) -> list[str]:
         """Give the orders that waited for a source which has just spoken."""
-        return list(self._unheard.pop(source, ()))
+        return list(self.unheard.pop(source, ()))

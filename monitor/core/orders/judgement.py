@@ -26,3 +26,6 @@ class Judgement(msgspec.Struct, frozen=True):
     def is_empty(self) -> bool:
         """Whether time brought nothing, as nearly always."""
         return not (self.decisions or self.stuck or self.woken or self.left or self.looked)
+
+
+NOTHING = Judgement((), (), (), ())

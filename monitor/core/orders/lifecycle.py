@@ -40,6 +40,7 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
 
 
+_GOOD = Verdict.GOOD  # a member of an enum is looked up anew each time
 VERDICTS: tuple[tuple[Callable[[Facts, int], bool], Verdict], ...] = (
     (lambda facts, at_ms: facts.paid_ms is None, Verdict.UNPAID),
     (lambda facts, at_ms: _is_delivered_in_time(facts), Verdict.GOOD),
@@ -62,6 +63,8 @@ def state(facts: Facts) -> str:
 
 def verdict(facts: Facts, at_ms: int) -> Verdict:
     """Judge an order at a time: a pure function of its facts, revised when a late fact arrives."""
+    if _is_delivered_in_time(facts):
+        return _GOOD  # nearly always: spare the walk down the table
     return next(name for holds, name in VERDICTS if holds(facts, at_ms))
 
 

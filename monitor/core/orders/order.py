@@ -5,29 +5,34 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import msgspec
 
 from monitor.core.orders.facts import Facts
 from monitor.core.orders.lifecycle import is_breach
-from monitor.core.playbooks.levels import looks_ms
+from monitor.core.orders.packed import pack, share_texts, unpack
+from monitor.core.playbooks.levels import VIP, looks_ms
 from monitor.model.events import OrderEvent
 from monitor.model.playbooks import Action, RefundStep
 from monitor.model.settings import Settings
 from monitor.model.takeovers import CaseState, TakeoverCase
 
+CASE_ENDS = (CaseState.DELIVERED, CaseState.VOIDED)
 
-class Order(msgspec.Struct, gc=False, omit_defaults=True):
+
+class Order(msgspec.Struct, gc=False, omit_defaults=True, rename={"events": "timeline"}):
     """One order in memory; mutable, owned by the shard alone (house rule 4).
 
     `breach_ms`, `tier`, `case`, `level` and `actions` (of playbooks) come from decisions,
     everything else from events.
     `hold_until_ms`: first seen overdue, so nothing starts before this (contract §2).
     `handed_over_ms`: the shop took our goods; it stands for the delivery until the shop tells its
-    own, which wins.
+    own, which wins. While it rests its events are in `packed`: read them as `timeline`.
     """
 
     order_id: str
-    timeline: tuple[OrderEvent, ...]
+    events: tuple[OrderEvent, ...]
     facts: Facts
     breach_ms: int | None = None
     breach_channel: str | None = None
@@ -35,10 +40,42 @@ class Order(msgspec.Struct, gc=False, omit_defaults=True):
     case: TakeoverCase | None = None
     hold_until_ms: int = 0
     handed_over_ms: int | None = None
-    traceparent: str | None = None
     faults: tuple[str, ...] = ()  # what the shop did wrong, as `model/faults.py` names it
     level: int = 0
     actions: tuple[Action, ...] = ()
+    packed: bytes = b""
+
+    @property
+    def timeline(self) -> tuple[OrderEvent, ...]:
+        """Its events in canonical order."""
+        return unpack(self.order_id, self.packed) if self.packed else self.events
+
+    @timeline.setter
+    def timeline(self, events: tuple[OrderEvent, ...]) -> None:
+        self.events, self.packed = events, b""
+
+    @property
+    def traceparent(self) -> str | None:
+        """Its trace in the shop, by the first event that names one."""
+        return next((one.traceparent for one in self.timeline if one.traceparent), None)
+
+    def rest(self) -> None:
+        """Take as little memory as possible, until something is said of it again."""
+        if self.events:
+            self.events, self.packed = (), pack(self.events)
+            share_texts(self.facts)
+
+    def wake(self) -> Order:
+        """Itself, with the events at hand again."""
+        if self.packed:
+            self.timeline = self.timeline
+        return self
+
+    def awake(self) -> Order:
+        """The order as it is stored: itself, or what it was before it rested."""
+        if not self.packed:
+            return self
+        return msgspec.structs.replace(self, events=self.timeline, packed=b"")
 
     def with_hand_over(self, facts: Facts) -> Facts:
         """Facts, completed by our own delivery while the shop has not reported one."""
@@ -91,6 +128,47 @@ class Due(msgspec.Struct, frozen=True, gc=False):
 
 _NOTHING = Due(is_breached=False, tier=0, is_stuck=False, next_ms=None)
 _LATE = msgspec.structs.replace(_NOTHING, is_breached=True)
+PROMISES_MAX = 1_000  # different promises of which the ages are remembered
+
+
+class Ages(msgspec.Struct, frozen=True, gc=False):
+    """Ages in ms at which something happens to orders of one promise.
+
+    `tiers`: an order that is older than these is in L1, L2, L3. `turns`: when to look at one with a
+    takeover case, in ascending order; `turns_open`: at one that may yet get a case.
+    """
+
+    tiers: tuple[int, int, int]
+    turns: tuple[int, ...]
+    turns_open: tuple[int, ...]
+
+
+class Clockwork:
+    """The ages that matter under one set of settings, worked out once per promise."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._ages: dict[tuple[int, bool], Ages] = {}
+
+    def ages(self, facts: Facts) -> Ages:
+        """The ages of orders with such a promise, to such a buyer."""
+        key = (facts.promise_ms, facts.customer_tier == VIP)
+        ages = self._ages.get(key)
+        if ages is None:
+            if len(self._ages) >= PROMISES_MAX:
+                self._ages.clear()
+            ages = self._ages[key] = _ages(facts, self.settings)
+        return ages
+
+
+def _ages(facts: Facts, settings: Settings) -> Ages:
+    tiers = tier_limits_ms(facts, settings)
+    # Strictly later than the limit: the events of the deadline's own millisecond come first.
+    turns = {*(limit_ms + 1 for limit_ms in tiers), facts.promise_ms + 1}
+    if settings.playbooks.levels:
+        turns.update(looks_ms(facts, tiers, settings))
+    with_case = tuple(sorted(turns))
+    return Ages(tiers, with_case, tuple(sorted({*with_case, settings.fallback.after_ms})))
 
 
 def tier_limits_ms(facts: Facts, settings: Settings) -> tuple[int, int, int]:
@@ -109,7 +187,7 @@ def tier_limits_ms(facts: Facts, settings: Settings) -> tuple[int, int, int]:
     return (first, second, max(third, second))
 
 
-def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | None) -> Due:
+def checks(order: Order, clockwork: Clockwork, now_ms: int, held_until_ms: int | None) -> Due:
     """Judge one order at a time.
 
     `held_until_ms`: no breach, tier or takeover before this; None means held with no end in sight
@@ -121,29 +199,24 @@ def checks(order: Order, settings: Settings, now_ms: int, held_until_ms: int | N
         return _NOTHING
     if held_until_ms is None or now_ms < held_until_ms:
         return Due(is_breached=False, tier=0, is_stuck=False, next_ms=held_until_ms)
-    is_breached = order.breach_ms is None and is_breach(facts, now_ms)
     if facts.done_ms is not None:
-        return _LATE if is_breached else _NOTHING
+        return _LATE if order.breach_ms is None and is_breach(facts, now_ms) else _NOTHING
     age_ms = now_ms - paid_ms
-    first, second, third = tier_limits_ms(facts, settings)
+    ages = clockwork.ages(facts)
+    settings = clockwork.settings
     may_open = order.case is None or _is_only_advised(order.case, settings)
-    stuck_ms = settings.fallback.after_ms if may_open else None
-    # Strictly later than the limit: the events of the deadline's own millisecond come first.
-    moments: tuple[int, ...] = (
-        first + 1,
-        second + 1,
-        third + 1,
-        facts.promise_ms + 1,
-        stuck_ms or 0,
-    )
-    if settings.playbooks.levels:
-        moments = (*moments, *looks_ms(facts, (first, second, third), settings))
-    coming = [moment for moment in moments if moment > age_ms]
+    turns = ages.turns_open if may_open else ages.turns
+    place = bisect_right(turns, age_ms)
+    next_ms = paid_ms + turns[place] if place < len(turns) else None
+    if not place:
+        return Due(
+            is_breached=False, tier=0, is_stuck=False, next_ms=next_ms, is_waiting=True
+        )  # nearly always
     return Due(
-        is_breached=is_breached,
-        tier=3 if age_ms > third else 2 if age_ms > second else 1 if age_ms > first else 0,
-        is_stuck=stuck_ms is not None and age_ms >= stuck_ms,
-        next_ms=paid_ms + min(coming) if coming else None,
+        is_breached=order.breach_ms is None and age_ms > facts.promise_ms,
+        tier=_tier(ages.tiers, age_ms),
+        is_stuck=may_open and age_ms >= settings.fallback.after_ms,
+        next_ms=next_ms,
         is_waiting=True,
     )
 
@@ -160,6 +233,11 @@ def is_same_to_others(before: TakeoverCase, after: TakeoverCase) -> bool:
         and before.state not in ends
         and after.state not in ends
     )
+
+
+def _tier(limits_ms: tuple[int, int, int], age_ms: int) -> int:
+    first, second, third = limits_ms
+    return 3 if age_ms > third else 2 if age_ms > second else 1 if age_ms > first else 0
 
 
 def _is_only_advised(case: TakeoverCase, settings: Settings) -> bool:

@@ -9,7 +9,7 @@ Each order has at most one moment in either.
 from __future__ import annotations
 
 from monitor.core.orders.agenda import Agenda
-from monitor.core.orders.order import Order, checks, is_same_to_others
+from monitor.core.orders.order import Clockwork, Order, checks, is_same_to_others
 from monitor.model.settings import Settings
 from monitor.model.takeovers import TakeoverCase
 from monitor.model.times import DAY_MS, MINUTE_MS
@@ -28,28 +28,32 @@ class Plans:
         self._aged: dict[str, int | None] = {}  # of orders with a case: what their age calls for
 
     def plan(
-        self, order: Order, settings: Settings, now_ms: int, held_until_ms: int | None
+        self, order: Order, clockwork: Clockwork, now_ms: int, held_until_ms: int | None
     ) -> None:
         """Bring both agendas in line with an order that changed; held as for `checks`."""
-        due = checks(order, settings, now_ms, held_until_ms)
+        order_id, settings = order.order_id, clockwork.settings
+        due = checks(order, clockwork, now_ms, held_until_ms)
         look_ms = due.next_ms
         if due.is_breached or due.tier > order.tier:
             look_ms = now_ms
-        not_before_ms = self._not_before.get(order.order_id, 0)
         if due.is_stuck and settings.fallback.mode != "observe":
-            look_ms = _sooner(look_ms, max(now_ms, not_before_ms))
+            look_ms = _sooner(look_ms, max(now_ms, self._not_before.get(order_id, 0)))
         if order.case is None:
-            self._looks.schedule(order.order_id, look_ms)
+            self._looks.schedule(order_id, look_ms)
         else:
-            self._aged[order.order_id] = look_ms
+            self._aged[order_id] = look_ms
             self.wake(order, now_ms)
+        leave_ms = self.leave_ms(order, settings)
+        if due.next_ms is not None and due.next_ms + MINUTE_MS > leave_ms:
+            # What is still to be judged stays: a promise may be longer than the memory.
+            leave_ms = due.next_ms + MINUTE_MS
+        self._leaves.schedule(order_id, leave_ms)
+
+    def leave_ms(self, order: Order, settings: Settings) -> int:
+        """When an order may leave memory if nobody speaks of it any more."""
         is_settled = order.case is None and order.facts.done_ms is not None
         keep_ms = settings.signal_window_ms if is_settled else DORMANT_MS
-        leave_ms = _latest_word_ms(order) + keep_ms
-        if due.next_ms is not None:
-            # What is still to be judged stays: a promise may be longer than the memory.
-            leave_ms = max(leave_ms, due.next_ms + MINUTE_MS)
-        self._leaves.schedule(order.order_id, leave_ms)
+        return _latest_word_ms(order) + keep_ms
 
     def wake(self, order: Order, now_ms: int) -> None:
         """Look at an order that has a case when that wants it, or its age calls for it if sooner."""

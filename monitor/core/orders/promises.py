@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.core.orders.extend import extend
 from monitor.core.orders.facts import Facts, derive, promise_basis
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
@@ -37,6 +38,17 @@ class Promises:
     def forget(self) -> None:
         """The events of the stored orders are folded: memory has their promises from now on."""
         self._recalled.clear()
+
+    def extend(self, order: Order, news: Iterable[OrderEvent], table: PromiseTable) -> Facts | None:
+        """Facts of an order after events that came behind all others; None: `derive` them."""
+        if order.handed_over_ms is not None or order.order_id in self._recalled:
+            return None
+        facts: Facts | None = order.facts
+        for event in news:
+            if facts is None:
+                break
+            facts = extend(facts, event, table)
+        return facts
 
     def derive(self, order: Order, timeline: tuple[OrderEvent, ...], table: PromiseTable) -> Facts:
         """Facts of a timeline that follows on the order's; `table` is that of today."""

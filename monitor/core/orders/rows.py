@@ -38,8 +38,9 @@ class OrderRows:
         """Note what a paid order is now, and the channel that it is counted for."""
         facts = order.facts
         codes = self._names.codes(channel, facts.source, facts.provider, facts.sku)
+        taken_ms = None if order.case is None else order.taken_ms
         self._changes[order.order_id] = _Change(
-            facts, order.breach_ms, order.taken_ms, codes, is_held, is_unconfirmed
+            facts, order.breach_ms, taken_ms, codes, is_held, is_unconfirmed
         )
 
     def forget(self, order_id: str) -> None:

@@ -11,23 +11,25 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import assert_never
 
-import msgspec
-
-from monitor.core.orders.facts import Facts, holder_at, insert, is_repeated
-from monitor.core.orders.history import History, HourRow
+from monitor.core.orders.endings import count_end, is_first_end
+from monitor.core.orders.facts import UNKNOWN, Facts, holder_at, insert, is_repeated
+from monitor.core.orders.history import History
 from monitor.core.orders.holds import Holds
-from monitor.core.orders.judgement import Judgement, ShardDecision
-from monitor.core.orders.lifecycle import is_overdue, verdict
+from monitor.core.orders.judgement import NOTHING, Judgement, ShardDecision
+from monitor.core.orders.lifecycle import is_overdue
 from monitor.core.orders.names import NameBook
-from monitor.core.orders.order import Order, checks
+from monitor.core.orders.news import News, is_new
+from monitor.core.orders.order import CASE_ENDS, Clockwork, Order, checks
 from monitor.core.orders.plans import Plans
 from monitor.core.orders.promises import Promises
+from monitor.core.orders.resting import Resting
 from monitor.core.orders.rows import OrderRows
+from monitor.core.orders.shard_snapshot import ShardSnapshot
 from monitor.core.orders.sources import Source, heard, silences
-from monitor.core.orders.tallies import Judged, Tallies, TalliesSnapshot, judged
+from monitor.core.orders.tallies import Judged, Tallies, judged
 from monitor.core.orders.totals import Totals
 from monitor.core.signals.heard import Heard
-from monitor.core.signals.observation import Names, Observation
+from monitor.core.signals.observation import Observation
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.ids import OTHER, UNNAMED_CHANNEL
 from monitor.model.records import Breached, CaseMoved, SourceMoved, TierReached
@@ -36,29 +38,12 @@ from monitor.model.takeovers import CaseState
 from monitor.model.times import DAY_MS, MINUTE_MS
 
 _HEARTBEAT = EventType.HEARTBEAT.value
-_NOTHING = Judgement((), (), (), ())
-_UNKNOWN = Facts()  # what is known of an order before its first event
-CASE_ENDS = (CaseState.DELIVERED, CaseState.VOIDED)
-
-Timeline = tuple[OrderEvent, ...]
-
-
-class ShardSnapshot(msgspec.Struct, frozen=True):
-    """Everything `restore` needs, as plain data in a fixed order."""
-
-    orders: list[Order]
-    sources: list[Source]
-    hours: list[HourRow]
-    totals: Totals
-    names: Names = Names()
-    tallies: TalliesSnapshot = TalliesSnapshot()
 
 
 class Shard:
     """Orders in memory, their deadlines, sources, counters, the table; `names` are the shop's."""
 
     def __init__(self, settings: Settings, names: NameBook | None = None) -> None:
-        self.settings = settings
         self.names = names or NameBook()
         self.orders: dict[str, Order] = {}
         self.sources: dict[str, Source] = {}
@@ -70,15 +55,15 @@ class Shard:
         self._rows = OrderRows(self.names)
         self._plans = Plans()
         self._holds = Holds(lambda: self.sources)
+        self._resting = Resting()
         self.dirty: dict[str, None] = {}  # changed and not drained yet, the oldest change first
-        # Folded but not yet derived: the timeline that is to be, and when it was heard of last.
-        self._unsettled: dict[str, tuple[Timeline, int]] = {}
+        self._unsettled: dict[str, News] = {}  # folded, and nothing derived from it yet
         self.dormant: dict[str, Order] = {}  # left memory since the last drain, still waiting
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
         """Take over new settings: known channels and sources, and their heartbeats."""
-        self.settings = settings
+        self.settings, self._clockwork = settings, Clockwork(settings)
         self.names.know(settings)
         configured = {source.name: source.heartbeat_ms for source in settings.sources}
         for name in configured:
@@ -93,9 +78,13 @@ class Shard:
 
     def fold(self, event: OrderEvent) -> str:
         """Take in one event, `accepted` or `duplicate`; `settle` after the last one of a batch."""
-        source = self._source(event)
-        source.hear(event.received_ms)
-        self.release(source.name)
+        source = self.sources.get(event.source)
+        if source is None or not source.first_ms:  # seldom: nobody has heard of it yet
+            source = self._source(event)
+        if event.received_ms > source.last_ms:
+            source.hear(event.received_ms)
+        if self._holds.unheard:
+            self.release(source.name)
         outcome = "accepted"
         if event.type != _HEARTBEAT:
             outcome = self._fold_order(event, source)
@@ -110,20 +99,22 @@ class Shard:
 
     def _fold_order(self, event: OrderEvent, source: Source) -> str:
         order_id = event.order_id
-        order, unsettled = self.orders.get(order_id), self._unsettled.get(order_id)
-        known = unsettled[0] if unsettled else order.timeline if order else ()
+        order, news = self.orders.get(order_id), self._unsettled.get(order_id)
+        known = news.timeline if news is not None else () if order is None else order.timeline
         timeline = insert(known, event)
-        if timeline is not None:
-            self._unsettled[order_id] = (timeline, event.received_ms)
-        if timeline is None or is_repeated(event, known, timeline):
+        if timeline is None:
             return "duplicate"
-        source.note_lag(event.received_ms - event.time_ms)
         if order is None:
-            order = Order(order_id, (), _UNKNOWN)
+            order = Order(order_id, (), UNKNOWN)
             self.orders[order_id] = order
             source.count_order(event.received_ms, self.settings.utc_offsets)
             self.tallies.count_first(source.name, order_id, event.time_ms)
-        order.traceparent = order.traceparent or event.traceparent
+        if news is None:
+            news = self._unsettled[order_id] = News(known, len(known))
+        news.take(event, timeline, order.facts.channel)
+        if is_repeated(event, known, timeline):
+            return "duplicate"
+        source.note_lag(event.received_ms - event.time_ms)
         return "accepted"
 
     def settle(self) -> None:
@@ -131,42 +122,42 @@ class Shard:
 
         Once per order and batch: a backlog brings the whole life of an order at once.
         """
-        for order_id, (timeline, heard_ms) in self._unsettled.items():
-            self._settle_order(self.orders[order_id], timeline, heard_ms)
+        for order_id, news in self._unsettled.items():
+            self._settle_order(self.orders[order_id], news)
         self._unsettled.clear()
 
-    def _settle_order(self, order: Order, timeline: Timeline, heard_ms: int) -> None:
-        before, judged_before = order.facts, self._judged(order)
-        derived = self.promises.derive(order, timeline, self.settings.promise)
-        order.facts = order.with_hand_over(derived)
-        order.timeline = timeline
-        if before.paid_ms is None and is_overdue(order.facts, heard_ms):
+    def _settle_order(self, order: Order, news: News) -> None:
+        before, heard_ms = order.facts, news.heard_ms
+        order.facts = facts = self._derive(order, news)
+        order.timeline = news.timeline
+        self.dirty[order.order_id] = None
+        if before is not UNKNOWN and not news.is_moving and not is_new(before, facts):
+            return  # a step more: every second event
+        if before.paid_ms is None and is_overdue(facts, heard_ms):
             order.hold_until_ms = heard_ms + self.settings.backlog_hold_ms
         self._count_end(order, before, heard_ms)
         self.tallies.count_payment(order, before, self.names)
-        self.tallies.count_verdict(judged_before, self._judged(order))
+        self.tallies.count_verdict(self._judged(order, before), self._judged(order, facts))
         self._update(order, heard_ms)
-        if order.facts.paid_ms is not None:
+        if facts.paid_ms is not None:
             # Whoever a breach may name has its name now: time may judge orders in any order.
-            self._holder(order, order.facts.deadline_ms)
+            self._holder(order, facts.deadline_ms)
             if self._channel_name(order) == OTHER:
                 self.totals.count_overflow("channel")
 
+    def _derive(self, order: Order, news: News) -> Facts:
+        if news.is_later:
+            added = news.timeline[news.known :]
+            extended = self.promises.extend(order, added, self.settings.promise)
+            if extended is not None:
+                return extended
+        derived = self.promises.derive(order, news.timeline, self.settings.promise)
+        return order.with_hand_over(derived)
+
     def _count_end(self, order: Order, before: Facts, now_ms: int) -> None:
-        """Count an order the first time that it is both paid and done."""
-        facts = order.facts
-        was_done = before.paid_ms is not None and before.done_ms is not None
-        if was_done or facts.paid_ms is None or facts.done_ms is None:
-            return
-        channel = self._channel_name(order)
-        self.tallies.count_pace(channel, order)
-        self.totals.count_order(channel, verdict(facts, facts.done_ms))
-        if facts.delivered_ms is None:
-            self.history.add(facts.done_ms, channel, facts.sku, None, received_ms=now_ms)
-            return
-        delay_ms = max(facts.delivered_ms - facts.paid_ms, 0)
-        self.totals.count_delay(channel, delay_ms)
-        self.history.add(facts.delivered_ms, channel, facts.sku, delay_ms, received_ms=now_ms)
+        if is_first_end(before, order.facts):
+            channel = self._channel_name(order)
+            count_end(order, channel, now_ms, self.totals, self.history, self.tallies)
 
     def _source(self, event: OrderEvent) -> Source:
         name = self.names.name("source", event.source)
@@ -193,7 +184,7 @@ class Shard:
             decisions.append(moved)
         for order_id in self._plans.take_due(now_ms):
             order = self.orders[order_id]
-            due = checks(order, self.settings, now_ms, self._held_until_ms(order, now_ms))
+            due = checks(order, self._clockwork, now_ms, self._held_until_ms(order, now_ms))
             if due.is_breached and order.facts.deadline_ms is not None:
                 at_ms = order.facts.deadline_ms
                 decisions.append(Breached(order_id, at_ms, self._holder(order, at_ms), now_ms))
@@ -210,7 +201,7 @@ class Shard:
             self._update(order, now_ms)
         left = self._evict(now_ms)
         if not (decisions or woken or left or looked):  # whatever is stuck was looked at
-            return _NOTHING  # nearly always
+            return NOTHING  # nearly always
         found = (tuple(stuck), tuple(woken), tuple(left), tuple(looked))
         return Judgement(tuple(decisions), *found)
 
@@ -223,10 +214,10 @@ class Shard:
                 return
             case Breached():
                 order = self.orders[decision.order_id]
-                judged_before = self._judged(order)
+                judged_before = self._judged(order, order.facts)
                 order.breach_ms = decision.at_ms
                 order.breach_channel = decision.channel
-                self.tallies.count_verdict(judged_before, self._judged(order))
+                self.tallies.count_verdict(judged_before, self._judged(order, order.facts))
                 if order.is_open:
                     self.totals.count_order(decision.channel, "late_pending")
             case TierReached():
@@ -245,11 +236,12 @@ class Shard:
             self.dirty[order.order_id] = None  # no signal is about what moved
             return
         if moved.case.state == CaseState.DELIVERED and order.handed_over_ms is None:
-            before, judged_before = order.facts, self._judged(order)
+            before = order.facts
             order.handed_over_ms = moved.at_ms
             order.facts = order.with_hand_over(before)
             self._count_end(order, before, moved.at_ms)
-            self.tallies.count_verdict(judged_before, self._judged(order))
+            was_judged, is_judged = self._judged(order, before), self._judged(order, order.facts)
+            self.tallies.count_verdict(was_judged, is_judged)
         self._update(order, moved.at_ms)
 
     def _apply_source(self, moved: SourceMoved) -> None:
@@ -266,22 +258,24 @@ class Shard:
 
     def _update(self, order: Order, now_ms: int) -> None:
         """Bring row, deadline and store in line with an order that changed."""
+        order.wake()
         self.dirty[order.order_id] = None
+        facts = order.facts
         held_ms, unheard_ms = self._holds.until_ms(order, now_ms, self.settings.backlog_hold_ms)
-        if order.facts.paid_ms is not None:
+        if facts.paid_ms is not None:
             is_waiting = held_ms is None or now_ms < held_ms
             is_unheard = unheard_ms is None or now_ms < unheard_ms
             self._rows.change(
                 order,
-                order.counts_for or UNNAMED_CHANNEL,
+                order.breach_channel or facts.channel or UNNAMED_CHANNEL,
                 # A breach is definite, and so is a delivery in time: the rest can be held.
                 is_held=is_waiting and order.breach_ms is None and order.is_unjudged(now_ms),
                 # Whether the buyer still waits is not known.
-                is_unconfirmed=is_unheard and order.is_open,
+                is_unconfirmed=is_unheard and facts.done_ms is None,
             )
         else:  # an earlier payment turned out to be none
             self._rows.forget(order.order_id)
-        self._plans.plan(order, self.settings, now_ms, held_ms)
+        self._plans.plan(order, self._clockwork, now_ms, held_ms)
 
     def _evict(self, now_ms: int) -> list[Order]:
         left = []
@@ -289,6 +283,8 @@ class Shard:
             order = self.orders[order_id]
             if order_id in self.dirty:  # not stored yet; ask again in a while
                 self._plans.stay(order_id, now_ms + MINUTE_MS)
+            elif (leave_ms := self._plans.leave_ms(order, self.settings)) > now_ms:
+                self._plans.stay(order_id, leave_ms)  # something was said of it since
             elif self._is_awaited(order, now_ms):
                 self._plans.stay(order_id, now_ms + DAY_MS)
             else:
@@ -306,7 +302,7 @@ class Shard:
     def _forget(self, order: Order) -> None:
         del self.orders[order.order_id]
         if order.facts.done_ms is None:
-            self.dormant[order.order_id] = order
+            self.dormant[order.order_id] = order.awake()
         self._plans.forget(order.order_id)
         self._rows.forget(order.order_id)
 
@@ -320,13 +316,16 @@ class Shard:
     def _channel_name(self, order: Order) -> str:
         return self.names.name("channel", order.counts_for or UNNAMED_CHANNEL)
 
-    def _judged(self, order: Order) -> Judged | None:
-        if order.breach_ms is None and order.facts.done_ms is None:
+    def _judged(self, order: Order, facts: Facts) -> Judged | None:
+        if order.breach_ms is None and facts.done_ms is None:
             return None  # nearly always: spare the name
-        return judged(order.facts, order.breach_ms, self._channel_name(order))
+        channel = order.breach_channel or facts.channel or UNNAMED_CHANNEL
+        return judged(facts, order.breach_ms, self.names.name("channel", channel))
 
     def _holder(self, order: Order, at_ms: int | None) -> str:
-        holder = holder_at(order.timeline, order.facts.sold_on, at_ms)
+        facts, holder = order.facts, order.facts.sold_on
+        if facts.attempted_ms is not None or facts.delivered_ms is not None:
+            holder = holder_at(order.timeline, holder, at_ms)
         return self.names.name("channel", holder or UNNAMED_CHANNEL)
 
     # --- for control, the runtime and queries ------------------------------------------------------
@@ -362,7 +361,8 @@ class Shard:
         changed = list(islice(self.dirty, most))
         for order_id in changed:
             del self.dirty[order_id]
-        return [self.orders[order_id] for order_id in changed]
+        self._resting.stored(changed, self.orders, self.dirty)
+        return [self.orders[order_id].wake() for order_id in changed]
 
     def drain_dormant(self) -> list[Order]:
         """Orders that left memory although their wait never ended; the store must know them."""
@@ -377,7 +377,7 @@ class Shard:
     def snapshot(self) -> ShardSnapshot:
         """The whole state as plain data, independent of arrival order where the state is."""
         return ShardSnapshot(
-            orders=[self.orders[order_id] for order_id in sorted(self.orders)],
+            orders=[self.orders[order_id].awake() for order_id in sorted(self.orders)],
             sources=[self.sources[name] for name in sorted(self.sources)],
             hours=self.history.snapshot(),
             totals=self.totals,
@@ -396,4 +396,4 @@ class Shard:
         self.totals = snapshot.totals
         self.tallies = Tallies(snapshot.tallies)
         self.hydrate(snapshot.orders, now_ms)
-        self.dirty.clear()
+        self.drain_dirty()  # they are stored

@@ -70,11 +70,14 @@ class Source(msgspec.Struct, omit_defaults=True, dict=True):
         """An event was told so long after it happened: follow the 95th percentile of that."""
         if not 0 <= lag_ms <= LAG_MAX_MS:
             return
-        step_ms = max(self.lag_ms, 1_000) // _LAG_STEP
-        if lag_ms > self.lag_ms:
-            self.lag_ms = min(self.lag_ms + step_ms, lag_ms)
+        usual_ms = self.lag_ms
+        if lag_ms == usual_ms:
+            return
+        step_ms = max(usual_ms, 1_000) // _LAG_STEP
+        if lag_ms > usual_ms:
+            self.lag_ms = min(usual_ms + step_ms, lag_ms)
         else:
-            self.lag_ms = max(self.lag_ms - max(step_ms // 19, 1), lag_ms)
+            self.lag_ms = max(usual_ms - max(step_ms // 19, 1), lag_ms)
 
     def count_order(self, now_ms: int, offsets: Offsets = ()) -> None:
         """Count a new order; after 28 days old counts weigh half, so the rate follows the shop.

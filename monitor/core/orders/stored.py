@@ -32,7 +32,7 @@ _fields_of = msgspec.structs.astuple
 def write_order(order: Order) -> bytes:
     """What a row holds of an order."""
     timeline = [_fields_of(event) for event in order.timeline]
-    return _encoder.encode((timeline, msgspec.structs.replace(order, timeline=())))
+    return _encoder.encode((timeline, msgspec.structs.replace(order, events=(), packed=b"")))
 
 
 def read_order(body: bytes) -> Order:

@@ -13,6 +13,7 @@ and no payment.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 
 import msgspec
 
@@ -27,7 +28,11 @@ from monitor.core.signals.slo import BudgetState, Fault, SloBook
 from monitor.model.baselines import Baseline
 from monitor.model.ids import CANARY_PREFIX
 
+# Of its facts, what is counted of an order's payment.
+_paid_by = attrgetter("created_ms", "paid_ms", "is_paid_inferred", "provider")
 _Payment = tuple[str, int, int | None]  # provider, when created, when confirmed
+
+_FAULTLESS = Fault()
 
 
 class TalliesSnapshot(msgspec.Struct, frozen=True):
@@ -75,7 +80,7 @@ class Tallies:
         What is counted of an order rests on its facts alone, so that the order of arrival is
         nothing to it: when they change it is counted anew.
         """
-        if order.order_id.startswith(CANARY_PREFIX):
+        if _paid_by(before) == _paid_by(order.facts) or order.order_id.startswith(CANARY_PREFIX):
             return
         old, new = _payment(before, names), _payment(order.facts, names)
         if old == new:
@@ -109,14 +114,15 @@ class Tallies:
     def count_pace(self, channel: str, order: Order) -> None:
         """A paid order is done; one with a long promise, or taken over by us, says no pace."""
         facts = order.facts
-        if facts.paid_ms is None or facts.deadline_ms is None or facts.done_ms is None:
+        paid_ms, done_ms, delivered_ms = facts.paid_ms, facts.done_ms, facts.delivered_ms
+        if paid_ms is None or done_ms is None:
             return
-        if order.taken_ms is not None or not is_prompt(facts.paid_ms, facts.deadline_ms):
+        if order.taken_ms is not None or not is_prompt(paid_ms, paid_ms + facts.promise_ms):
             return
-        if facts.delivered_ms is None:
-            self.paces.add(channel, facts.done_ms, None)
+        if delivered_ms is None:
+            self.paces.add(channel, done_ms, None)
         else:
-            self.paces.add(channel, facts.delivered_ms, facts.delivered_ms - facts.paid_ms)
+            self.paces.add(channel, delivered_ms, delivered_ms - paid_ms)
 
     def forget(self, baselines: Mapping[str, Baseline], now_ms: int) -> None:
         """Something was learned: hours that are part of what is known need not be kept."""
@@ -148,14 +154,15 @@ class Tallies:
 
 def judged(facts: Facts, breach_ms: int | None, channel: str) -> Judged | None:
     """The verdict that counts of an order; None while it is unpaid or undecided."""
-    done_ms = facts.done_ms
+    done_ms, delivered_ms = facts.done_ms, facts.delivered_ms
     if facts.paid_ms is None or (done_ms is None and breach_ms is None):
         return None
-    moments = [at_ms for at_ms in (done_ms, breach_ms) if at_ms is not None]
-    delivered_ms, deadline_ms = facts.delivered_ms, facts.deadline_ms
-    is_good = delivered_ms is not None and deadline_ms is not None and delivered_ms <= deadline_ms
+    is_late = delivered_ms is None or delivered_ms > facts.paid_ms + facts.promise_ms
+    if breach_ms is None and done_ms is not None and not is_late:
+        return Judged(channel, done_ms, _FAULTLESS)  # nearly always
+    judged_ms = min(at_ms for at_ms in (done_ms, breach_ms) if at_ms is not None)
     is_failed = delivered_ms is None and facts.failed_ms is not None
-    return Judged(channel, min(moments), Fault(breach_ms is not None, not is_good, is_failed))
+    return Judged(channel, judged_ms, Fault(breach_ms is not None, is_late, is_failed))
 
 
 def _payment(facts: Facts, names: NameBook) -> _Payment | None:

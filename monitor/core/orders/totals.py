@@ -54,7 +54,9 @@ class DelayTotals(msgspec.Struct, gc=False):
         return LogHistogram(read_only(counts), self.sum_ms)
 
     def _count(self, bucket: int, count: int) -> None:
-        self.buckets.extend([0] * (bucket + 1 - len(self.buckets)))
+        missing = bucket + 1 - len(self.buckets)
+        if missing > 0:
+            self.buckets.extend([0] * missing)
         self.buckets[bucket] += count
 
 
@@ -73,7 +75,12 @@ class Totals(msgspec.Struct, gc=False):
 
     def count_event(self, source: str, kind: str, outcome: str) -> None:
         """delivery_events_total."""
-        self._add(self.events, source, kind, outcome)
+        key = f"{source}\t{kind}\t{outcome}"
+        known = self.events.get(key)
+        if known is None:
+            self._add(self.events, source, kind, outcome)
+        else:  # nearly always, and once per event
+            self.events[key] = known + 1
 
     def count_fault(self, kind: str) -> None:
         """delivery_shop_faults_total: what shops did wrong with orders of their own."""
@@ -97,9 +104,10 @@ class Totals(msgspec.Struct, gc=False):
 
     def count_delay(self, channel: str, delay_ms: int) -> None:
         """delivery_delay_seconds."""
-        if channel not in self.delays:
-            self.delays[channel] = DelayTotals([0] * (len(EDGES_MS) + 1))
-        self.delays[channel].add(delay_ms)
+        delays = self.delays.get(channel)
+        if delays is None:
+            delays = self.delays[channel] = DelayTotals([0] * (len(EDGES_MS) + 1))
+        delays.add(delay_ms)
 
     def _add(self, counter: dict[str, int], *labels: str) -> None:
         key = "\t".join(labels)

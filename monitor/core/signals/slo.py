@@ -35,6 +35,7 @@ _TIERS = ((MINUTE_MS, 6 * HOUR_MS), (5 * MINUTE_MS, 3 * DAY_MS), (HOUR_MS, 30 * 
 _JUDGED = 0
 _COLUMNS = 1 + len(METRICS)
 _CHANNELS_FIRST = 8
+_NEWS_MAX = 10_000
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -109,12 +110,17 @@ class _Ring:
 
 
 class SloBook:
-    """Judged orders and their faults per channel. Times are event time, already bounded by ours."""
+    """Judged orders and their faults per channel. Times are event time, already bounded by ours.
 
-    __slots__ = ("_columns", "_newest_ms", "_rings")
+    What is counted waits in `_news` until somebody reads: a cell of an array costs more than all
+    else that is done for an order, and nearly all orders of a second go into the same few.
+    """
+
+    __slots__ = ("_columns", "_newest_ms", "_news", "_rings")
 
     def __init__(self) -> None:
         self._columns: dict[str, int] = {}
+        self._news: dict[tuple[int, int], list[int]] = {}  # by minute and column
         self._newest_ms = 0
         self._rings = tuple(_Ring(bin_ms, span_ms) for bin_ms, span_ms in _TIERS)
 
@@ -129,16 +135,28 @@ class SloBook:
         self._count(channel, judged_ms, -1, fault, -1)
 
     def _count(self, channel: str, judged_ms: int, orders: int, fault: Fault, sign: int) -> None:
-        column = self._column(channel)
-        self._newest_ms = max(self._newest_ms, judged_ms)
-        for ring in self._rings:
-            row = ring.row(judged_ms // ring.bin_ms, self._newest_ms)
-            if row is not None:
-                row[column, 0] += orders
-                if fault.is_breached or fault.is_bad or fault.is_failed:  # few are: spare the rest
-                    row[column, 1] += sign * fault.is_breached
-                    row[column, 2] += sign * fault.is_bad
-                    row[column, 3] += sign * fault.is_failed
+        if judged_ms > self._newest_ms:  # noqa: PLR1730 - a call is slow
+            self._newest_ms = judged_ms
+        key = (judged_ms // MINUTE_MS, self._column(channel))
+        counts = self._news.get(key)
+        if counts is None:
+            if len(self._news) >= _NEWS_MAX:
+                self._take_news()
+            counts = self._news[key] = [0] * _COLUMNS
+        counts[0] += orders
+        if fault.is_breached or fault.is_bad or fault.is_failed:  # few are: spare the rest
+            counts[1] += sign * fault.is_breached
+            counts[2] += sign * fault.is_bad
+            counts[3] += sign * fault.is_failed
+
+    def _take_news(self) -> None:
+        """Bring what was counted into the rings; minutes that they are past by now are dropped."""
+        for (minute, column), counts in self._news.items():
+            for ring in self._rings:
+                row = ring.row(minute * MINUTE_MS // ring.bin_ms, self._newest_ms)
+                if row is not None:
+                    row[column] += counts
+        self._news.clear()
 
     def _column(self, channel: str) -> int:
         column = self._columns.get(channel)
@@ -216,6 +234,7 @@ class SloBook:
         ring = next((one for one in self._rings if reach_ms < one.length * one.bin_ms), None)
         if ring is None:
             raise InvariantError(f"a window of {reach_ms} ms is longer than budgets are kept")
+        self._take_news()
         slots = ring.between(now_ms - reach_ms, now_ms, self._newest_ms)
         counts = ring.counts[slots][:, :, [1 + METRICS.index(slo.metric), _JUDGED]]
         counts = counts.sum(axis=1, keepdims=True) if columns is None else counts[:, columns]
@@ -232,6 +251,7 @@ class SloBook:
 
     def state(self) -> BudgetState:
         """Give everything the book holds; equal books give equal states."""
+        self._take_news()
         channels = self.channels
         columns = [self._columns[name] for name in channels]
         rows: list[tuple[int, ...]] = []
@@ -245,6 +265,8 @@ class SloBook:
 
     def join(self, other: SloBook) -> None:
         """Add the book of another shard: `absorb` of its state, but as fast as array sums."""
+        self._take_news()
+        other._take_news()
         self._newest_ms = max(self._newest_ms, other._newest_ms)
         columns = [self._column(channel) for channel in other._columns]
         for ring, more in zip(self._rings, other._rings, strict=True):
@@ -256,6 +278,7 @@ class SloBook:
 
     def absorb(self, state: BudgetState) -> None:
         """Add another book, of another shard or from a snapshot."""
+        self._take_news()
         self._newest_ms = max(self._newest_ms, state.newest_ms)
         columns = [self._column(channel) for channel in state.channels]
         for tier, bin_index, channel, *numbers in state.rows:
