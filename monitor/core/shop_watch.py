@@ -78,8 +78,9 @@ class ShopWatch:
 
 
 def speaks(event: OrderEvent) -> bool:
-    """Whether an event can show a fault; nearly none can."""
-    return bool(event.goods or event.goods_missing or event.payment or event.reason)
+    """Whether an event can show a fault of its order; nearly none can, and a heartbeat has none."""
+    is_telling = event.goods or event.goods_missing or event.payment or event.reason
+    return bool(is_telling and event.order_id)
 
 
 def _is_paid_twice(order: Order) -> bool:

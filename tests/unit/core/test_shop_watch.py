@@ -21,6 +21,7 @@ from monitor.testing.scenario import (
     created,
     delivered,
     expired,
+    heartbeat,
     paid,
     tick,
 )
@@ -121,4 +122,11 @@ def test_order_that_left_memory_takes_its_goods_along() -> None:
     story = Scenario(SETTINGS).at("0s", paid("o1"), delivered("o1", goods=("g1",)))
     story.engine.shop_watch.forget(story.engine.shard.orders["o1"])
     story.at("1s", paid("o2"), delivered("o2", goods=("g1",)))
+    assert faults(story) == []
+
+
+def test_heartbeat_that_says_more_than_it_should_is_about_no_order() -> None:
+    """A reason or a payment in a heartbeat shows no fault, and does not stop the service."""
+    story = Scenario(SETTINGS).at("0s", heartbeat(reason="up"), heartbeat(payment="p1"), paid("o1"))
+    assert story.outcomes == ("accepted",) * 3
     assert faults(story) == []
