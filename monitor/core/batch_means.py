@@ -7,6 +7,7 @@ from collections.abc import Callable
 from monitor.core.batches import Means
 from monitor.core.engine_state import EngineState
 from monitor.core.orders.order import Order
+from monitor.core.playbooks.deciding import standing
 from monitor.core.playbooks.response import Response
 from monitor.core.takeover.desk import Moved
 from monitor.model.batches import BatchAction, BatchMoved, BatchOrdered
@@ -65,7 +66,7 @@ def _action(order: Order, ordered: BatchOrdered, now_ms: int) -> Action:
 
 def _standing_in_the_way(order: Order, action: Action) -> str:
     """Why an action may not begin: the order has the same one already."""
-    known = next((one for one in order.actions if one.action_id == action.action_id), None)
-    if known is None or (known.is_final and known.sent_ms is None):
+    known = standing(order, action.action_id)
+    if known is None:
         return ""
     return f"refund_{known.state}" if known.is_final else "refund_under_way"

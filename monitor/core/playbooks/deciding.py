@@ -95,6 +95,12 @@ def begin(
     return unless_quiet(action, level, about)
 
 
+def standing(order: Order, action_id: str) -> Action | None:
+    """The action of that name that has left or may still leave; None where one may begin."""
+    known = next((one for one in order.actions if one.action_id == action_id), None)
+    return None if known is None or (known.is_final and known.sent_ms is None) else known
+
+
 def new_action(order: Order, level: Playbook, step: Step, index: int, now_ms: int) -> Action:
     """An action of a step that goes as soon as nothing stands in its way."""
     kind = str(type(step).__struct_config__.tag)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from monitor.core.orders.order import Order
-from monitor.core.playbooks.deciding import action_id_of, gone
+from monitor.core.playbooks.deciding import action_id_of, gone, standing
 from monitor.model.ids import derived_id
 from monitor.model.playbooks import Action, PageStep, RefundStep, Step, TaskStep
 
@@ -15,10 +15,16 @@ ALTERNATIVE_QUEUE = "alternative"
 def follow_up(
     order: Order, offer: Action, choice: str, now_ms: int, *, is_person: bool
 ) -> list[Action]:
-    """What a choice leads to: a refund, a person who finds an alternative, or nothing but waiting."""
+    """What a choice leads to: a refund, a person who finds an alternative, or nothing but waiting.
+
+    An order has one refund: one that is under way already is not asked for anew, or its answer
+    would be taken for that of another.
+    """
     match choice:
         case "refund":
             action = _after(order, offer, RefundStep(), "refund", now_ms)
+            if standing(order, action.action_id) is not None:
+                return []
             return [msgspec.structs.replace(action, is_person=is_person)]
         case "alternative":
             return [_after(order, offer, TaskStep(ALTERNATIVE_QUEUE), "alternative", now_ms)]

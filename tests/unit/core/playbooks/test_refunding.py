@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 
-from monitor.model.effects import Claim, HandOver, Refund, Submit
+from monitor.model.batches import BatchOrdered
+from monitor.model.effects import Claim, HandOver, Notify, Refund, Submit
 from monitor.model.records import AttemptAnswered, ClaimAnswered, HandOverAnswered
 from monitor.model.settings import ChannelSettings, FallbackSettings
 from monitor.model.takeovers import CaseState, TakeoverCase
-from monitor.testing.scenario import delivered, paid
+from monitor.testing.scenario import START_MS, delivered, paid
 from tests.unit.core.playbooks.house import ARMED, HUMAN, House
 
 ORDER: dict[str, Any] = {"amount_minor": 5_000, "currency": "CNY", "sku": "gold"}
@@ -124,3 +125,18 @@ def test_delivery_in_the_turn_of_the_choice_wins() -> None:
     house = House(HUMAN).at("0s", paid("o1", **ORDER)).at("31m").at("32m", delivered("o1"))
     house.say("33m", "offer", "refund").at("5h")
     assert effects(house, Refund) == []
+
+
+def test_offer_that_ends_in_a_refund_leaves_the_one_under_way_alone() -> None:
+    """A person had it paid back meanwhile: it is asked once, and its failure calls a person."""
+    house = House(HUMAN, fallback=BY_HAND, **SHOP).at("0s", paid("o1", **ORDER)).at("5m1s")
+    claimed(house, "5m2s").at("31m")
+    starts_ms = START_MS + 32 * 60_000
+    house.at("32m", BatchOrdered("bat_1", "refund", ("o1",), "ann", starts_ms, starts_ms)).at("3h")
+    assert house.states()["offer"] == "done: expired"
+    assert house.states()["refund"] == "sent"
+    house.left()
+    house.answer("25h", "refund", "unknown")
+    assert house.states()["refund"] == "failed: unknown"
+    assert [one.event_type for one in house.left(Notify)] == ["order.page"]
+    assert len(effects(house, Refund)) == 1
