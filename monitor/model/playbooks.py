@@ -15,7 +15,7 @@ from enum import StrEnum
 
 import msgspec
 
-from monitor.model.times import HOUR_MS, MINUTE_MS
+from monitor.model.times import MINUTE_MS
 
 PERSON_QUEUE = "ops"
 OUTAGE = "outage"  # the template of all messages to buyers while many wait
@@ -168,7 +168,6 @@ class Action(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     batch_id: str | None = None
     choice: str | None = None
     is_person: bool = False
-    is_approved: bool = False
 
     @property
     def kind(self) -> str:
@@ -197,5 +196,3 @@ class Crowd(msgspec.Struct, frozen=True, omit_defaults=True):
     given_minor: int  # reserved for them
     state: str = "open"
 
-
-BATCH_ENDS_MS = HOUR_MS  # after the last order joined, an approval is still good for so long

@@ -257,7 +257,7 @@ class Response:
         if decision == "refuse":
             self._move(order, [ended(action, ActionState.CANCELLED, REFUSED, now_ms)], now_ms)
             return
-        agreed = msgspec.structs.replace(action, is_approved=True)
+        agreed = msgspec.structs.replace(action, is_person=True)
         self._go_on(order, agreed, now_ms)
 
     def _go_on(self, order: Order, action: Action, now_ms: int) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from monitor.model.batches import BatchOrdered
 from monitor.model.effects import Claim, HandOver, Notify, Refund, Submit
+from monitor.model.playbooks import Playbook, RefundStep
 from monitor.model.records import AttemptAnswered, ClaimAnswered, HandOverAnswered
 from monitor.model.settings import ChannelSettings, FallbackSettings
 from monitor.model.takeovers import CaseState, TakeoverCase
@@ -139,4 +140,15 @@ def test_offer_that_ends_in_a_refund_leaves_the_one_under_way_alone() -> None:
     house.answer("25h", "refund", "unknown")
     assert house.states()["refund"] == "failed: unknown"
     assert [one.event_type for one in house.left(Notify)] == ["order.page"]
+    assert len(effects(house, Refund)) == 1
+
+
+def test_refund_that_a_person_approved_needs_no_other_person() -> None:
+    """Where the executor only advises a playbook refunds nothing by itself, but a person may."""
+    level = Playbook("l3", 3, (RefundStep(),), tier=3, approval_above_minor=1_000, is_dry_run=False)
+    advising = FallbackSettings(mode="advise", after_ms=86_400_000)
+    house = House(level, fallback=advising).at("0s", paid("o1", **ORDER)).at("31m")
+    assert house.states()["refund"] == "waiting: approval"
+    house.say("32m", "refund", "approve")
+    assert house.states()["refund"] == "sent"
     assert len(effects(house, Refund)) == 1
