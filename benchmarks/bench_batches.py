@@ -12,7 +12,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from monitor.model.times import MINUTE_MS, format_rfc3339
 GROUP = "batches"
 ORDERS = 1_000
 WITHIN_S = 60.0
+LOOKS_MAX = 1_200  # a tenth of a second apart
 SECRET = "whsec_YmVuY2htYXJrLWJlbmNobWFyaw=="
 
 
@@ -80,13 +81,14 @@ async def _batch(folder: Path, action: str, orders: int) -> tuple[Town, float, d
         batch = await _ask(monitor.url, folder, "/v1/batches",
                            {"action": action, "apply": True, "undo": "0s"})  # fmt: skip
         given = town.delivered if action == "takeover" else town.told
-        while len(given) < orders // 2:
-            await asyncio.sleep(0.01)
+        await _until(lambda: len(given) >= orders // 2)
         await monitor.stop()
         monitor = await _started(folder)
-        while (found := await _ask(monitor.url, folder, f"/v1/batches/{batch['id']}"))[
-            "state"
-        ] != "done":
+        found: dict[str, Any] = {}
+        for _ in range(LOOKS_MAX):
+            found = await _ask(monitor.url, folder, f"/v1/batches/{batch['id']}")
+            if found["state"] == "done":
+                break
             await asyncio.sleep(0.1)
         wall_s = time.perf_counter() - began_s
         await monitor.stop()
@@ -144,11 +146,20 @@ async def _pay(url: str, folder: Path, orders: int) -> None:
         for number in range(orders)
     ]  # fmt: skip
     await _ask(url, folder, "/v1/events", events)
-    shown = {"count": 0}
-    while shown["count"] < orders:
-        await asyncio.sleep(0.5)
-        asked = {"action": "notify"}
-        shown = (await _ask(url, folder, "/v1/batches", asked))["preview"]
+    for _ in range(LOOKS_MAX):
+        shown = (await _ask(url, folder, "/v1/batches", {"action": "notify"}))["preview"]
+        if shown["count"] == orders:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"only {shown['count']} of {orders} orders are late")
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    for _ in range(LOOKS_MAX * 10):
+        if is_so():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the batch does not get on")
 
 
 async def _ask(url: str, folder: Path, path: str, body: Any = None) -> Any:

@@ -254,6 +254,7 @@ def uncollected() -> Iterator[None]:
     """Look for no cycles of garbage: a quarter of the time, and what hours leave fits into memory.
 
     What is there before is never looked through again: that alone takes longer than an hour of trade.
+    Afterwards all of it is: else the sessions of killed services would end in somebody else's hands.
     """
     if not gc.isenabled():
         yield
@@ -264,4 +265,7 @@ def uncollected() -> Iterator[None]:
     try:
         yield
     finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # a killed process closes nothing
+            gc.collect()
         gc.enable()
