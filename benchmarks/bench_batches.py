@@ -146,6 +146,7 @@ async def _pay(url: str, folder: Path, orders: int) -> None:
         for number in range(orders)
     ]  # fmt: skip
     await _ask(url, folder, "/v1/events", events)
+    shown = {"count": 0}
     for _ in range(LOOKS_MAX):
         shown = (await _ask(url, folder, "/v1/batches", {"action": "notify"}))["preview"]
         if shown["count"] == orders:

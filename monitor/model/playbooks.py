@@ -195,4 +195,3 @@ class Crowd(msgspec.Struct, frozen=True, omit_defaults=True):
     amount_minor: int  # of the orders
     given_minor: int  # reserved for them
     state: str = "open"
-

@@ -41,7 +41,7 @@ def test_order_that_was_stored_is_read_as_it_was(
     """Every field of every event, the facts, what was decided and the case."""
     order = Order(
         "o1", (event, event), Facts(paid_ms=paid_ms, channel="auto"), tier=2, breach_ms=7,
-        case=CASE if has_case else None, traceparent="00-1",
+        case=CASE if has_case else None,
     )  # fmt: skip
     assert order_of(row_of(order)) == order
 
