@@ -104,6 +104,12 @@ class Order(msgspec.Struct, gc=False, omit_defaults=True, rename={"events": "tim
         """Whether the shop was asked to refund it: from then on it is not ours to deliver."""
         return any(isinstance(one.step, RefundStep) and one.sent_ms for one in self.actions)
 
+    @property
+    def is_in_hand(self) -> bool:
+        """Whether its case, or an action that was asked for or waits, has still to come to an end."""
+        has_case = self.case is not None and self.case.state not in CASE_ENDS
+        return has_case or any(not one.is_final for one in self.actions)
+
     def age_ms(self, now_ms: int) -> int:
         """Time since payment until now or until the wait ended; 0 while unpaid."""
         if self.facts.paid_ms is None:

@@ -19,7 +19,7 @@ from monitor.core.orders.judgement import NOTHING, Judgement, ShardDecision
 from monitor.core.orders.lifecycle import is_overdue
 from monitor.core.orders.names import NameBook
 from monitor.core.orders.news import News, is_new
-from monitor.core.orders.order import CASE_ENDS, Clockwork, Order, checks
+from monitor.core.orders.order import Clockwork, Order, checks
 from monitor.core.orders.plans import Plans
 from monitor.core.orders.promises import Promises
 from monitor.core.orders.resting import Resting
@@ -293,8 +293,8 @@ class Shard:
         return left
 
     def _is_awaited(self, order: Order, now_ms: int) -> bool:
-        """Whether the return of its source, or a person with its case, still needs the order."""
-        if order.case is not None and order.case.state not in CASE_ENDS:
+        """Whether the return of its source, or who has it in hand, still needs the order."""
+        if order.is_in_hand:
             return True
         is_unjudged = order.breach_ms is None and order.is_unjudged(now_ms)
         return is_unjudged and self._held_until_ms(order, now_ms) is None

@@ -152,3 +152,17 @@ def test_refund_that_a_person_approved_needs_no_other_person() -> None:
     house.say("32m", "refund", "approve")
     assert house.states()["refund"] == "sent"
     assert len(effects(house, Refund)) == 1
+
+
+def test_order_that_is_being_paid_back_stays_until_the_shop_has_answered() -> None:
+    """A refund of its last day in memory fails after it: the answer must find its order."""
+    house = House(HUMAN, evaluation_floor_ms=3_600_000).at("0s", paid("o1", **ORDER)).at("31m")
+    house.say("31m", "offer", "wait")
+    starts_ms = START_MS + 719 * 3_600_000
+    house.at("719h", BatchOrdered("bat_1", "refund", ("o1",), "ann", starts_ms, starts_ms))
+    house.story.engine.shard.drain_dirty()
+    house.at("725h").answer("726h", "refund", "unknown")
+    assert house.states()["refund"] == "failed: unknown"
+    house.story.engine.shard.drain_dirty()
+    house.at("800h")
+    assert house.story.engine.shard.orders == {}
