@@ -130,6 +130,13 @@ def unless_quiet(action: Action, level: Playbook | None, about: Surroundings) ->
     return gone(action, now_ms)
 
 
+def resumed(action: Action, level: Playbook | None, about: Surroundings) -> Action:
+    """The action after its wait; its level may have been disarmed since it began."""
+    if level is not None and level.is_dry_run and not action.is_person:
+        return ended(action, ActionState.WOULD, "dry_run", about.now_ms)
+    return unless_quiet(action, level, about)
+
+
 def gone(action: Action, now_ms: int) -> Action:
     """The action as it leaves: what a person or a buyer has to answer stays open."""
     state, due_ms = ActionState.SENT, None

@@ -25,7 +25,7 @@ from monitor.core.playbooks.deciding import (
     Surroundings,
     begin,
     ended,
-    unless_quiet,
+    resumed,
 )
 from monitor.core.playbooks.followers import escalation, follow_up
 from monitor.core.playbooks.hands import Hands
@@ -263,8 +263,7 @@ class Response:
     def _go_on(self, order: Order, action: Action, now_ms: int) -> None:
         """Let an action leave that waited for a person or for the morning."""
         about = Surroundings(self._settings(), self.ledger, now_ms)
-        level = self._level_named(action.level)
-        action = unless_quiet(action, level, about)
+        action = resumed(action, self._level_named(action.level), about)
         self._move(order, [action], now_ms)
         self._leave(order, action, now_ms)
 

@@ -242,3 +242,17 @@ def test_changed_file_repeats_nothing() -> None:
 def moves(house: House) -> list[ActionsMoved]:
     """Levels that were entered."""
     return [one for one in house.story.decisions() if isinstance(one, ActionsMoved) and one.level]
+
+
+def test_level_that_is_disarmed_overnight_tells_nobody_in_the_morning() -> None:
+    """What waited for the end of the quiet hours is only what would have been done."""
+    by_day = msgspec.structs.replace(TELL, quiet_hours=QuietHours(0, 60))
+    house = House(by_day).at("0s", paid("o1")).at("10m")
+    assert house.states() == {"notify_buyer": "waiting: quiet_hours"}
+    engine = house.story.engine
+    disarmed = msgspec.structs.replace(by_day, is_dry_run=True)
+    books = msgspec.structs.replace(engine.settings.playbooks, levels=(disarmed,))
+    engine.configure(msgspec.structs.replace(engine.settings, playbooks=books), RuleSet())
+    house.at("2h")
+    assert house.states() == {"notify_buyer": "would: dry_run"}
+    assert house.left(NotifyBuyer) == []
