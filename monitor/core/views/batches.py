@@ -198,6 +198,9 @@ def _of_case(order_id: str, case: TakeoverCase | None) -> Item:
 
 
 def _of_action(batch: Batch, order: Order) -> Item:
-    action = next(one for one in order.actions if one.batch_id == batch.ordered.batch_id)
+    batch_id = batch.ordered.batch_id
+    action = next((one for one in order.actions if one.batch_id == batch_id), None)
+    if action is None:  # it came to nothing, and a later batch asked for the order's one refund
+        return Item(order.order_id, "skipped", "asked_again")
     state = _OF_ACTION.get(ActionState(action.state), "under_way")
     return Item(order.order_id, state, action.reason)

@@ -107,6 +107,26 @@ def test_order_is_refunded_once_whoever_asks() -> None:
     assert story.engine.batches.by_id["bat_2"].refused == {"o0": "refund_under_way"}
 
 
+def test_refund_that_came_to_nothing_and_was_asked_for_again_is_told_by_both_batches() -> None:
+    """The shop says it has delivered: neither batch pays the order back, and both can be read."""
+    story = late(1).at("200s", ordered("takeover", "o0"))
+    (case,) = story.engine.desk.cases.values()
+    said = ClaimAnswered(f"claim_{case.claim_id}", case.takeover_id, "already_delivered", START_MS)
+    story.at("201s", said)
+    for number in (2, 3):
+        refund = msgspec.structs.replace(ordered("refund", "o0"), batch_id=f"bat_{number}")
+        story.at(f"21{number}s", refund)
+    orders = list(story.engine.shard.orders.values())
+    told = [
+        batch_view(story.engine.batches.by_id[f"bat_{number}"], orders, 1, 0).items[0]
+        for number in (2, 3)
+    ]
+    assert [(one.state, one.detail) for one in told] == [
+        ("skipped", "asked_again"), ("skipped", "resolved"),
+    ]  # fmt: skip
+    assert not [one for one in story.effects() if isinstance(one, Refund)]
+
+
 def test_order_that_is_paid_back_is_not_taken_over() -> None:
     """Money and goods never both."""
     story = late(1).at("200s", ordered("refund", "o0")).at("201s", tick())
