@@ -240,8 +240,12 @@ class Outbox(Protocol):
         """Delete rows that ended without an answer worth logging."""
         ...
 
-    async def interrupted(self) -> list[OutboxRow]:
-        """Rows that were under way when the previous process ended; repeatable ones become due."""
+    async def interrupted(self, now_ms: int | None = None) -> list[OutboxRow]:
+        """Rows that were under way when the previous process ended; repeatable ones become due.
+
+        When the newest time in the log lies more than a minute after `now_ms`, the clock was set
+        back: what waits becomes due by so much earlier, or it would wait for a time long past.
+        """
         ...
 
     async def depth(self) -> dict[str, int]:

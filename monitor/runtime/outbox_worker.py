@@ -118,7 +118,7 @@ class OutboxWorker:
 
     async def start(self) -> None:
         """Settle what the previous process left under way, then work."""
-        for row in await self._store.interrupted():
+        for row in await self._store.interrupted(self._clock.now_ms()):
             if not row.is_repeatable:
                 effect = effect_decoder.decode(row.body)
                 error = UnknownOutcome("the service stopped while the request was under way")

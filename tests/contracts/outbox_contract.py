@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from monitor.model.errors import StorageError
-from monitor.ports import AggregateRow, Checkpoint, OrderRow, OutboxRow, Store
+from monitor.model.times import HOUR_MS
+from monitor.ports import AggregateRow, Checkpoint, OrderRow, OutboxRow, Segment, Store
 from tests.contracts.storage_contract import Bench, owned, segment
 
 
@@ -152,6 +153,17 @@ class OutboxContract:
         assert [row.key for row in await revived.interrupted()] == ["a", "b"]
         assert await claimed(revived, 0) == ["a"]
         assert [row.key for row in await revived.interrupted()] == ["b"]
+
+    async def test_rows_follow_a_clock_that_was_set_back(self, bench: Bench, store: Store) -> None:
+        """An hour ahead, then right again: who was to wait for ten seconds waits no hour."""
+        await put(store, effect("soon", HOUR_MS + 10_000), effect("now", HOUR_MS))
+        await store.append(Segment("entries", 1, HOUR_MS, HOUR_MS, b"{}"))
+        revived = await bench.crash(store)
+        assert await revived.interrupted(HOUR_MS - 30_000) == []
+        assert await claimed(revived, HOUR_MS - 1) == []
+        await revived.interrupted(1_000)
+        assert await claimed(revived, 10_999) == ["now"]
+        assert await claimed(revived, 11_000) == ["soon"]
 
     async def test_cancelled_rows_are_not_sent(self, store: Store) -> None:
         """Waiting ones go at once; a repeatable one under way is not sent again."""

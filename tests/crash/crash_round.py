@@ -178,7 +178,7 @@ class Round:
             config=str(self._config), log=str(self._folder / "serve.log"), said=str(self._said),
             point=point, nth=nth, mutant=self._plan.mutant, scale=self._plan.scale,
             clock_ms=self._chance.choice((-CLOCK_MS, CLOCK_MS)) if is_wrong else 0,
-            clock_after_s=self._chance.uniform(0.5, 2.0),
+            clock_after_s=self._chance.uniform(0.2, 1.5),
         )  # fmt: skip
         self._nursery.say(msgspec.json.encode(birth).decode())
         return int(self._nursery.hear(10) or 0)  # whoever lived before is gone and was heard of

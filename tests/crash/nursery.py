@@ -84,12 +84,14 @@ def _hurry(scale: int) -> None:
 
 
 def _set_clock(birth: Birth) -> None:
-    """Have the machine's clock wrong from some time on."""
+    """Have the machine's clock wrong from some time after it was looked at first."""
     wall_ms, steady_ms = monitor.adapters.clock.wall_ms, monitor.adapters.clock.steady_ms
-    since_ms = steady_ms() + round(birth.clock_after_s * SECOND_MS)
+    looked_ms: list[int] = []
 
     def wrong_ms() -> int:
-        return wall_ms() + (birth.clock_ms if steady_ms() >= since_ms else 0)
+        looked_ms[1:] = [steady_ms()]
+        is_wrong = looked_ms[-1] - looked_ms[0] >= birth.clock_after_s * SECOND_MS
+        return wall_ms() + (birth.clock_ms if is_wrong else 0)
 
     monitor.adapters.clock.wall_ms = wrong_ms
     monitor.adapters.clock.SteadyClock.__init__.__defaults__ = (wrong_ms, steady_ms)

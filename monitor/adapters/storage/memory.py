@@ -14,6 +14,7 @@ import msgspec
 
 from monitor.adapters.storage.durations import Durations
 from monitor.model.errors import FencedError, StorageError
+from monitor.model.takeovers import CLOCK_PLAY_MS
 from monitor.ports import (
     AggregateRow,
     Checkpoint,
@@ -61,6 +62,18 @@ class _Durable(msgspec.Struct):
     audits: dict[str, StoredAudit] = {}
     pages: list[MessagePage] = []
     session: int = 1
+
+    def follow_clock(self, now_ms: int) -> None:
+        """Let what waits become due earlier by as much as the clock was set back."""
+        back_ms = self.log[-1].segment.last_ms - now_ms if self.log else 0
+        if back_ms <= CLOCK_PLAY_MS:
+            return
+        for key, queued in self.outbox.items():
+            if queued.wake_ms is not None and queued.wake_ms > now_ms:
+                due_ms = max(now_ms, queued.row.due_ms - back_ms)
+                row = msgspec.structs.replace(queued.row, due_ms=due_ms)
+                wake_ms = max(now_ms, queued.wake_ms - back_ms)
+                self.outbox[key] = msgspec.structs.replace(queued, row=row, wake_ms=wake_ms)
 
     def copy(self) -> _Durable:
         """The same facts in containers of their own."""
@@ -263,7 +276,7 @@ class MemoryStore:
         for key in keys:
             durable.outbox.pop(key, None)
 
-    async def interrupted(self) -> list[OutboxRow]:
+    async def interrupted(self, now_ms: int | None = None) -> list[OutboxRow]:
         """See Outbox; rows claimed by this very process are not among them."""
         durable = self._writable()
         found = [
@@ -277,6 +290,8 @@ class MemoryStore:
                     queued.row, queued.sequence, queued.row.due_ms
                 )
         found.sort(key=lambda queued: (queued.row.due_ms, queued.sequence))
+        if now_ms is not None:
+            durable.follow_clock(now_ms)
         return [queued.row for queued in found]
 
     async def depth(self) -> dict[str, int]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from monitor.core.orders.order import Order
 from monitor.core.orders.sources import Source
+from monitor.model.takeovers import CLOCK_PLAY_MS
 
 
 class Held(NamedTuple):
@@ -42,6 +43,9 @@ class Holds:
         if unheard_ms == 0 == order.hold_until_ms:
             return _NOT_HELD  # nearly always
         until_ms = None if unheard_ms is None else max(order.hold_until_ms, unheard_ms)
+        if until_ms is not None and until_ms > now_ms + hold_ms + CLOCK_PLAY_MS:
+            # A hold begins with what is seen: one that ends later was set by a clock that was ahead.
+            until_ms = now_ms
         return Held(until_ms, unheard_ms)
 
     def _unheard_until_ms(self, order: Order, now_ms: int, hold_ms: int) -> int | None:
