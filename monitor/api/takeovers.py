@@ -127,14 +127,16 @@ async def _ordered(
     )
     await edge.service.instruct(order, audit)
     after = _case(engine, case.takeover_id)
-    if _decided(after) != _decided(expected):
+    count = len(case.attempts)
+    if _decided(after, count) != _decided(expected, count):
         raise _conflict(after, "it moved on while your word was under way")
     return answer(takeover_view(after))
 
 
-def _decided(case: TakeoverCase) -> tuple[str | None, ...]:
-    """What a person's word is about."""
-    return case.state, case.resolution, case.holder, case.first_word_of
+def _decided(case: TakeoverCase, count: int) -> tuple[str | None, ...]:
+    """What a person's word is about; what the machine did next, after `count` attempts, is not."""
+    states = (attempt.state for attempt in case.attempts[:count])
+    return case.resolution, case.holder, case.first_word_of, *states
 
 
 def _audited(case: TakeoverCase) -> dict[str, object]:
@@ -148,7 +150,7 @@ def _try(engine: Engine, case: TakeoverCase, order: CaseResolved, now_ms: int) -
     if not machine.may_person_decide(case):
         final = case.resolution is not None
         raise _conflict(case, "it is closed" if final else "it is waiting for an answer")
-    tried = machine.on_person(case, order, engine.settings, now_ms).case
+    tried = machine.on_person(case, order, engine.settings, now_ms, gate=engine.desk).case
     if is_held_by_other(case, order.actor, now_ms):
         until = format_rfc3339(case.held_until_ms)
         raise _conflict(case, f"{case.holder} has it until {until}")

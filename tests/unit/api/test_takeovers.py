@@ -5,8 +5,9 @@ import pytest
 
 from monitor.api.auth import token_sha256
 from monitor.model.endpoints import IngestKey
-from monitor.model.records import CaseResolved
+from monitor.model.records import CaseResolved, ChannelSteered, ClaimAnswered
 from monitor.model.rules import RuleSet
+from monitor.model.settings import ChannelSettings
 from monitor.model.times import MINUTE_MS
 from tests.unit.api.serving import SETTINGS, MemoryService, ask, serving
 from tests.unit.api.test_orders import event
@@ -200,3 +201,29 @@ async def test_second_pair_of_eyes_is_another_person() -> None:
             "delivered",
             "closed_by_person",
         )
+
+
+async def test_word_is_taken_though_the_next_channel_is_paused() -> None:
+    """The person had no goods, and the next one may not buy now: the case waits, no conflict."""
+    fallback = msgspec.structs.replace(
+        SETTINGS.fallback, mode="enforce", has_shop=True, order=("staff", "pool")
+    )
+    channels = (*SETTINGS.channels, ChannelSettings("pool", kind="stock"))
+    service = MemoryService(
+        msgspec.structs.replace(SETTINGS, fallback=fallback, channels=channels)
+    )
+    service.take(event("order.paid", "o1", 0, amount_minor=100))
+    for _ in range(6):
+        service.wait(MINUTE_MS)
+    takeover_id = case_of(service, "o1")
+    claim = service.engine.desk.cases[takeover_id].claim_id
+    now_ms = service.clock.at_ms
+    service.take(
+        ClaimAnswered(f"claim_{claim}", takeover_id, "granted", now_ms, True, "gold", 1, 100)
+    )
+    service.take(ChannelSteered("pool", "drain", "ann", now_ms))
+    async with serving(service=service) as server:
+        path = f"/v1/takeovers/{takeover_id}"
+        assert (await ask(server, path)).body["state"] == "escalated"
+        found = await ask(server, f"{path}/resolution", {"resolution": "not_delivered"})
+        assert (found.status, found.body["state"]) == (200, "claimed")
