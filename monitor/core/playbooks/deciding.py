@@ -168,11 +168,14 @@ def ended(action: Action, state: ActionState, reason: str, now_ms: int) -> Actio
 def needs_approval(
     step: Step, order: Order, level: Playbook, batch: Crowd | None, settings: Settings
 ) -> bool:
-    """Whether a person must agree first: about the order, or about the batch as a whole."""
+    """Whether a person must agree first: about the order, or about the batch as a whole.
+
+    Who agreed to a batch has not seen what joins it later: that is judged by itself.
+    """
     limit = level.approval_above_minor
     if limit is None or not isinstance(step, MONEY_STEPS):
         return False
-    if batch is not None:
+    if batch is not None and batch.state != "approved":
         return batch.state in ("waiting", "refused")
     amount = counted_amount(settings, order.facts.currency, order.facts.amount_minor)
     return amount is None or amount > limit

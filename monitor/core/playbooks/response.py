@@ -151,7 +151,7 @@ class Response:
         """Record a level with its actions, then let them leave."""
         waiting = [one for one in actions if one.reason == APPROVAL]
         tellers = [one for one in actions if _is_told(one)]
-        if waiting and not tellers and batch is None:
+        if waiting and not tellers and (batch is None or batch.state == "approved"):
             actions.append(escalation(order, waiting[0], APPROVAL, now_ms))
             tellers = actions[-1:]
         self._move(order, actions, now_ms, level=level.level)

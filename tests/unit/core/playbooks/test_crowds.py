@@ -60,6 +60,21 @@ def test_batch_waits_for_one_word_and_gives_within_the_budget() -> None:
     assert house.states("o30")["coupon"] == "skipped: budget_coupon"
 
 
+def test_order_too_dear_to_go_without_a_word_needs_its_own_in_an_approved_batch() -> None:
+    """Whoever agreed to 21 small orders has not agreed to a big one that joins them later."""
+    house = outage(House(LEVEL), "0s", 0, 21).at("3m1s")
+    (batch,) = house.story.engine.response.crowds.batches.values()
+    house.at("4m", ActionOrdered(batch.batch_id, "approve", "ann", 0)).left()
+    house.at("5m", paid("big", amount_minor=10_001, currency="CNY")).at("8m1s")
+    assert house.states("big")["coupon"] == "waiting: approval"
+    left = house.left()
+    assert of(left, Compensate) == []
+    (page,) = of(left, Notify)
+    assert house.actions("big")["coupon"].action_id in str(page)
+    house.say("9m", "coupon", "approve", "big")
+    assert len(of(house.left(), Compensate)) == 1
+
+
 def test_money_is_reserved_before_the_word() -> None:
     """What waits for approval is not there for others; what is refused is there again."""
     level = msgspec.structs.replace(LEVEL, budgets={"coupon": 2_100})
