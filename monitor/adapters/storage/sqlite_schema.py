@@ -176,7 +176,7 @@ def connect_writer(path: Path) -> apsw.Connection:
     connection.pragma("synchronous", "full")
     connection.pragma("wal_autocheckpoint", 1_000)
     connection.pragma("journal_size_limit", 64 * 1024 * 1024)
-    connection.pragma("cache_size", -65_536)
+    connection.pragma("cache_size", -16_384)
     return _hardened(connection)
 
 
