@@ -241,6 +241,7 @@ TEXTS: Mapping[str, str] = {
     "why.shop_unreachable": "the shop cannot be reached",
     "why.hand_over_refused": "the shop refused the goods",
     "why.goods_in_quarantine": "goods are in quarantine",
+    "why.second_word": "one person says it is delivered: another must confirm it",
     "why.goods_at_channel": "bought before: get the goods from the supplier",
     "why.channel_paused": "every channel left is paused",
     "why.too_many_open": "too many outcomes of the channel are unknown",

@@ -237,6 +237,7 @@ TEXTS: Mapping[str, str] = {
     "why.shop_unreachable": "无法联系店铺",
     "why.hand_over_refused": "店铺拒收商品",
     "why.goods_in_quarantine": "商品已隔离",
+    "why.second_word": "一人已确认发货，等待另一人复核",
     "why.goods_at_channel": "已下单成功，请向供应商取货",
     "why.channel_paused": "剩余渠道均已暂停",
     "why.too_many_open": "该渠道未知结果过多",

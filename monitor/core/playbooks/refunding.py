@@ -5,6 +5,7 @@ we do not take the order over
 a person has it    the case is resolved as refunded in the same commit: the machine stops, goods
 are locked away, and only then the shop is asked
 the machine works  wait: an answer is due, and it may be a delivery
+one of two people  wait: whoever said that it is delivered may have given the goods
 resolved           somebody was faster
 """
 
@@ -39,7 +40,8 @@ def refunded(order: Order, action: Action, settings: Settings, hands: Hands, now
         return gone(action, now_ms)
     if case.resolution is not None:
         return _never_left(ended(action, ActionState.CANCELLED, "resolved", now_ms))
-    if case.state in AT_REST and may_person_decide(case) and hands.give_up(order, now_ms):
+    is_free = case.first_word_of is None and may_person_decide(case)
+    if case.state in AT_REST and is_free and hands.give_up(order, now_ms):
         return gone(action, now_ms)
     return msgspec.structs.replace(
         action, state=ActionState.WAITING, reason=TAKEOVER, due_ms=now_ms + LOOK_AGAIN_MS,

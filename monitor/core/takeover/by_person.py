@@ -34,6 +34,7 @@ STILL_CLAIMED = (
     "unresolved",
     "accepted_then_not_found",
     "hand_over_refused",
+    "second_word",
 )
 
 
@@ -58,7 +59,7 @@ def person_decided(
         return Step(case, locked.effects, cancels)
     if order.resolution != "not_delivered" or not _can_go_on(case):
         return Step(case)
-    step = _go_on(case, now_ms)
+    step = _go_on(msgspec.structs.replace(case, first_word_of=None), now_ms)
     return msgspec.structs.replace(step, cancels=cancels)
 
 
@@ -83,7 +84,8 @@ def person_cancelled(
 def _can_go_on(case: TakeoverCase) -> bool:
     if case.state in (CaseState.ACCEPTED, CaseState.UNKNOWN):
         return True
-    return case.state == CaseState.ESCALATED and case.escalated_reason in STILL_CLAIMED
+    is_claimed = case.escalated_reason in STILL_CLAIMED and case.claim_expires_ms > 0
+    return case.state == CaseState.ESCALATED and is_claimed
 
 
 def _go_on(case: TakeoverCase, now_ms: int) -> Step:

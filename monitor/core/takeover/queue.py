@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from monitor.core.takeover.by_person import person_decided
-from monitor.core.takeover.steps import Step, moved
+from monitor.core.takeover.steps import Step, escalated, moved
 from monitor.model.records import CaseResolved
 from monitor.model.settings import Settings
 from monitor.model.takeovers import CaseState, TakeoverCase
@@ -35,15 +35,22 @@ def person_said(case: TakeoverCase, order: CaseResolved, settings: Settings, now
             return Step(moved(case, now_ms, holder=None, held_until_ms=0) if is_held else case)
         case "delivered" if needs_second(case, settings):
             if case.first_word_of is None:
-                # The second person must be able to decide: the first one's claim ends here.
-                return Step(
-                    moved(case, now_ms, first_word_of=order.actor, holder=None, held_until_ms=0)
-                )
+                return Step(_with_first_word(case, order.actor, now_ms))
             if case.first_word_of == order.actor:
                 return Step(case)
         case _:
             pass
     return person_decided(case, order, settings, now_ms)
+
+
+def _with_first_word(case: TakeoverCase, actor: str, now_ms: int) -> TakeoverCase:
+    """From the first word on the buyer may have the goods: the machine hands out nothing more.
+
+    The second person must be able to decide, so the first one's claim ends.
+    """
+    if case.state != CaseState.ESCALATED:
+        case = escalated(case, "second_word", now_ms)
+    return moved(case, now_ms, first_word_of=actor, holder=None, held_until_ms=0)
 
 
 def is_held_by_other(case: TakeoverCase, actor: str, now_ms: int) -> bool:

@@ -7,7 +7,7 @@ import msgspec
 from monitor.model.batches import BatchOrdered
 from monitor.model.effects import Claim, HandOver, Notify, Refund, Submit
 from monitor.model.playbooks import Playbook, RefundStep
-from monitor.model.records import AttemptAnswered, ClaimAnswered, HandOverAnswered
+from monitor.model.records import AttemptAnswered, CaseResolved, ClaimAnswered, HandOverAnswered
 from monitor.model.settings import ChannelSettings, FallbackSettings
 from monitor.model.takeovers import CaseState, TakeoverCase
 from monitor.testing.scenario import START_MS, delivered, paid
@@ -153,6 +153,19 @@ def test_refund_that_a_person_approved_needs_no_other_person() -> None:
     house.say("32m", "refund", "approve")
     assert house.states()["refund"] == "sent"
     assert len(effects(house, Refund)) == 1
+
+
+def test_refund_waits_for_the_second_of_two_people() -> None:
+    """One says that the buyer has the goods: until another has spoken no money goes back."""
+    by_two = msgspec.structs.replace(BY_HAND, four_eyes_above_minor=1_000)
+    house = House(HUMAN, fallback=by_two, **SHOP).at("0s", paid("o1", **ORDER)).at("5m1s")
+    claimed(house, "5m2s")
+    takeover_id = case_of(house).takeover_id
+    house.at("6m", CaseResolved(takeover_id, "delivered", "ann", 0)).at("3h")
+    assert house.states()["refund"] == "waiting: takeover"
+    house.at("4h", CaseResolved(takeover_id, "delivered", "bob", 0)).at("5h")
+    assert house.states()["refund"] == "cancelled: delivered"
+    assert effects(house, Refund) == []
 
 
 def test_order_that_is_being_paid_back_stays_until_the_shop_has_answered() -> None:

@@ -85,6 +85,40 @@ def test_above_the_amount_two_people_must_say_delivered() -> None:
     assert (desk.case.state, desk.case.resolution) == ("delivered", "closed_by_person")
 
 
+def test_first_word_stops_the_machine_that_still_waits_for_a_supplier() -> None:
+    """The person has given a key: the one that arrives later is locked away, not handed over."""
+    story = story_in("unknown")
+    fallback = msgspec.structs.replace(story.settings.fallback, four_eyes_above_minor=1)
+    story.settings = msgspec.structs.replace(story.settings, fallback=fallback)
+    desk = Desk(above_minor=1)
+    desk.case, desk.now_ms = story.case, story.now_ms
+    assert desk.say("ann", "delivered")
+    story.case = desk.case
+    assert (story.case.state, story.case.escalated_reason) == ("escalated", "second_word")
+    assert story.answer("delivered") == ["Quarantine"]
+    desk.case = story.case
+    assert desk.say("bob", "delivered")
+    assert desk.case.resolution == "closed_by_person"
+
+
+def test_advised_order_of_a_first_word_is_not_taken_over() -> None:
+    """Nobody claimed it for us, so the machine cannot go on with it."""
+    desk = Desk(above_minor=0)
+    desk.case = story_in("advised").case
+    assert desk.say("ann", "delivered")
+    assert desk.case.state == "escalated"
+    assert not desk.say("bob", "not_delivered")
+
+
+def test_second_person_who_disagrees_lets_the_machine_go_on() -> None:
+    """The first word is gone with it: later two people must say it again."""
+    desk = Desk(above_minor=1)
+    desk.case = story_in("unknown").case
+    desk.say("ann", "delivered")
+    assert desk.say("bob", "not_delivered")
+    assert desk.case.first_word_of is None
+
+
 def test_at_the_amount_one_person_is_enough_and_unknown_counts_as_above() -> None:
     """The limit itself is still below; who does not know the amount asks a second person."""
     desk = Desk(above_minor=500)
