@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.engine import Engine
-from monitor.core.orders.facts import canonical_key
+from monitor.core.orders.facts import UNKNOWN, canonical_key
+from monitor.core.orders.order import Order
 from monitor.core.orders.packed import pack, unpack
-from monitor.core.orders.resting import AWAKE_MAX
+from monitor.core.orders.resting import AWAKE_MAX, Resting
 from monitor.model.commands import Batch, Tick
 from monitor.model.events import OrderEvent
 from monitor.testing.scenario import START_MS
@@ -81,3 +82,15 @@ def test_orders_rest_once_they_are_stored_and_others_came_after_them() -> None:
     engine.handle(Batch((again,)), START_MS)
     assert (first.packed, first.events) == (b"", (*timeline, again))
     assert first.awake() is first
+
+
+def test_rush_leaves_no_more_awake_than_one_step_stores() -> None:
+    """Thirty thousand orders, stored six thousand at a time: resting keeps up with that."""
+    resting, orders = Resting(), dict[str, Order]()
+    for start in range(0, 30_000, 6_000):
+        names = [f"o{number}" for number in range(start, start + 6_000)]
+        for name in names:
+            event = OrderEvent("order.paid", name, "plain", "e", START_MS, START_MS)
+            orders[name] = Order(name, (event,), UNKNOWN)
+        resting.stored(names, orders, {})
+    assert sum(not order.packed for order in orders.values()) <= AWAKE_MAX + 6_000
