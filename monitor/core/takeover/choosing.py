@@ -136,11 +136,10 @@ def _untried(case: TakeoverCase, settings: Settings) -> list[ChannelSettings]:
     """Channels whose turn may come, first the one that asked to be tried again."""
     again = [case.attempts[-1].channel] if should_retry_same(case) else []
     tried = [attempt.channel for attempt in case.attempts]
-    names = [
-        name
-        for name in settings.fallback.order
-        if name not in tried and name != case.held_by_channel
-    ]
+    order = settings.fallback.order
+    if case.only_kind is not None:  # a person asked for it, so it need not be in our own order
+        order = tuple(one.name for one in settings.channels if one.kind == case.only_kind)
+    names = [name for name in order if name not in tried and name != case.held_by_channel]
     channels = [channel_of(settings, name) for name in (*again, *names)]
     kinds = DELIVERING_KINDS if case.only_kind is None else (case.only_kind,)
     return _opaque_last([channel for channel in channels if channel.kind in kinds])

@@ -209,9 +209,7 @@ async def test_word_is_taken_though_the_next_channel_is_paused() -> None:
         SETTINGS.fallback, mode="enforce", has_shop=True, order=("staff", "pool")
     )
     channels = (*SETTINGS.channels, ChannelSettings("pool", kind="stock"))
-    service = MemoryService(
-        msgspec.structs.replace(SETTINGS, fallback=fallback, channels=channels)
-    )
+    service = MemoryService(msgspec.structs.replace(SETTINGS, fallback=fallback, channels=channels))
     service.take(event("order.paid", "o1", 0, amount_minor=100))
     for _ in range(6):
         service.wait(MINUTE_MS)

@@ -6,7 +6,7 @@ import pytest
 from monitor.core.engine import Engine
 from monitor.core.views.batches import batch_view, preview, selection_of
 from monitor.model.batches import BatchCancelled, BatchOrdered
-from monitor.model.effects import Claim, NotifyBuyer, Refund
+from monitor.model.effects import Claim, NotifyBuyer, Refund, Submit
 from monitor.model.records import ActionAnswered, AttemptAnswered, ClaimAnswered, HandOverAnswered
 from monitor.model.rules import RuleSet
 from monitor.model.settings import ChannelSettings, FallbackSettings, Settings
@@ -47,6 +47,18 @@ def test_takeover_of_late_orders_claims_each_once() -> None:
     story.at("201s", ordered("takeover", "o0", "o1", "o2"))
     assert len([one for one in story.effects() if isinstance(one, Claim)]) == 3
     assert counts(story) == {"under_way": 3}
+
+
+def test_retry_goes_to_the_shop_though_its_channel_is_not_in_our_order() -> None:
+    """A person asks for what the fallback does not do by itself: the order is not lost to people."""
+    again = ChannelSettings("again", kind="shop_retry")
+    settings = msgspec.structs.replace(SETTINGS, channels=(*SETTINGS.channels, again))
+    story = late(1, settings).at("200s", ordered("retry", "o0"))
+    (case,) = story.engine.desk.cases.values()
+    granted = ClaimAnswered(f"claim_{case.claim_id}", case.takeover_id, "granted", START_MS,
+                            paid=True, sku="gold", quantity=1, amount_minor=500)  # fmt: skip
+    story.at("201s", granted)
+    assert [one.channel for one in story.effects() if isinstance(one, Submit)] == ["again"]
 
 
 def test_takeover_runs_to_its_end_for_each_order() -> None:
