@@ -12,6 +12,7 @@ from monitor.api.edge import CALLER, CHANGE, EDGE
 from monitor.api.json_body import answer, read_json
 from monitor.api.pages import cursor_of, limit_of, place_of
 from monitor.api.routing import Reason, said
+from monitor.core.batches import WAITING_MAX
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.core.views.batches import BatchView, Preview, batch_view, preview
@@ -68,6 +69,7 @@ async def post_batch(request: web.Request) -> web.StreamResponse:
     if not asked.apply:
         return answer({"id": None, "preview": shown})
     _check_selection(asked, shown)
+    _check_room(engine)
     ordered = BatchOrdered(
         batch_id=derived_id("bat", request[CHANGE].name),
         action=asked.action,
@@ -154,6 +156,14 @@ def _check_selection(asked: BatchRequest, shown: Preview) -> None:
         raise InputError(
             "other orders are late now than in the preview", code="conflict",
             hint="look at a new preview", pointer="/selection",
+        )  # fmt: skip
+
+
+def _check_room(engine: Engine) -> None:
+    if sum(batch.is_waiting for batch in engine.batches.by_id.values()) >= WAITING_MAX:
+        raise InputError(
+            f"{WAITING_MAX} batches wait to begin already", code="conflict",
+            hint="take one of them back, or wait until they have begun",
         )  # fmt: skip
 
 

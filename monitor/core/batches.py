@@ -20,6 +20,7 @@ from monitor.model.batches import Batch, BatchAction, BatchCancelled, BatchMoved
 from monitor.model.ids import CANARY_PREFIX
 
 BATCHES_MAX = 200  # kept for reading; the oldest that has begun gives way
+WAITING_MAX = 100  # not begun yet; the API refuses more
 
 
 class Means(NamedTuple):

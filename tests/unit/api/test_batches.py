@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from monitor.core.batches import WAITING_MAX
 from monitor.model.batches import BatchOrdered
 from monitor.model.times import MINUTE_MS
 from tests.unit.api.serving import SETTINGS, MemoryService, ask, serving
@@ -139,3 +140,19 @@ async def test_same_request_twice_is_one_batch() -> None:
         second = await ask(server, "/v1/batches", body, headers=headers)
         assert first.body["id"] == second.body["id"]
         assert len([one for one in service.given if isinstance(one, BatchOrdered)]) == 1
+
+
+async def test_more_batches_than_anybody_can_take_back_are_refused() -> None:
+    """A hundred wait for their second thoughts; one that is taken back makes room."""
+    service = late()
+    now_ms = service.clock.at_ms
+    names = [f"bat_{number}" for number in range(WAITING_MAX)]
+    service.take(
+        *(BatchOrdered(one, "notify", ("o1",), "ann", now_ms, now_ms + MINUTE_MS) for one in names)
+    )
+    body = {"action": "notify", "apply": True}
+    async with serving(service=service) as server:
+        refused = await ask(server, "/v1/batches", body)
+        assert (refused.status, refused.body["code"]) == (409, "conflict")
+        assert (await ask(server, "/v1/batches/bat_7/cancel", {})).status == 200
+        assert (await ask(server, "/v1/batches", body)).status == 201
