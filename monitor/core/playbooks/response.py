@@ -273,6 +273,7 @@ class Response:
         """The buyer's word, or the default when none came: at most one of them counts."""
         over = ended(offer, ActionState.DONE, "chosen" if is_person else "expired", now_ms)
         over = msgspec.structs.replace(over, choice=choice)
+        self._hands.cancel(effect_key(offer))  # one that the shop never took is over as well
         following = follow_up(order, over, choice, now_ms, is_person=is_person)
         self._move(order, [over, *following], now_ms)
         for action in following:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from monitor.model.commands import Cancel
 from monitor.model.effects import CallWebhook, Compensate, Notify, NotifyBuyer, Refund, refund_id
 from monitor.model.playbooks import NotifyStep, PageStep, Playbook, QuietHours, RefundStep
 from monitor.model.records import ActionsMoved
@@ -256,3 +257,13 @@ def test_level_that_is_disarmed_overnight_tells_nobody_in_the_morning() -> None:
     house.at("2h")
     assert house.states() == {"notify_buyer": "would: dry_run"}
     assert house.left(NotifyBuyer) == []
+
+
+def test_offer_that_is_over_is_not_made_any_more() -> None:
+    """The shop could not be reached until it ended: the buyer is not asked what is decided."""
+    house = House(HUMAN).at("0s", paid("o1", **ORDER)).at("31m")
+    (offer,) = house.left(NotifyBuyer)
+    house.at("3h")
+    assert house.states()["offer"] == "done: expired"
+    cancels = [one.effect_key for _, one in house.story.commands if isinstance(one, Cancel)]
+    assert cancels == [offer.key]
