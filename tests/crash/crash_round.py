@@ -28,7 +28,7 @@ from monitor.adapters.stock_pool import import_units
 from tests.crash import stage
 from tests.crash.ledger import now_ms
 from tests.crash.nursery import Birth
-from tests.crash.oracle import Verdict, judge, longest_doubt_s
+from tests.crash.oracle import Verdict, judge, longest_doubt_s, opaque_first
 from tests.crash.points import ANYWHERE, POINTS
 from tests.e2e.serving import ENVIRONMENT, ROOT
 
@@ -148,6 +148,7 @@ class Round:
         outcome = self._outcome
         outcome.verdict = judge(self._folder / "ledger.ndjson")
         outcome.verdict.doubt_s = longest_doubt_s(self._data / "monitor.db")
+        outcome.verdict.wrongs += opaque_first(self._data / "monitor.db")
         outcome.verdict.wrongs += [str(one) for one in audit(self._data, now_ms(), 10**9)]
         outcome.verdict.wrongs += [f"the service stopped by itself: {one}" for one in outcome.died]
         outcome.seconds = time.monotonic() - started_s

@@ -40,7 +40,6 @@ def judge(path: Path) -> Verdict:
     verdict.bought_twice = len(twice)
     verdict.wrongs += [f"bought twice: {one}" for one in twice]
     verdict.wrongs += _shared(facts)
-    verdict.wrongs += _opaque_first(facts)
     verdict.wrongs += _offers(facts)
     verdict.wrongs += _ends(facts, verdict)
     verdict.wrongs += [
@@ -68,15 +67,6 @@ def _shared(facts: list[Fact]) -> list[str]:
             for key in one.goods:
                 owners[key].add(one.order_id)
     return [f"{key} went to {sorted(found)}" for key, found in owners.items() if len(found) > 1]
-
-
-def _opaque_first(facts: list[Fact]) -> list[str]:
-    """Orders for which the supplier that can never be asked was the first to be asked."""
-    first: dict[str, str] = {}
-    for one in facts:
-        if one.kind == "asked":
-            first.setdefault(one.order_id, one.who)
-    return [f"opaque first: {order_id}" for order_id, who in first.items() if who == "opaque"]
 
 
 def _offers(facts: list[Fact]) -> list[str]:
@@ -136,3 +126,18 @@ def longest_doubt_s(path: Path) -> float:
                 elif case.takeover_id in since:
                     longest_ms = max(longest_ms, case.changed_ms - since.pop(case.takeover_id))
     return longest_ms / SECOND_MS
+
+
+def opaque_first(path: Path) -> list[str]:
+    """Orders for which the supplier that can never be asked came before one that can.
+
+    By the attempts on disk: a request that a kill kept from leaving is in no ledger.
+    """
+    with closing(connect_reader(path)) as sql:
+        rows = sql.execute(
+            "SELECT order_id FROM attempts AS late JOIN takeovers USING (takeover_id)"
+            " WHERE channel = 'opaque' AND NOT EXISTS (SELECT 1 FROM attempts AS early"
+            " WHERE early.takeover_id = late.takeover_id AND early.number < late.number"
+            " AND early.channel = 'queryable')"
+        )
+        return [f"opaque first: {order_id}" for (order_id,) in rows]
