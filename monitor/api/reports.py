@@ -25,7 +25,7 @@ from monitor.core.views.orders import takeover_view
 from monitor.model.errors import AuthError, InputError, NotFoundError, StorageError
 from monitor.model.received import Received
 from monitor.model.records import AttemptAnswered
-from monitor.model.takeovers import Attempt, TakeoverCase
+from monitor.model.takeovers import Attempt, AttemptState, TakeoverCase
 
 CALLBACK_BYTES_MAX = 64 * 1024
 GOODS_MAX = 1_000
@@ -72,7 +72,8 @@ async def post_callback(request: web.Request) -> web.StreamResponse:
         raise InputError("no row of the callback's answer table matches", code="not_understood")
     if answered.outcome == "unknown":
         raise StorageError("the goods could not be kept", hint="call again")
-    await edge.service.acknowledge(answered)
+    if _is_news(attempt, answered):
+        await edge.service.acknowledge(answered)
     return json_body.answer(reports.reply(name))
 
 
@@ -112,6 +113,16 @@ async def post_result(request: web.Request) -> web.StreamResponse:
     audit = entry(request, target=attempt.ref, before=before, after=after)
     await edge.service.acknowledge(answered, audit)
     return json_body.answer(takeover_view(_attempt(engine, attempt.ref)[0]))
+
+
+def _is_news(attempt: Attempt, answered: AttemptAnswered) -> bool:
+    """Whether a callback says more than is known.
+
+    It counts as an answer to a question, and each answer puts the next question off: a supplier
+    that tells its progress every minute would never be asked.
+    """
+    is_known = answered.supplier_ref in (None, attempt.supplier_ref)
+    return not (is_known and answered.outcome == attempt.state == AttemptState.ACCEPTED)
 
 
 def _check_result(asked: ResultRequest) -> None:

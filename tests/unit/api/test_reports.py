@@ -152,6 +152,17 @@ async def test_callback_without_goods_counts_as_accepted(desk: Desk) -> None:
     assert (desk.attempt.state, desk.attempt.supplier_ref) == ("accepted", "101")
 
 
+async def test_supplier_that_tells_its_progress_is_asked_all_the_same(desk: Desk) -> None:
+    """The same word again changes nothing: the next question is not put off by it."""
+    for _ in range(5):
+        answer = await desk.call(desk.words("fulfilling", fulfillment=None))
+        assert (answer.status, answer.body["ok"]) == (200, True)
+        once = desk.case
+    assert desk.attempt.queries == 1
+    await desk.call(desk.words("fulfilling", fulfillment=None))
+    assert desk.case is once
+
+
 @pytest.mark.parametrize("wrong", ["secret", "time", "body", "name", "no signature"])
 async def test_call_that_proves_nothing_does_nothing(desk: Desk, wrong: str) -> None:
     """One answer for all of them: a stranger does not even learn which channels there are."""
