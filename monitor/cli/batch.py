@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
     if not options.apply:
         return _preview(options, shown)
     if not shown["count"]:
-        raise InputError("there are no such orders", hint="see `delivery-monitor orders`")
+        raise InputError(_nothing(shown), hint="see `delivery-monitor orders`")
     body |= {"apply": True, "selection": shown["selection"]}
     begun = call(options, "POST", "/v1/batches", body, has="id")
     if not options.json:
@@ -103,12 +103,23 @@ def _preview(options: argparse.Namespace, shown: Any) -> int:
         say(f"… {shown['count'] - SHOWN} more; --json shows all")
     for one in shown["left_out"][:SHOWN]:
         say(f"left out: {one['order_id']} ({one['reason']})")
+    if not shown["count"]:
+        say(_nothing(shown))
+        return 0
     worth = ", ".join(
         f"{amount / 100:.2f} {name}" for name, amount in shown["amount_minor"].items()
     )
     say(f"would {shown['action']} {shown['count']} orders worth {worth or 'nothing known'}; "
         "--apply does it")  # fmt: skip
     return 0
+
+
+def _nothing(shown: Any) -> str:
+    """Why a batch is empty: no order is meant, or none of those can be dealt with like this."""
+    if not shown["left_out"]:
+        return "there are no such orders"
+    reasons = sorted({one["reason"] for one in shown["left_out"]})
+    return f"all {len(shown['left_out'])} orders are left out ({', '.join(reasons)})"
 
 
 def _show(options: argparse.Namespace, batch: Any) -> int:

@@ -114,11 +114,11 @@ def _refusal(status: int, problem: dict[str, Any]) -> MonitorError:
     message = str(problem.get("detail") or problem.get("title") or f"the service answered {status}")
     errors = problem.get("errors")
     details = [
-        f"{one.get('pointer', '')} {one.get('message', '')}".strip()
+        f"{one.get('pointer', '')} {one['message']}".strip()
         for one in (errors if isinstance(errors, list) else [])
-        if isinstance(one, dict)
+        if isinstance(one, dict) and one.get("message", "") not in message
     ]
-    text = "; ".join([message, *(one for one in details if one not in message)])
+    text = "; ".join([message, *details])
     code, hint = str(problem.get("code", "refused")), str(problem.get("hint") or "")
     kind = NotFoundError if status == 404 else MonitorError
     return kind(text, code=code, hint=hint)

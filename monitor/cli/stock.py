@@ -131,17 +131,26 @@ def _columns(name: str, lines: list[str], zone: str) -> _Listed:
     units: list[str] = []
     expiries_ms: dict[int, int] = {}
     for number, row in enumerate(rows, start=1):
-        if len(row) > 1 and (key_at is None or len(row) != len(heading)):
+        is_unlike = key_at is None or len(row) != len(heading)
+        if (len(row) > 1 and is_unlike) or (row and (key_at or 0) >= len(row)):
             raise InputError(
-                f"{name}:{number} has {len(row)} columns, a key file has one",
+                f"{name}:{number} has {len(row)} columns, {_wanted(heading, key_at)}",
                 hint="name the columns in the first line: key,expires; "
                 "or name it .txt if the commas belong to the keys",
             )
         is_heading = number == 1 and key_at is not None
         units.append("" if is_heading or not row else row[key_at or 0])
-        if expires_at is not None and not is_heading and row and row[expires_at].strip():
-            expiries_ms[number] = _moment(row[expires_at].strip(), zone, f"{name}:{number}")
+        # A line of one column is a key without more, also where the heading names more.
+        expires = (
+            row[expires_at].strip() if expires_at is not None and expires_at < len(row) else ""
+        )
+        if expires and not is_heading:
+            expiries_ms[number] = _moment(expires, zone, f"{name}:{number}")
     return _Listed(units, expiries_ms)
+
+
+def _wanted(heading: list[str], key_at: int | None) -> str:
+    return "a key file has one" if key_at is None else f"the heading has {len(heading)}"
 
 
 def _batch(name: str | None) -> str | None:

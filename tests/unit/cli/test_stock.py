@@ -75,6 +75,16 @@ def test_comma_belongs_to_the_key_in_txt_and_is_refused_in_csv(
     assert answer["message"].endswith("k.csv:1 has 2 columns, a key file has one")
 
 
+def test_lines_shorter_than_the_heading(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A key alone never expires; a line that has no key where the heading says is named."""
+    lines = f"key,expires\n{KEYS[0]},2999-01-31\n{KEYS[1]}\n"
+    report = {"sku": "steam", "imported": 2, "duplicates": [], "too_long": [], "empty": 1}
+    assert imported(tmp_path, "k.csv", lines.encode(), capsys) == (0, report)
+    code, answer = imported(tmp_path, "k.csv", b"expires,key\n2999-01-31\n", capsys)
+    assert code == 2
+    assert answer["message"].endswith("k.csv:2 has 1 columns, the heading has 2")
+
+
 def test_line_that_is_too_long_ends_with_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

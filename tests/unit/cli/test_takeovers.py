@@ -38,7 +38,12 @@ async def test_queue_is_listed_claimed_and_resolved(capsys: pytest.CaptureFixtur
 
 async def test_mistakes_are_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """No id, no resolution, a case that does not exist."""
-    async with serving(service=escalated()) as server:
+    service = escalated()
+    async with serving(service=service) as server:
         assert "needs an ID" in await said(server, capsys, "claim", code=2)
         assert "needs --as" in await said(server, capsys, "resolve", "tko_1", code=2)
         assert "no such takeover" in await said(server, capsys, "show", "tko_1", code=1)
+        refused = await said(
+            server, capsys, "claim", case_of(service, "o1"), "--minutes", "0", code=1
+        )
+        assert refused.count("/minutes") == 1
