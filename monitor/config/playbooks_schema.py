@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from monitor.config.fields import Duration, StrictModel
 from monitor.config.values import one_of
@@ -29,6 +29,15 @@ _ONCE = re.compile(r"buyer ?/ ?(.{1,20})")
 _QUIET = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9]) ?- ?([01][0-9]|2[0-3]):([0-5][0-9])")
 _ZONES = (" buyer tz", " shop tz")
 _ALIASES = {"alternative_sku": "alternative"}
+
+
+def _wait(span_ms: int) -> int:
+    if not MINUTE_MS <= span_ms <= SPAN_MAX_MS:
+        raise ValueError("must be a duration between 1m and 30d")
+    return span_ms
+
+
+Wait = Annotated[Duration, AfterValidator(_wait)]
 
 
 def _age(value: object) -> object:
@@ -139,7 +148,7 @@ class TaskFile(StrictModel):
     """`task`."""
 
     queue: Name = PERSON_QUEUE
-    sla: Annotated[Duration, Field(ge=MINUTE_MS, le=SPAN_MAX_MS)] | None = None
+    sla: Wait | None = None
 
 
 class PageFile(StrictModel):
@@ -152,7 +161,7 @@ class OfferFile(StrictModel):
     """`offer`."""
 
     choices: Annotated[list[Choice], Field(min_length=1, max_length=len(CHOICES))]
-    expires: Annotated[Duration, Field(ge=MINUTE_MS, le=SPAN_MAX_MS)]
+    expires: Wait
     default: Choice
 
     @model_validator(mode="after")
