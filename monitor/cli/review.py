@@ -18,7 +18,6 @@ from monitor.adapters.clock import SystemClock
 from monitor.cli.client import add_client_arguments, call
 from monitor.cli.output import say, say_json, table
 from monitor.model.errors import InputError
-from monitor.model.ids import ALL_ORDERS
 from monitor.model.times import format_rfc3339, parse_duration
 
 ACTIONS = ("list", "on", "off")
@@ -27,7 +26,7 @@ ACTIONS = ("list", "on", "off")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("action", nargs="?", choices=ACTIONS, default="list")
-    parser.add_argument("scope", nargs="?", default=ALL_ORDERS, metavar="SCOPE")
+    parser.add_argument("scope", nargs="?", metavar="SCOPE", help="'*' is every order")
     parser.add_argument("--for", dest="length", metavar="2h", help="how long (default: 4h)")
     parser.add_argument("--reason", default="")
     add_client_arguments(parser)
@@ -38,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
     if options.action == "list":
         answer = call(options, "GET", "/v1/review", has="reviews")
     else:
+        if options.scope is None:
+            raise InputError(f"review {options.action} needs a scope", hint="'*' is every order")
         body: dict[str, Any] = {"scope": options.scope, "on": options.action == "on"}
         if options.reason:
             body["reason"] = options.reason

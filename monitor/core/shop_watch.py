@@ -44,7 +44,9 @@ class ShopWatch:
 
     def look(self, event: OrderEvent, now_ms: int) -> list[ShopFault]:
         """What an event that was accepted shows to be wrong with its order, as far as untold."""
-        order = self._orders[event.order_id]
+        order = self._orders.get(event.order_id)
+        if order is None:
+            return []  # a heartbeat is about no order
         found: list[ShopFault] = []
         other = next((one for one in map(self._first.get, event.goods) if one), event.order_id)
         if other != event.order_id and order.facts.sku not in self._shared_skus():
