@@ -62,6 +62,7 @@ def _mutant(name: str, where: str, old: str, new: str, words: str, **plan: objec
     return Mutant(name=name, changes=changes, words=words, **plan)  # type: ignore[arg-type]  # checked by msgspec
 
 
+CHECKS = "monitor.core.orders.order:checks"
 OUTAGE = (CRASH, CHANNEL)  # orders get stuck, and the service dies while it rescues them
 RESCUE = (CHANNEL, SUPPLIER)
 DOUBT = (CHANNEL, PURCHASE)
@@ -200,7 +201,7 @@ MUTANTS = (
     _mutant(
         "buys again when no answer came", f"{HTTP}.submit",
         "            return msgspec.structs.replace(answer, detail=str(error))\n",
-        "            http_answer = await self._send(self._channel.submit, effect, now_ms)\n",
+        "            http_answer = await self._send(self._channel.submit, values, now_ms)\n",
         "keys bought twice", kinds=DOUBT,
     ),
     _mutant(
@@ -211,8 +212,8 @@ MUTANTS = (
     ),
     _mutant(
         "asks under a new key at every try", f"{HTTP}._send",
-        "values_of(effect)",
-        "values_of(msgspec.structs.replace(effect, attempt_ref=f'{effect.attempt_ref}-{now_ms}'))",
+        "translated(values, ",
+        "translated(values | {'attempt_ref': f\"{values['attempt_ref']}-{now_ms}\"}, ",
         "and forgotten", kinds=DOUBT,
     ),
     _mutant(
@@ -229,7 +230,7 @@ MUTANTS = (
     _mutant(
         "does not mark what is under way", f"{OUTBOX}:claim",
         "[(SENT, session, now_ms + lease_ms, row.key) for row in rows]", "[]",
-        "keys bought twice", kinds=OUTAGE, seed=2,
+        "told again though it was known", kinds=OUTAGE, seed=2,
     ),
     _mutant(
         "every purchase is repeatable", "monitor.runtime.segments:outbox_row",
@@ -268,9 +269,10 @@ MUTANTS = (
     ),
     _mutant(
         "hands one unit of the pool to everybody", "monitor.adapters.channels.stock:_reserve",
-        "        assert connection.changes() == 1",
-        "        connection.execute(\"UPDATE unit SET state = 'free', attempt_ref = NULL\")\n"
-        "        assert connection.changes()",
+        "    return len(goods), digest\n",
+        "    connection.execute(\"UPDATE unit SET state = 'free', attempt_ref = NULL\")\n"
+        "    connection.execute('DELETE FROM given')\n"
+        "    return len(goods), digest\n",
         "delivered twice", kinds=RESCUE,
     ),
     _mutant(
@@ -307,10 +309,13 @@ MUTANTS = (
         "",
         "and counted otherwise", kinds=(NETWORK,),
     ),
-    _mutant(
-        "does not notice that a promise broke", "monitor.core.orders.order:checks",
-        "is_breached = order.breach_ms is None and is_breach(facts, now_ms)", "is_breached = False",
-        "nobody noticed that", kinds=(CHANNEL,),
+    Mutant(
+        name="does not notice that a promise broke",
+        changes=(
+            Change(CHECKS, "order.breach_ms is None and age_ms > facts.promise_ms", "False"),
+            Change(CHECKS, "_LATE if order.breach_ms is None", "_LATE if False"),
+        ),
+        words="nobody noticed that", kinds=(CHANNEL,),
     ),
     _mutant(
         "judges five minutes late", "monitor.core.orders.shard:Shard.judge",

@@ -27,7 +27,8 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         "monitor.yaml:3:15 unknown field 'hartbeat'; did you mean 'heartbeat'?",
         "monitor.yaml:4:29 sources[2].api_key_file: b.key cannot be read: No such file or directory",
         (
-            "monitor.yaml:6:28 channels[1].kind must be external, http, stock or manual; "
+            "monitor.yaml:6:28 channels[1].kind must be external, http, stock, manual, "
+            "shop_retry or sim; "
             "did you mean 'http'?"
         ),
         "monitor.yaml:7:47 channels[2].max_cost_minor must be between 0 and 1000000000000000 minor units",

@@ -331,6 +331,7 @@ def test_contract_names_are_declared() -> None:
         "delivery_ambiguous_open": set(),
         "delivery_double_deliveries_total": set(),
         "delivery_monitor_invariant_violations": set(),
+        "delivery_shop_faults_total": {"fault"},
         "delivery_notifications_total": {"receiver", "outcome"},
         "delivery_alerts": {"rule", "state"},
         "delivery_monitor_outbox_rows": {"sink"},
