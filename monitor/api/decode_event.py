@@ -156,7 +156,7 @@ class _Event:
             traceparent=self._traceparent(),
             payment=self.context.name_goods(fields.payment_id) if fields.payment_id else None,
             goods=goods.digests,
-            goods_missing=goods.missing,
+            goods_units=goods.units,
         )
 
     def _type(self) -> str:

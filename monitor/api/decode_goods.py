@@ -26,10 +26,10 @@ _APOLOGIES = (
 
 
 class Goods(NamedTuple):
-    """Digests of the units, how many of the quantity are missing, whether it is an apology."""
+    """Digests of the units, how many there are if that can be counted, whether it is an apology."""
 
     digests: tuple[str, ...] = ()
-    missing: int = 0
+    units: int = 0
     is_apology: bool = False
 
 
@@ -46,8 +46,7 @@ def read_goods(values: Sequence[Json], quantity: int | None, digest: Callable[[s
             return Goods(is_apology=True)
         units = _units(texts, quantity)
         is_counted = isinstance(value, list) or len(units) > 1
-        missing = max((quantity or 1) - len(units), 0) if is_counted else 0
-        return Goods(tuple(map(digest, units[:UNITS_MAX])), missing)
+        return Goods(tuple(map(digest, units[:UNITS_MAX])), len(units) if is_counted else 0)
     return NOTHING
 
 

@@ -51,7 +51,7 @@ class ShopWatch:
         other = next((one for one in map(self._first.get, event.goods) if one), event.order_id)
         if other != event.order_id and order.facts.sku not in self._shared_skus():
             found.append(ShopFault(order.order_id, Fault.DUPLICATE_KEY_SOLD, now_ms, other))
-        if event.goods_missing or event.reason == Fault.WITHOUT_GOODS:
+        if event.reason == Fault.WITHOUT_GOODS or (event.goods_units and _is_short(order)):
             found.append(ShopFault(order.order_id, Fault.WITHOUT_GOODS, now_ms))
         if event.payment is not None and _is_paid_twice(order):
             found.append(ShopFault(order.order_id, Fault.PAID_TWICE, now_ms))
@@ -81,8 +81,14 @@ class ShopWatch:
 
 def speaks(event: OrderEvent) -> bool:
     """Whether an event can show a fault of its order; nearly none can, and a heartbeat has none."""
-    is_telling = event.goods or event.goods_missing or event.payment or event.reason
+    is_telling = event.goods or event.payment or event.reason
     return bool(is_telling and event.order_id)
+
+
+def _is_short(order: Order) -> bool:
+    """Fewer units were counted in all deliveries together than were ordered."""
+    units = sum(event.goods_units for event in order.timeline)
+    return units < (order.facts.quantity or 1)
 
 
 def _is_paid_twice(order: Order) -> bool:

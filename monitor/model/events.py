@@ -71,4 +71,4 @@ class OrderEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_
     traceparent: str | None = None
     payment: str | None = None
     goods: tuple[str, ...] = ()
-    goods_missing: int = 0
+    goods_units: int = 0  # how many were delivered, where that could be counted

@@ -25,26 +25,26 @@ def event_of(**fields: object) -> OrderEvent:
 
 
 @pytest.mark.parametrize(
-    ("fields", "goods", "missing"),
+    ("fields", "goods", "units"),
     [
         ({"secret": "KEY-1"}, ("<5:1>",), 0),
         ({"order_info": " KEY-1 \n"}, ("<5:1>",), 0),
-        ({"order_info": "KEY-1\nKEY-2", "quantity": 2}, ("<5:1>", "<5:2>"), 0),
+        ({"order_info": "KEY-1\nKEY-2", "quantity": 2}, ("<5:1>", "<5:2>"), 2),
         ({"order_info": "KEY-1\nUse it within a day", "quantity": 1}, ("<25:y>",), 0),
         ({"order_info": "KEY-1, KEY-2", "quantity": 2}, ("<12:2>",), 0),
-        ({"cards": ["K1", "K2"], "quantity": 2}, ("<2:1>", "<2:2>"), 0),
-        ({"cards": ["K1"], "quantity": 3}, ("<2:1>",), 2),
-        ({"cards": [{"no": "K1", "pin": "9"}]}, ("<4:9>",), 0),
+        ({"cards": ["K1", "K2"], "quantity": 2}, ("<2:1>", "<2:2>"), 2),
+        ({"cards": ["K1"]}, ("<2:1>",), 1),
+        ({"cards": [{"no": "K1", "pin": "9"}]}, ("<4:9>",), 1),
         ({"cards": []}, (), 0),
         ({"password": "of the account"}, (), 0),
     ],
 )
 def test_units_are_counted_and_named(
-    fields: dict[str, object], goods: tuple[str, ...], missing: int
+    fields: dict[str, object], goods: tuple[str, ...], units: int
 ) -> None:
-    """Lines are units only where there are as many as were ordered; only a list can be short."""
+    """Lines are units only where there are as many as were ordered; only lists and such lines are counted."""
     event = event_of(**fields)
-    assert (event.goods, event.goods_missing) == (goods, missing)
+    assert (event.goods, event.goods_units) == (goods, units)
 
 
 @pytest.mark.parametrize("text", [APOLOGY, "库存不足", "Sorry, OUT OF STOCK."])

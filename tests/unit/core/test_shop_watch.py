@@ -61,11 +61,19 @@ def test_delivery_with_an_apology_or_too_few_units() -> None:
     """The apology leaves the order waiting; a short delivery counts as delivered and is told."""
     story = Scenario(SETTINGS).at("0s", paid("o1"), paid("o2", quantity=3))
     story.at("1s", attempt_failed("o1", reason="delivered_without_goods"))
-    story.at("2s", delivered("o2", goods=("g1",), goods_missing=2))
+    story.at("2s", delivered("o2", goods=("g1",), goods_units=1))
     assert faults(story) == [
         ("o1", "delivered_without_goods", ""), ("o2", "delivered_without_goods", "")
     ]  # fmt: skip
     assert story.engine.shard.orders["o1"].is_open
+
+
+def test_delivery_in_parts_is_whole_once_all_are_there() -> None:
+    """The quantity is that of the order, whichever event named it; one text cannot be counted."""
+    story = Scenario(SETTINGS).at("0s", paid("o1", quantity=2), paid("o2", quantity=2))
+    story.at("1s", delivered("o1", goods=("g1", "g2"), goods_units=2))
+    story.at("2s", delivered("o2", goods=("g3",)))
+    assert faults(story) == []
 
 
 def test_second_payment_is_told_and_a_repeated_notice_is_not() -> None:

@@ -16,7 +16,7 @@ FIELDS = (
     "type order_id source event_id time_ms received_ms is_inferred is_unique created_means_paid"
     " meaning outcome takeover_id channel sku quantity amount_minor currency provider customer_tier"
     " speed fulfilment region attempt reason promise_ms customer_hash traceparent payment goods"
-    " goods_missing"
+    " goods_units"
 )
 CASE = TakeoverCase(
     "t1", "o1", "escalated", "c1", 2, 5, 6, "auto", wake_ms=9,
@@ -30,7 +30,7 @@ EVENTS = st.builds(
     amount_minor=st.one_of(st.none(), INTS), attempt=st.one_of(st.none(), INTS),
     promise_ms=st.one_of(st.none(), INTS),
     goods=st.lists(st.text(st.characters(codec="utf-8")), max_size=2).map(tuple),
-    payment=st.one_of(st.none(), st.just("p1")), goods_missing=st.integers(0, 9),
+    payment=st.one_of(st.none(), st.just("p1")), goods_units=st.integers(0, 9),
 )  # fmt: skip
 
 

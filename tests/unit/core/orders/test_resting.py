@@ -19,7 +19,7 @@ FULL = st.builds(
     **{name: st.just(value) for name, value in {
         "type": "delivery.delivered", "order_id": "o", "source": "one", "event_id": "e",
         "time_ms": 3, "received_ms": 2**40, "attempt": 2, "reason": "r", "traceparent": "00-1-2",
-        "payment": "p", "goods": ("first", "second"), "goods_missing": 1,
+        "payment": "p", "goods": ("first", "second"), "goods_units": 1,
     }.items()},
 )  # fmt: skip
 
