@@ -66,11 +66,21 @@ def chosen_playbooks(
         message = f"{named} is not there: the shipped playbooks are used, which send nothing"
         report.warn(("playbooks",), message, f"copy them from {shipped_playbooks()}")
         path = None
+    if path is not None and not _is_there(path):
+        report.error(("playbooks",), f"{named} cannot be read", "name a file beside this one")
+        return Playbooks()
     try:
         return load_playbooks(path or shipped_playbooks(), currency, takes, is_shipped=path is None)
     except ConfigError as error:
         report.errors += error.problems
         return Playbooks()
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for a file
+        return False
 
 
 def load_playbooks(

@@ -50,7 +50,8 @@ class Outside:
             case "/supplier/buy" if len(self.bodies[path]) > 3:
                 return web.json_response({"status": "rejected", "code": "out_of_stock"})
             case "/supplier/buy":
-                return web.json_response({"status": "delivered", "keys": [self._goods], "id": "S1"})
+                key = f"{self._goods}-{len(self.bodies[path])}"  # one key is sold once
+                return web.json_response({"status": "delivered", "keys": [key], "id": "S1"})
             case "/rude/buy":  # an error page that repeats what it was sent, and more
                 text = f"Traceback: {self._rude} {body.decode()}"
                 return web.Response(status=500, text=text, headers={"X-Debug": self._rude})
