@@ -63,6 +63,10 @@ SHOWN = (
         "things that differ in any bit between 8 shards and one",
         "8 个分片与单片之间有差异的项",
     ),
+    Shown("ingest", "single events, service against the empty handler, by CPU", "single events against an empty aiohttp handler, by CPU, everything durable", "单条事件入库（已落盘）与空 aiohttp 处理器之比（CPU）"),
+    Shown("restart", "start to full state", "restart with a million events and 100,000 open orders", "一百万条事件、十万未完成订单后的重启"),
+    Shown("takeovers", "deliveries a second, state machine and storage", "stuck orders delivered, every step durable", "代发卡住的订单，每一步都落盘"),
+    Shown("batches", "takeover of all of them", "1,000 late orders taken over with one word", "一条命令代发 1,000 个迟到订单"),
     Shown("back-test", "a million events, shipped rules", "a month of a million events back-tested", "回测一个月、一百万条事件"),
 )  # fmt: skip
 """What the READMEs show, in their order."""
