@@ -128,14 +128,6 @@ async def stock_levels(file: GoodsFile, now_ms: int) -> dict[str, Level]:
     return await file.run(job)
 
 
-async def stock_counts(file: GoodsFile, now_ms: int = 0) -> dict[str, dict[str, int]]:
-    """Units of the pool as sku → state → count, every state named; `free` without expired ones."""
-    levels = await stock_levels(file, now_ms)
-    return {
-        sku: {state: getattr(level, state) for state in STATES} for sku, level in levels.items()
-    }
-
-
 async def free_stock(file: GoodsFile, now_ms: int) -> dict[str, int]:
     """Free units by sku, of every sku the pool ever held; never makes a file.
 

@@ -19,7 +19,6 @@ SPAN_MAX_MS = 30 * DAY_MS
 BATCH_MAX = 100_000
 WAYS = ("shop_retry", "fallback")
 CHOICES = ("alternative", "refund", "wait")
-BUDGETS = ("coupon", "fallback_cost")
 STEPS = ("notify_buyer", "resolve", "coupon", "task", "page", "offer", "refund")
 
 _AT_LEAST = re.compile(r">=? ?(.{1,20})")

@@ -14,7 +14,7 @@ from monitor.model.batches import BatchCancelled, BatchMoved, BatchOrdered
 from monitor.model.evaluations import Step
 from monitor.model.events import OrderEvent
 from monitor.model.faults import ShopFault
-from monitor.model.notes import Audited, MessageTaken
+from monitor.model.notes import Note
 from monitor.model.playbooks import Action, Crowd
 from monitor.model.takeovers import TakeoverCase
 
@@ -332,38 +332,8 @@ Decision = (
     | ShopFault
     | BatchMoved
 )
-Record = (
-    OrderEvent
-    | Notified
-    | SwitchAnswered
-    | ClaimAnswered
-    | AttemptAnswered
-    | HandOverAnswered
-    | EffectClosed
-    | ActionAnswered
-    | StockCounted
-    | SelfAudited
-    | SwitchOrdered
-    | ChannelSteered
-    | ReviewOrdered
-    | CaseResolved
-    | ActionOrdered
-    | MessageTaken
-    | Audited
-    | Breached
-    | TierReached
-    | SourceMoved
-    | AlertMoved
-    | SwitchDecided
-    | CaseMoved
-    | ActionsMoved
-    | CrowdMoved
-    | BaselineLearned
-    | ShopFault
-    | BatchOrdered
-    | BatchCancelled
-    | BatchMoved
-)
+Record = Entry | Note | Decision
+"""Every kind of line that a log holds."""
 
 record_encoder = msgspec.json.Encoder()
 record_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)

@@ -13,11 +13,12 @@ from monitor.adapters.channels import Parts, build_channels
 from monitor.adapters.channels.base import DeliveryChannel
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.http_client import HttpClient
-from monitor.adapters.stock_pool import import_units, stock_counts
+from monitor.adapters.stock_pool import import_units
 from monitor.adapters.vault import SealedVault
 from monitor.model.effects import Quarantine, Query, Submit
 from monitor.model.errors import NotFoundError
 from monitor.model.settings import ChannelSettings
+from tests.pool import stock_counts
 from tests.supplier import Supplier, supplier
 
 KINDS = ("stock", "queryable", "idempotent")

@@ -15,7 +15,6 @@ from monitor.adapters.stock_pool import (
     Level,
     import_units,
     set_aside,
-    stock_counts,
     stock_levels,
 )
 from monitor.adapters.vault import SealedVault, store_goods
@@ -23,6 +22,7 @@ from monitor.model.effects import Quarantine, Submit
 from monitor.model.errors import StorageError
 from monitor.model.times import DAY_MS
 from tests.contracts.test_channels import query, submit
+from tests.pool import stock_counts
 
 ORDERS = 400
 WORKERS = 8
