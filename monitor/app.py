@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from monitor.adapters.canary import CanaryShop
 from monitor.adapters.channels import Parts, build_channels
 from monitor.adapters.clock import SteadyClock
 from monitor.adapters.goods_file import GoodsFile
@@ -24,7 +23,6 @@ from monitor.adapters.ids import RandomIds
 from monitor.adapters.pepper import ensure_pepper
 from monitor.adapters.performer import OutsidePerformer
 from monitor.adapters.self_audit import look_through
-from monitor.adapters.stock_pool import free_stock
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.adapters.telemetry.logs import fields
@@ -44,6 +42,7 @@ from monitor.config.reload import differences, taken_over
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
 from monitor.core.rules.lookback import settings_for
+from monitor.inlets import Inlets
 from monitor.model.commands import Command
 from monitor.model.errors import FencedError, StorageError
 from monitor.model.notes import Audited, MessageTaken
@@ -53,8 +52,6 @@ from monitor.model.settings import SourceSettings
 from monitor.ports import Clock, StoredAudit
 from monitor.runtime.archive import StateHash
 from monitor.runtime.assembly import Assembly
-from monitor.runtime.canary import Canaries
-from monitor.runtime.loop import Loop
 from monitor.runtime.messages import Messages
 from monitor.runtime.requests import Reply, Request
 from monitor.runtime.supervisor import Supervisor
@@ -99,6 +96,7 @@ class Monitor:
         self._client = HttpClient.of(loaded.endpoints, self.blocked)
         self._outside: OutsidePerformer | None = None
         self._goods = GoodsFile(self._data_dir)
+        self._inlets = Inlets(self.supervisor, self.clock, self._goods)
         self._assembly: Assembly | None = None
         self._traces: OtlpTraceSink | None = None
         self._door: Door | None = None
@@ -141,6 +139,7 @@ class Monitor:
         """Stop in the order that loses nothing: no new work, last turn, then the rest."""
         if self._door is not None:
             await self._door.close()
+        await self._inlets.stop()
         if self._assembly is not None and self.is_ready and self.supervisor.failure is None:
             await self._assembly.stop()
         if self._traces is not None:
@@ -185,11 +184,11 @@ class Monitor:
         self._assembly = Assembly(
             self.store, self.engine, self._performer(), self.clock, self.supervisor,
             messages=Messages(self.loaded.endpoints.replay_window_ms, self.left_out.count_full),
-            traces=sparing(self._traces, self._door), canary=self._canaries(),
-            count_stock=lambda: free_stock(self._goods, self.now_ms()), on_turn=self._publish,
+            traces=sparing(self._traces, self._door), on_turn=self._publish,
             look=partial(look_through, self._data_dir, self.engine),
         )  # fmt: skip
         await self._assembly.start()
+        self._start_inlets()
 
     def _export_metrics(self) -> None:
         telemetry = self.loaded.endpoints.telemetry
@@ -319,6 +318,9 @@ class Monitor:
             self._door.renew(self.loaded.endpoints)
         if self._traces is not None:
             self._traces.client = self._client
+        if self.is_ready:
+            await self._inlets.stop()
+            self._start_inlets()
         await old.retire()  # what is under way with it may have been done already
         log.info("reloaded", extra=fields(changed=changed, needs_restart=restart))
         return changed, restart
@@ -369,14 +371,9 @@ class Monitor:
         self.reports = self._outside.reports
         return self._outside
 
-    def _canaries(self) -> Callable[[Loop], Canaries] | None:
-        endpoint = self.loaded.endpoints.canary
-        if endpoint is None:
-            return None
-        buyer = CanaryShop(self._client, endpoint)
-        return lambda loop: Canaries(
-            buyer, loop, self.clock, sku=endpoint.sku, every_ms=endpoint.every_ms
-        )
+    def _start_inlets(self) -> None:
+        loop = self._running().loop
+        self._inlets.start(loop, self.engine, self._client, self.loaded.endpoints)
 
     async def _refresh_facts(self) -> None:
         while self.store is not None:

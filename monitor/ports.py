@@ -14,6 +14,7 @@ import msgspec
 from monitor.model.effects import Effect, Query
 from monitor.model.received import Received
 from monitor.model.records import Answer, AttemptAnswered
+from monitor.model.shops import Polled, Pushed, RawRequest
 from monitor.model.takeovers import TakeoverCase
 from monitor.model.times import UnixMs
 
@@ -307,6 +308,34 @@ class CanaryBuyer(Protocol):
 
         Raises: EffectError when it did not, or may not have.
         """
+        ...
+
+
+class ShopPush(Protocol):
+    """Reads what one kind of shop or gateway sends by itself to `POST /hooks/{source}`."""
+
+    def read(self, request: RawRequest) -> Pushed:
+        """Check the proof over the raw bytes, then say what it means; the same request, the same events.
+
+        Raises: AuthError for a proof that is missing, wrong or stale; InputError for a body that is
+        not what this sender sends. Nothing of a secret is in any of them.
+        """
+        ...
+
+
+class ShopPull(Protocol):
+    """Reads one kind of shop where it keeps its orders; it never writes and never locks there."""
+
+    async def poll(self, mark: str, now_ms: int) -> Polled:
+        """What changed since the mark (empty: from the beginning of what matters), a page of it, oldest first.
+
+        Looks back a little over the mark, because rows appear late. Raises: SourceError if the shop
+        cannot be asked.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
         ...
 
 

@@ -9,9 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 import msgspec
 
 from monitor.api.decode_clean import parse_object, to_nested
-from monitor.api.decode_goods import NOTHING, WITHOUT_GOODS, Goods, read_goods
 from monitor.api.decode_quick import Sender, Wire, build, is_clean_text, read_one
-from monitor.api.decode_time import EventTime, resolve_time
 from monitor.api.decode_types import DecodeContext, Json, Notes, printable
 from monitor.api.decode_wire import (
     ATTRIBUTES,
@@ -25,7 +23,9 @@ from monitor.api.decode_wire import (
     pointer_to,
 )
 from monitor.model.errors import InputError
+from monitor.model.event_time import EventTime, resolve_time
 from monitor.model.events import LIFECYCLE_RANK, EventType, OrderEvent
+from monitor.model.goods import NOTHING, WITHOUT_GOODS, Goods, read_goods
 from monitor.model.ids import derived_id
 from monitor.model.settings import SourceSettings
 

@@ -18,9 +18,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from monitor.api.decode_split import EVENTS_MAX, SPACE
-from monitor.api.decode_time import AHEAD_MAX_MS
 from monitor.api.decode_types import DecodeContext
 from monitor.api.decode_wire import TRACEPARENT, Attributes, Flat, Nested
+from monitor.model.event_time import AHEAD_MAX_MS
 from monitor.model.events import LIFECYCLE_RANK, EventType, OrderEvent
 
 # What may stand in a text of the quick way beyond plain characters: `\/`, and U+3000 to U+9FFF (as

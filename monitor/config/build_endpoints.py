@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from monitor.config.build_sources import EVENTS, build_sources
 from monitor.config.build_suppliers import probe_of, request_of, rows_of, signing_of
 from monitor.config.report import Report
 from monitor.config.schema import Document
@@ -74,6 +75,7 @@ def build_endpoints(
         own_channels=builder.own_channels(),
         keys=builder.keys(),
         source_secrets=builder.source_secrets(),
+        shop_sources=build_sources(document, secrets, report),
         quotas={
             source.name: source.max_events_per_s
             for source in document.sources
@@ -234,6 +236,8 @@ class _Builder:
         owners: dict[Secret, str] = {}
         found: list[SourceSecrets] = []
         for index, source in enumerate(self._document.sources):
+            if source.kind != EVENTS:  # its secret is that of another scheme
+                continue
             at: YamlPath = ("sources", index)
             where: YamlPath = (*at, "secret_file" if source.secret is None else "secret")
             secrets = self._secrets.read_all(at, "secret", source.secret, source.secret_file)

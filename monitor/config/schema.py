@@ -94,10 +94,33 @@ class Tiers(ConfigModel):
     l3_after: Span = 30 * MINUTE_MS
 
 
+class Database(ConfigModel):
+    """Where a shop keeps its orders: `mysql://user@host/name`, `postgresql://…`, `sqlite:///file`."""
+
+    url: Text
+    password: Text | None = None
+    password_file: Text | None = None
+
+
+class Api(ConfigModel):
+    """The API of a shop, with which lost webhooks are made up for."""
+
+    url: Url | None = None
+    key: Text | None = None
+    key_file: Text | None = None
+    secret: Text | None = None
+    secret_file: Text | None = None
+
+
 class Source(ConfigModel):
-    """One shop that sends events."""
+    """One shop: it sends events, or we read its database, or take its webhooks, by its `kind`."""
 
     name: Name
+    kind: Text = "events"
+    database: Database | None = None
+    poll: Span = 15 * SECOND_MS
+    api: Api | None = None
+    currency: Currency | None = None
     api_key: Text | None = None
     api_key_file: Files | None = None
     secret: Text | None = None

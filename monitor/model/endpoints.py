@@ -211,6 +211,34 @@ class SourceSecrets(msgspec.Struct, frozen=True):
     secrets: tuple[Secret, ...]
 
 
+class DatabaseAccess(msgspec.Struct, frozen=True):
+    """A shop's database: `mysql://user@host:port/name`, `postgresql://…` or `sqlite:///path`."""
+
+    url: str
+    password: Secret | None = None
+
+
+class ApiAccess(msgspec.Struct, frozen=True):
+    """A shop's API; `url` None where the kind of shop has one address for everybody."""
+
+    url: str | None = None
+    key: Secret | None = None
+    secret: Secret | None = None
+
+
+class ShopSource(msgspec.Struct, frozen=True):
+    """A source that is read by an adapter of its kind; `secrets` are in force beside each other."""
+
+    name: str
+    kind: str
+    secrets: tuple[Secret, ...] = ()
+    database: DatabaseAccess | None = None
+    api: ApiAccess | None = None
+    poll_ms: int = 15_000
+    timezone: str | None = None
+    currency: str | None = None
+
+
 class Telemetry(msgspec.Struct, frozen=True):
     """OTLP export; nothing is imported while `endpoint` is None."""
 
@@ -238,6 +266,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     own_channels: tuple[ShopRetry | Drill, ...] = ()
     keys: tuple[IngestKey, ...] = ()
     source_secrets: tuple[SourceSecrets, ...] = ()
+    shop_sources: tuple[ShopSource, ...] = ()  # of `sources`, those with a kind of their own
     quotas: dict[str, int] = {}  # events a second, by source; without one as many as there are
     replay_window_ms: int = 300_000  # how far a signature's time may be from ours
     egress_allow: tuple[str, ...] = ()  # networks, e.g. 10.0.0.0/8

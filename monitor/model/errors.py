@@ -11,6 +11,7 @@
     ├── StorageError       the disk or the database said no; nothing was acknowledged
     │   └── FencedError    another process owns the data directory now
     │       └── DiskFailedError  the disk failed again after the store was reopened
+    ├── SourceError        a shop or gateway that is asked by us does not answer as it should
     ├── EffectError        an effect on the outside did not succeed
     │   ├── Transient      certainly not done; may be repeated
     │   ├── Permanent      certainly not done; repeating is pointless
@@ -131,6 +132,14 @@ class DiskFailedError(FencedError):
 
     code = "disk_failed"
     hint = "check the disk and the kernel log; the service manager starts the service again"
+
+
+class SourceError(MonitorError):
+    """A shop's database, API or file cannot be read; asked again later, nothing is lost."""
+
+    code = "source_unreadable"
+    hint = "run `delivery-monitor doctor`; it asks every source and says what is wrong"
+    is_retryable = True
 
 
 class EffectError(MonitorError):

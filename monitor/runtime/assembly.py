@@ -8,19 +8,17 @@ A start that fails leaves nothing running, so that the next attempt with a store
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from monitor.core.engine import Engine
 from monitor.model.commands import Command
 from monitor.ports import Clock, Performer, Store, TraceSink
 from monitor.runtime.archive import Archive
-from monitor.runtime.canary import Canaries
 from monitor.runtime.housekeeping import Housekeeper
 from monitor.runtime.loop import Loop
 from monitor.runtime.messages import Messages
 from monitor.runtime.outbox_worker import OutboxWorker
 from monitor.runtime.self_audit import Look, SelfAuditor
-from monitor.runtime.stock import StockTaker
 from monitor.runtime.supervisor import Group, Supervisor
 
 OWNER = "embedded"  # the directory lock already guarantees that there is only one
@@ -39,8 +37,6 @@ class Assembly:
         *,
         messages: Messages | None = None,
         traces: TraceSink | None = None,
-        canary: Callable[[Loop], Canaries] | None = None,
-        count_stock: Callable[[], Awaitable[dict[str, int]]] | None = None,
         on_turn: Callable[[Sequence[Command]], None] = lambda commands: None,
         look: Look | None = None,
     ) -> None:
@@ -54,13 +50,7 @@ class Assembly:
         self.worker = OutboxWorker(store, self.loop, performer, clock, self._tasks)
         self.keeper = Housekeeper(store, self.loop, clock, engine.settings)
         self.archive = Archive(store, engine)
-        self._canaries = canary(self.loop) if canary else None
         self._auditor = SelfAuditor(look, engine, self.loop, clock) if look else None
-        self._stock = None
-        if count_stock is not None:
-            self._stock = StockTaker(
-                count_stock, lambda: engine.shard.tallies.stock, self.loop, clock
-            )
 
     async def start(self) -> None:
         """Rebuild the state and begin to work; raises StorageError, then nothing of it runs on."""
@@ -73,10 +63,6 @@ class Assembly:
             if not is_started:
                 await self._tasks.stop()
         self._tasks.spawn("housekeeping", self.keeper.run())
-        if self._canaries is not None:
-            self._tasks.spawn("canary", self._canaries.run())
-        if self._stock is not None:
-            self._tasks.spawn("stock", self._stock.run())
         if self._auditor is not None:
             self._tasks.spawn("self-audit", self._auditor.run())
         self.is_ready = True

@@ -11,9 +11,9 @@ from monitor.api.decode import decode
 from monitor.api.decode_clean import parse_object
 from monitor.api.decode_event import decode_object
 from monitor.api.decode_quick import quick_ms, read_array, read_lines, read_one
-from monitor.api.decode_time import resolve_time
 from monitor.api.decode_types import DecodeContext, Notes
 from monitor.model.errors import InputError
+from monitor.model.event_time import resolve_time
 from monitor.model.events import LIFECYCLE_RANK, OrderEvent
 from tests.unit.api.samples import JSON, LINES, RECEIVED_MS, SOURCES, cloud_event, paid
 

@@ -66,7 +66,7 @@ async def test_looking_for_a_pool_makes_no_key_file(tmp_path: Path) -> None:
     await monitor.start()
     try:
         await ready(monitor)
-        await monitor._assembly._stock.take()  # type: ignore[union-attr]  # a look, now
+        await monitor._inlets._stock.take()  # a look, now
     finally:
         await monitor.stop()
     assert not (tmp_path / "goods.db").exists()

@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from monitor.api.decode_types import Json
-
 UNITS_MAX = 100  # digests kept of one event
 APOLOGY_CHARS_MAX = 200  # a key with instructions may say anything; an apology is short
 WITHOUT_GOODS = "delivered_without_goods"
@@ -36,7 +34,9 @@ class Goods(NamedTuple):
 NOTHING = Goods()
 
 
-def read_goods(values: Sequence[Json], quantity: int | None, digest: Callable[[str], str]) -> Goods:
+def read_goods(
+    values: Sequence[object], quantity: int | None, digest: Callable[[str], str]
+) -> Goods:
     """Read the fields in which a delivery holds what was sold; the first with a text counts."""
     for value in values:
         texts = _texts(value)
@@ -50,7 +50,7 @@ def read_goods(values: Sequence[Json], quantity: int | None, digest: Callable[[s
     return NOTHING
 
 
-def _texts(value: Json) -> list[str]:
+def _texts(value: object) -> list[str]:
     """The texts of a field: itself, or those of a list or of the objects in it."""
     if isinstance(value, str):
         return [value.strip()] if value.strip() else []

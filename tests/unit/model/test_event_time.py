@@ -2,8 +2,8 @@
 
 import pytest
 
-from monitor.api.decode_time import resolve_time
 from monitor.model.errors import InputError
+from monitor.model.event_time import resolve_time
 from tests.unit.api.samples import RECEIVED_MS, TIME_MS, paid, send
 
 HOUR_MS = 3_600_000

@@ -1,0 +1,19 @@
+"""The shop systems by kind. A new one is one module beside this and one line in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from monitor.adapters.shops.facts import Facts
+from monitor.model.endpoints import ShopSource
+from monitor.ports import ShopPull, ShopPush
+
+# Read where they keep their orders.
+PULLS: dict[str, Callable[[ShopSource, Facts], ShopPull]] = {}
+# Read when they call `POST /hooks/{source}`.
+PUSHES: dict[str, Callable[[ShopSource, Facts], ShopPush]] = {}
+
+
+def kinds() -> tuple[str, ...]:
+    """Every kind that a source can have, besides `events`."""
+    return tuple(sorted(PULLS.keys() | PUSHES.keys()))

@@ -1,0 +1,46 @@
+"""What brings events in by itself, beside what shops send: started on an open loop, stopped first.
+
+canary ─► orders of the test goods      stock ─► counts of the key pool
+"""
+
+from __future__ import annotations
+
+from monitor.adapters.canary import CanaryShop
+from monitor.adapters.goods_file import GoodsFile
+from monitor.adapters.http_client import HttpClient
+from monitor.adapters.stock_pool import free_stock
+from monitor.core.engine import Engine
+from monitor.model.endpoints import Endpoints
+from monitor.ports import Clock
+from monitor.runtime.canary import Canaries
+from monitor.runtime.loop import Loop
+from monitor.runtime.stock import StockTaker
+from monitor.runtime.supervisor import Group, Supervisor
+
+
+class Inlets:
+    """The tasks that ask others and submit what they say; they end before the loop does."""
+
+    def __init__(self, supervisor: Supervisor, clock: Clock, goods: GoodsFile) -> None:
+        self._tasks = Group(supervisor)
+        self._clock = clock
+        self._goods = goods
+
+    def start(self, loop: Loop, engine: Engine, client: HttpClient, endpoints: Endpoints) -> None:
+        """Begin to ask; the loop is open."""
+        canary = endpoints.canary
+        if canary is not None:
+            canaries = Canaries(
+                CanaryShop(client, canary), loop, self._clock,
+                sku=canary.sku, every_ms=canary.every_ms,
+            )  # fmt: skip
+            self._tasks.spawn("canary", canaries.run())
+        self._stock = StockTaker(
+            lambda: free_stock(self._goods, self._clock.now_ms()),
+            lambda: engine.shard.tallies.stock, loop, self._clock,
+        )  # fmt: skip
+        self._tasks.spawn("stock", self._stock.run())
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        await self._tasks.stop()
