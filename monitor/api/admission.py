@@ -19,6 +19,9 @@ async def admitted(request: web.Request, edge: Edge, route: Route) -> Caller:
     if route.scope is None:
         return ANONYMOUS
     now_ms = edge.clock.now_ms()
+    if route.has_key:
+        key = request.match_info["key"]
+        return edge.gate.admit_by_path(key, request.headers, route.scope, now_ms)
     if not (route.takes_signed and is_signed(request.headers)):
         return edge.gate.admit(request.headers, route.scope, now_ms)
     raw_body = await read_raw(request, edge.limits)

@@ -36,6 +36,7 @@ __all__ = ["ADMIN", "ANONYMOUS", "INGEST", "LOCAL", "OPEN_SCOPES", "OPERATE", "R
            "Caller", "Gate", "is_signed", "token_sha256"]  # fmt: skip
 
 TOKEN_FILE = "admin.token"  # noqa: S105 - a file name
+NO_KEY = "-"  # stands in an address for a key
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 _PROXY_HEADERS = ("forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip")
@@ -61,11 +62,13 @@ class Gate:
         signatures: Signatures | None = None,
         stored: Sequence[ApiKey] = (),
         used: dict[str, int] | None = None,
+        get_sources: Iterable[str] = (),
     ) -> None:
         self.signatures = signatures or Signatures()
         # Keys that were revoked count: revoking the last one must not open the door.
         self._is_open = not (keys or stored or self.signatures) and is_loopback(listen.host)
         self._used = {} if used is None else used
+        self._get_sources = frozenset(get_sources)
         self._is_wildcard = _is_wildcard(listen.host)
         self._hosts = {listen.host.lower(), *(host_name(host) for host in allowed_hosts)}
         self._holders = {
@@ -136,6 +139,21 @@ class Gate:
             f"this token has no scope {scope}", code="forbidden", hint="use another token"
         )
 
+    def admit_by_path(
+        self, key: str, headers: Mapping[str, str], scope: str, now_ms: int
+    ) -> Caller:
+        """Return the caller of an address that holds the key; `-` stands for none.
+
+        Raises: AuthError, as `admit` does.
+        """
+        if key == NO_KEY:
+            return self.admit(headers, scope, now_ms)
+        return self.admit({"Authorization": f"Bearer {key}"}, scope, now_ms)
+
+    def may_get(self, source: str) -> bool:
+        """Whether events of a source may come by GET, as they do by a link."""
+        return source in self._get_sources
+
     def _holder(self, authorization: str, now_ms: int) -> Caller:
         scheme, _, credentials = authorization.partition(" ")
         is_browser = scheme.lower() == "basic"
@@ -181,6 +199,7 @@ def gate_of(
         Signatures(endpoints.source_secrets, endpoints.replay_window_ms // 1000),
         stored,
         used,
+        endpoints.get_sources,
     )
 
 

@@ -39,14 +39,30 @@ async def post_events(request: web.Request) -> web.StreamResponse:
 
     Raises: InputError, CapacityError, StorageError.
     """
-    edge = request.app[EDGE]
-    caller, headers = request[CALLER], request.headers
-    edge.check_quota(caller)
+    edge, headers = request.app[EDGE], request.headers
+    edge.check_quota(request[CALLER])
     body = await read_body(request, edge.limits)
-    place = edge.flow.enter(body, headers)
+    return await take_in(request, body, headers.get("Content-Type", ""), headers)
+
+
+async def take_in(
+    request: web.Request,
+    body: bytes,
+    content_type: str,
+    attributes: Mapping[str, str],
+    remarks: tuple[str, ...] = (),
+) -> web.StreamResponse:
+    """Take the events of a plain body; `remarks` are said beside the warnings about them.
+
+    Raises: InputError, CapacityError, StorageError.
+    """
+    edge, caller = request.app[EDGE], request[CALLER]
+    place = edge.flow.enter(body, attributes)
     try:
         await edge.flow.turn(len(body))
-        decoded = read_events(edge, caller, headers.get("Content-Type", ""), headers, body)
+        decoded = read_events(edge, caller, content_type, attributes, body)
+        if remarks:
+            decoded = msgspec.structs.replace(decoded, warnings=(*remarks, *decoded.warnings))
         outcomes: Sequence[str] = ()
         if decoded.events:
             edge.flow.queue(place, len(decoded.events))
@@ -56,7 +72,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     said = answer_body(decoded, outcomes)
     if said is None:
         return all_rejected(decoded, outcomes)
-    if request.keep_alive and request.version == HttpVersion11 and HEADER not in headers:
+    if request.keep_alive and request.version == HttpVersion11 and HEADER not in request.headers:
         return ReadyAnswer(202, edge.accepted.answer(said, edge.clock.now_ms()))
     return web.Response(status=202, body=said, content_type="application/json")
 

@@ -2,7 +2,7 @@
 
 | address | serves |
 |---|---|
-| `listen_ingest` | `/v1/events`, and what else shops and suppliers send and ask: the route, a quote, the ack of a switch, callbacks |
+| `listen_ingest` | `/v1/events`, `/e/…`, and what else shops and suppliers send and ask: the route, a quote, the ack of a switch, callbacks |
 | `listen_metrics` | `/metrics` |
 | `listen` | everything else, and what has no address of its own |
 
@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from monitor.api.by_path import EVENT_PATH
 from monitor.api.routes import Route
 
 EVENTS, METRICS = "/v1/events", "/metrics"
+INTAKE = (EVENTS, EVENT_PATH)
 PROBES = ("/livez", "/readyz", "/-/healthy", "/-/ready")
 # Also on `listen`: they show no more than the pages there, and links lead to that address.
 CALLBACKS = "/hooks/channels/{name:[^/]+}"
@@ -24,7 +26,7 @@ OF_SHOPS = ("/v1/route", "/v1/quote", "/v1/switches/{decision_id}/ack", CALLBACK
 
 def of_ingest(routes: Iterable[Route]) -> tuple[Route, ...]:
     """What `listen_ingest` serves."""
-    return tuple(route for route in routes if route.path in (EVENTS, *OF_SHOPS, *PROBES))
+    return tuple(route for route in routes if route.path in (*INTAKE, *OF_SHOPS, *PROBES))
 
 
 def of_metrics(routes: Iterable[Route]) -> tuple[Route, ...]:
@@ -34,5 +36,5 @@ def of_metrics(routes: Iterable[Route]) -> tuple[Route, ...]:
 
 def of_listen(routes: Iterable[Route], *, has_ingest: bool, has_metrics: bool) -> tuple[Route, ...]:
     """What is left for `listen`, where events or metrics have an address of their own."""
-    gone = [path for path, is_gone in ((EVENTS, has_ingest), (METRICS, has_metrics)) if is_gone]
+    gone = (*(INTAKE if has_ingest else ()), *((METRICS,) if has_metrics else ()))
     return tuple(route for route in routes if route.path not in gone)

@@ -18,6 +18,7 @@ from monitor.api import (
 )
 from monitor.api.audit import get_audit
 from monitor.api.auth import ADMIN, INGEST, OPERATE, READ
+from monitor.api.by_path import EVENT_PATH, take_event
 from monitor.api.ingest import post_events
 from monitor.api.live import get_livez, get_readyz, get_stream
 from monitor.api.once import once
@@ -31,6 +32,7 @@ class Route(NamedTuple):
     `is_early`: answers also before the state is rebuilt; all others are 503 until then. Ids and
     names match `[^/]+`, because aiohttp's own pattern leaves out braces. `takes_signed`: a signature
     over the body stands for a token; it does not cover the path, so one route only takes it.
+    `has_key`: the address holds the key; it is asked for by exactly the methods of its routes.
     `action`: what it changes, by the name in the audit.
     """
 
@@ -40,6 +42,7 @@ class Route(NamedTuple):
     handler: Handler
     is_early: bool = False
     takes_signed: bool = False
+    has_key: bool = False
     action: str = ""
 
 
@@ -51,6 +54,17 @@ ROUTES = (
         once(post_events, lambda edge: edge.event_answers),
         is_early=True,
         takes_signed=True,
+    ),
+    *(
+        Route(
+            method,
+            EVENT_PATH,
+            INGEST,
+            once(take_event, lambda edge: edge.event_answers),
+            is_early=True,
+            has_key=True,
+        )
+        for method in ("POST", "GET")
     ),
     Route("GET", "/v1/orders", READ, orders.get_orders),
     Route("GET", "/v1/orders/{id:[^/]+}", READ, orders.get_order),

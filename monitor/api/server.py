@@ -20,7 +20,7 @@ from monitor.api.fast_answer import NO_STORE, SECURITY_HEADERS, SERVER
 from monitor.api.live import get_stream
 from monitor.api.overload import PAGES_FILL
 from monitor.api.problems import Handler, problems
-from monitor.api.roles import EVENTS, OF_SHOPS
+from monitor.api.roles import INTAKE, OF_SHOPS
 from monitor.api.routes import ROUTES, Route
 from monitor.api.shed import PAGES
 from monitor.model.errors import MonitorError, OverloadError
@@ -35,7 +35,8 @@ def make_app(edge: Edge, routes: Sequence[Route] = ROUTES) -> web.Application:
     for route in routes:
         handler = guarded(route)
         if route.method == "GET":
-            app.router.add_get(route.path, handler)  # answers HEAD too
+            # Answers HEAD too, but where an address is an event: who only looks reports nothing.
+            app.router.add_get(route.path, handler, allow_head=not route.has_key)
         else:
             app.router.add_route(route.method, route.path, handler)
     app.on_response_prepare.append(_secure)
@@ -47,7 +48,7 @@ def make_app(edge: Edge, routes: Sequence[Route] = ROUTES) -> web.Application:
 
 def guarded(route: Route) -> Handler:
     """Let only callers with the route's scope through to its handler, and only when it can answer."""
-    is_intake = route.path == EVENTS
+    is_intake = route.path in INTAKE
     is_page = route.method == "GET" and route.scope == READ and route.path not in OF_SHOPS
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -92,7 +93,7 @@ async def _secure(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = SERVER
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.path.startswith("/v1/"):
+    if request.path.startswith(("/v1/", "/e/")):
         response.headers.setdefault("Cache-Control", NO_STORE)
 
 

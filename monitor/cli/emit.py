@@ -16,13 +16,8 @@ from typing import Any
 from monitor.cli.client import add_client_arguments, call
 from monitor.cli.output import say, say_json, warn
 from monitor.model.errors import InputError
-from monitor.model.events import EventType
+from monitor.model.events import TYPE_OF_WORD, EventType
 from monitor.model.spelling import did_you_mean
-
-# The last word of a type; where two share one (`failed`), the order's own event is meant.
-SHORT = {kind.value.rsplit(".", 1)[1]: kind.value for kind in reversed(EventType)} | {
-    "failed": EventType.FAILED.value
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,9 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Send it; 0 when it was accepted or known already."""
     names = [kind.value for kind in EventType]
-    kind = options.type if options.type in names else SHORT.get(options.type)
+    kind = options.type if options.type in names else TYPE_OF_WORD.get(options.type)
     if kind is None:
-        hint = did_you_mean(options.type, [*names, *SHORT]) or f"one of {', '.join(sorted(SHORT))}"
+        hint = (
+            did_you_mean(options.type, [*names, *TYPE_OF_WORD])
+            or f"one of {', '.join(sorted(TYPE_OF_WORD))}"
+        )
         raise InputError(f"unknown event type {options.type!r}", hint=hint)
     event: dict[str, Any] = {"type": kind}
     if options.order is not None:

@@ -76,6 +76,7 @@ def build_endpoints(
         keys=builder.keys(),
         source_secrets=builder.source_secrets(),
         shop_sources=build_sources(document, secrets, report),
+        get_sources=tuple(source.name for source in document.sources if source.allow_get),
         quotas={
             source.name: source.max_events_per_s
             for source in document.sources

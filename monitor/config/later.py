@@ -30,7 +30,6 @@ LATER_INTEGRATIONS = (
 )
 # Left out before validation.
 LATER_KEYS: tuple[YamlPath, ...] = (
-    ("sources", ANY, "allow_get"),
     ("notify", "route", "group_by"),
     ("notify", "route", "group_wait"),
     ("notify", "route", "group_interval"),

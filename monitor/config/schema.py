@@ -128,6 +128,7 @@ class Source(ConfigModel):
     heartbeat: Span | None = None
     timezone: Text | None = None
     created_means_paid: Flag = False
+    allow_get: Flag = False
     max_events_per_s: Quota | None = None
 
 

@@ -267,6 +267,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     keys: tuple[IngestKey, ...] = ()
     source_secrets: tuple[SourceSecrets, ...] = ()
     shop_sources: tuple[ShopSource, ...] = ()  # of `sources`, those with a kind of their own
+    get_sources: tuple[str, ...] = ()  # their events may come by GET
     quotas: dict[str, int] = {}  # events a second, by source; without one as many as there are
     replay_window_ms: int = 300_000  # how far a signature's time may be from ours
     egress_allow: tuple[str, ...] = ()  # networks, e.g. 10.0.0.0/8

@@ -31,6 +31,10 @@ class EventType(StrEnum):
 
 
 LIFECYCLE_RANK: dict[str, int] = {kind.value: rank for rank, kind in enumerate(EventType)}
+# The last word of a type; where two share one (`failed`), the order's own event is meant.
+TYPE_OF_WORD: dict[str, str] = {
+    kind.value.rsplit(".", 1)[1]: kind.value for kind in reversed(EventType)
+} | {"failed": EventType.FAILED.value}
 
 
 class OrderEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="t", tag="e"):

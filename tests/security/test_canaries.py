@@ -192,6 +192,9 @@ def drive(one: Run) -> None:
             Content_Type="application/json", Authorization=f"Bearer {secret['api_key']}")  # fmt: skip
     one.post(paid("A4"), User_Agent=secret["user_agent"], Cookie=f"session={secret['cookie']}")
     one.post(paid("A5"), Authorization=f"Bearer {secret['wrong_token']}")
+    for path in ("paid/D1", "pay/D1", f"paid/D1?card={secret['event_card']}"):
+        one.ask("POST", f"/e/{secret['api_key']}/{path}")
+        one.ask("GET", f"/e/{secret['wrong_token']}/{path}")
     basic = base64.b64encode(f"me:{secret['basic_password']}".encode()).decode()
     one.ask("GET", "/", Authorization=f"Basic {basic}")
     one.ask("GET", f"/v1/orders?token={secret['query_token']}&limit=x")

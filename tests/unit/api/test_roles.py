@@ -15,7 +15,7 @@ from tests.unit.api.samples import paid
 from tests.unit.api.serving import SHOP_TOKEN, MemoryService
 
 HERE = Listen("127.0.0.1", 0)
-PATHS = ("/v1/events", "/metrics", "/v1/orders", "/v1/route", "/livez", "/readyz")
+PATHS = ("/v1/events", "/e/-/paid/A1", "/metrics", "/v1/orders", "/v1/route", "/livez", "/readyz")
 
 
 @asynccontextmanager
@@ -58,7 +58,7 @@ async def served(listener: Listener) -> list[str]:
             None,
             [
                 ["/metrics", "/v1/orders", "/v1/route", "/livez", "/readyz"],
-                ["/v1/events", "/v1/route", "/livez", "/readyz"],
+                ["/v1/events", "/e/-/paid/A1", "/v1/route", "/livez", "/readyz"],
             ],
         ),
         (
@@ -66,7 +66,7 @@ async def served(listener: Listener) -> list[str]:
             HERE,
             [
                 ["/v1/orders", "/v1/route", "/livez", "/readyz"],
-                ["/v1/events", "/v1/route", "/livez", "/readyz"],
+                ["/v1/events", "/e/-/paid/A1", "/v1/route", "/livez", "/readyz"],
                 ["/metrics", "/livez", "/readyz"],
             ],
         ),

@@ -309,7 +309,6 @@ def test_later_keys_are_named_and_ignored(tmp_path: Path) -> None:
         """\
         preset: busy
         disk_reserve_mib: 32
-        sources: [{name: a, allow_get: true}]
         channels: [{name: b, weight: 50}]
         notify:
           route: {receiver: ops, group_by: [channel], repeat_interval: 4h}
@@ -322,17 +321,16 @@ def test_later_keys_are_named_and_ignored(tmp_path: Path) -> None:
         else f"monitor.yaml:{place}"
         for place in (
             "1:1 preset",
-            "3:21 sources[1].allow_get",
-            "4:22 channels[1].weight",
-            "6:26 notify.route.group_by",
-            "6:47 notify.route.repeat_interval",
+            "3:22 channels[1].weight",
+            "5:26 notify.route.group_by",
+            "5:47 notify.route.repeat_interval",
             (
-                "7:15 notify.receivers[1]: 'ops' has no integration and tells nobody; "
+                "6:15 notify.receivers[1]: 'ops' has no integration and tells nobody; "
                 "add dingtalk or webhook"
             ),
-            "7:27 notify.receivers[1].feishu",
-            "7:47 notify.receivers[1].wecom",
-            "8:58 telemetry.otlp.logs",
+            "6:27 notify.receivers[1].feishu",
+            "6:47 notify.receivers[1].wecom",
+            "7:58 telemetry.otlp.logs",
         )
     ]
 
