@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -40,9 +41,9 @@ async def keyed() -> AsyncIterator[Server]:
         yield server
 
 
-async def tell(server: Server, path: str, method: str = "POST", **options: object) -> Answered:
+async def tell(server: Server, path: str, method: str = "POST", **options: Any) -> Answered:
     """One request without a token in its headers."""
-    return await ask(server, path, method=method, token=None, **options)  # type: ignore[arg-type]
+    return await ask(server, path, method=method, token=None, **options)
 
 
 @pytest.mark.parametrize(
