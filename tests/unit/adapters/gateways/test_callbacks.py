@@ -1,0 +1,85 @@
+"""What each gateway's callbacks mean, and whether their signatures hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.adapters.gateways import GATEWAYS
+from monitor.adapters.gateways.md5_sign import sorted_check
+from monitor.model.gateways import Callback, GatewayKeys, Meaning, Signature
+from monitor.model.secret import Secret
+from monitor.model.shops import RawRequest
+from tests.unit.adapters.gateways import vectors
+from tests.unit.adapters.gateways.vectors import alipay_form, get, post
+
+VECTORS: dict[str, tuple[GatewayKeys, RawRequest]] = {
+    "yipay": (vectors.YIPAY_KEYS, get(vectors.YIPAY_QUERY)),
+    "epusdt": (vectors.EPUSDT_KEYS, post(vectors.EPUSDT_BODY)),
+    "bepusdt": (vectors.EPUSDT_KEYS, post(vectors.EPUSDT_BODY)),
+    "vpay": (vectors.VPAY_KEYS, get(vectors.VPAY_QUERY)),
+    "alipay": (vectors.ALIPAY_KEYS, post(alipay_form())),
+    "wechat": (vectors.WECHAT_KEYS, post(vectors.WECHAT_BODY, vectors.WECHAT_HEADERS)),
+}
+FACTS: dict[str, tuple[str, int, int | None]] = {
+    "yipay": ("2026112010000812345", 8880, None),
+    "epusdt": ("20261120167", 2888, None),
+    "bepusdt": ("20261120167", 2888, None),
+    "vpay": ("A1001", 8880, None),
+    "alipay": ("2026112022001400001", 8880, vectors.PAID_MS),
+    "wechat": ("4200000000202611201234567890", 8880, vectors.PAID_MS),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(GATEWAYS))
+def test_signed_callback_of_a_payment_is_read_whole(kind: str) -> None:
+    """Every gateway's payment gives its order, number, money and time, and its signature holds."""
+    keys, request = VECTORS[kind]
+    trade_no, amount_minor, paid_at_ms = FACTS[kind]
+    found = GATEWAYS[kind](keys).read(request)
+    assert found == Callback(
+        "A1001", trade_no, Meaning.PAID, amount_minor, "CNY", paid_at_ms,
+        Signature.VALID, found.fields_digest,
+    )  # fmt: skip
+    assert len(found.fields_digest) == 32
+
+
+@pytest.mark.parametrize("kind", sorted(GATEWAYS))
+def test_key_in_rotation_is_found_wherever_it_stands(kind: str) -> None:
+    """A second key does not hide the first, and the other way round."""
+    keys, request = VECTORS[kind]
+    other = Secret("f" * 32)
+    for secrets in ((other, *keys.secrets), (*keys.secrets, other)):
+        rotating = GatewayKeys(secrets if keys.secrets else (), keys.public_keys)
+        assert GATEWAYS[kind](rotating).read(request).signature == Signature.VALID
+
+
+@pytest.mark.parametrize("kind", sorted(GATEWAYS))
+def test_without_a_key_nothing_is_checked(kind: str) -> None:
+    """A callback without a key is told as unchecked, never as valid."""
+    _keys, request = VECTORS[kind]
+    assert GATEWAYS[kind](GatewayKeys()).read(request).signature == Signature.UNCHECKED
+
+
+def test_the_vector_of_epusdts_documentation_passes() -> None:
+    """The signature printed in epusdt's API documentation comes out."""
+    fields = {
+        "order_id": "20220201030210321",
+        "amount": "42",
+        "notify_url": "http://example.com/notify",
+        "redirect_url": "http://example.com/redirect",
+        "signature": "1cd4b52df5587cfb1968b0c0c6e156cd",
+    }
+    keys = GatewayKeys((Secret("epusdt_password_xasddawqe"),))
+    assert sorted_check("signature", ("signature",))(fields, keys)
+    assert not sorted_check("signature", ("signature",))(fields | {"amount": "43"}, keys)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"\xff\xfe", b"a" * 70_000, b'{"order_id":{"a":1}}', b"%", b"{" * 9_000],
+)
+@pytest.mark.parametrize("kind", sorted(GATEWAYS))
+def test_unreadable_body_has_no_order(kind: str, body: bytes) -> None:
+    """Whatever comes, reading does not fail, and nothing is made of it."""
+    found = GATEWAYS[kind](VECTORS[kind][0]).read(post(body))
+    assert (found.order_id, found.meaning) == ("", Meaning.UNKNOWN)
