@@ -42,7 +42,8 @@ _REFUSALS = frozenset(
 class Dialect(msgspec.Struct, frozen=True):
     """How one form of callback names its fields; `order` tells by its presence which form it is.
 
-    `volatile` differ between repeats of the same callback. `refund` holds what went back.
+    `volatile` differ between repeats of the same callback. `documented` are all that count where
+    others may stand beside them unsigned. `refund` holds what went back.
     """
 
     order: str
@@ -51,6 +52,7 @@ class Dialect(msgspec.Struct, frozen=True):
     says: tuple[Said, ...]
     check: Callable[[Fields, GatewayKeys], bool]
     has_key: Callable[[GatewayKeys], bool]
+    documented: tuple[str, ...] = ()
     volatile: tuple[str, ...] = ("sign", "sign_type", "signature")
     refund: str = ""
     paid_at: Callable[[Fields], int | None] | None = None
@@ -127,7 +129,7 @@ def told(fields: Fields, dialect: Dialect, keys: GatewayKeys) -> Callback:
         currency=keys.currency,
         paid_at_ms=dialect.paid_at(fields) if dialect.paid_at else None,
         signature=_signature(fields, dialect, keys),
-        fields_digest=digest_of(fields, dialect.volatile),
+        fields_digest=digest_of(_counting(fields, dialect), dialect.volatile),
     )
 
 
@@ -166,6 +168,12 @@ def digest_of(fields: Fields, volatile: tuple[str, ...]) -> str:
 
 def _fits(value: str, wanted: str) -> bool:
     return bool(value) if wanted == "*" else value == wanted
+
+
+def _counting(fields: Fields, dialect: Dialect) -> Fields:
+    """Fields that are part of what is signed: the documented ones, and of those none that is empty."""
+    names = dialect.documented or fields
+    return {name: fields[name] for name in names if fields.get(name)}
 
 
 def _signature(fields: Fields, dialect: Dialect, keys: GatewayKeys) -> Signature:

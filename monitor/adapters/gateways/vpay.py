@@ -29,6 +29,7 @@ DIALECT = Dialect(
     says=(Said((("payId", "*"), ("reallyPrice", "*")), Meaning.PAID),),
     check=_check,
     has_key=has_secret,
+    documented=_SIGNED,
 )
 
 

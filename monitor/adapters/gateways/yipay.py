@@ -12,6 +12,9 @@ from monitor.model.gateways import GatewayKeys, Meaning, Said
 from monitor.model.shops import RawReply
 
 _SUCCESSES = (b"success", b"SUCCESS", b"Success")
+_DOCUMENTED = (
+    "pid", "trade_no", "out_trade_no", "type", "name", "money", "trade_status", "param",
+)  # fmt: skip
 
 DIALECT = Dialect(
     order="out_trade_no",
@@ -21,11 +24,8 @@ DIALECT = Dialect(
         Said((("trade_status", "TRADE_SUCCESS"),), Meaning.PAID),
         Said((("trade_status", "TRADE_CLOSED"),), Meaning.EXPIRED),
     ),
-    check=sorted_check(
-        "sign",
-        ("sign", "sign_type"),
-        ("pid", "trade_no", "out_trade_no", "type", "name", "money", "trade_status", "param"),
-    ),
+    check=sorted_check("sign", ("sign", "sign_type"), _DOCUMENTED),
+    documented=_DOCUMENTED,
     has_key=has_secret,
 )
 
