@@ -48,7 +48,7 @@ from monitor.model.errors import FencedError, StorageError
 from monitor.model.notes import Audited, MessageTaken
 from monitor.model.records import AlertMoved, Answer, Instruction
 from monitor.model.rules import RuleSet
-from monitor.model.settings import SourceSettings
+from monitor.model.settings import ChannelSettings, SourceSettings
 from monitor.ports import Clock, StoredAudit
 from monitor.runtime.archive import StateHash
 from monitor.runtime.assembly import Assembly
@@ -102,7 +102,8 @@ class Monitor:
         self._door: Door | None = None
         self._broadcast = Broadcast()
         self._facts: dict[str, str] = {}
-        self._sources = ByName()
+        self._sources: ByName[SourceSettings] = ByName()
+        self._channels: ByName[ChannelSettings] = ByName()
         self._outbox_rows: dict[str, int] = {}
         self._metrics = MetricsCollector(self.engine, self.clock, self)
 
@@ -255,6 +256,10 @@ class Monitor:
     def sources(self) -> Mapping[str, SourceSettings]:
         """Configured sources by name."""
         return self._sources.of(self.engine.settings.sources)
+
+    def channels(self) -> Mapping[str, ChannelSettings]:
+        """Configured channels by name."""
+        return self._channels.of(self.engine.settings.channels)
 
     def readiness(self) -> Readiness:
         """Whether queries and ingest work, and the facts behind it."""

@@ -26,7 +26,7 @@ from monitor.model.errors import InputError
 from monitor.model.event_time import EventTime, resolve_time
 from monitor.model.events import LIFECYCLE_RANK, EventType, OrderEvent
 from monitor.model.goods import NOTHING, WITHOUT_GOODS, Goods, read_goods
-from monitor.model.ids import derived_id
+from monitor.model.ids import UNNAMED_CHANNEL, derived_id
 from monitor.model.settings import SourceSettings
 
 # Control characters (C0, DEL, C1), line separators, direction overrides, lone surrogates.
@@ -139,7 +139,7 @@ class _Event:
             meaning=fields.meaning or None,
             outcome=fields.outcome or None,
             takeover_id=fields.takeover_id or None,
-            channel=_shared(fields.channel),
+            channel=self._channel(),
             sku=_shared(fields.sku),
             quantity=fields.quantity,
             amount_minor=fields.amount_minor,
@@ -224,6 +224,13 @@ class _Event:
             self.notes.remarks[f"reason was cut to {TEXT_LENGTH_MAX} characters"] += 1
         masked = _PERSONAL.sub("***", reason[: 2 * TEXT_LENGTH_MAX])
         return _CONTROL.sub(" ", masked[:TEXT_LENGTH_MAX])
+
+    def _channel(self) -> str | None:
+        """The channel; of one that the file does not know the sender hears, in case it is misspelt."""
+        channel, known = self.fields.channel, self.context.channels
+        if channel and known and channel not in known and channel != UNNAMED_CHANNEL:
+            self.notes.strangers[channel] += 1
+        return _shared(channel)
 
     def _goods(self, kind: str) -> Goods:
         """What a delivery brought; an apology in the place of a key is no delivery."""

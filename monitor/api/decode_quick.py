@@ -66,6 +66,7 @@ class Sender:
     __slots__ = (
         "_context",
         "ahead_ms",
+        "channels",
         "default_source",
         "is_clean",
         "means_paid",
@@ -76,6 +77,7 @@ class Sender:
     def __init__(self, context: DecodeContext, *, is_clean: bool) -> None:
         self.received_ms = context.received_ms
         self.ahead_ms = context.received_ms + AHEAD_MAX_MS
+        self.channels = context.channels
         self.default_source = context.default_source
         self.is_clean = is_clean
         self.means_paid: dict[str, bool | None] = {}
@@ -177,6 +179,8 @@ def build(wire: Wire, sender: Sender) -> OrderEvent | None:
     if traceparent is not None and not TRACEPARENT.fullmatch(traceparent):
         return None
     channel, sku, currency = fields.channel, fields.sku, fields.currency
+    if channel and sender.channels and channel not in sender.channels:
+        return None
     provider, region, promise_s = fields.provider, fields.region, fields.promise_s
     # By position, in the order of `OrderEvent`: names would cost more than all the rest.
     return OrderEvent(

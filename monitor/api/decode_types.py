@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 
 import msgspec
@@ -35,6 +35,7 @@ class DecodeContext(msgspec.Struct, frozen=True):
     received_ms: int
     default_source: str
     sources: Mapping[str, SourceSettings]
+    channels: Collection[str] = ()  # configured ones; empty: any is as good
     name_customer: Callable[[str], str] = str
     name_goods: Callable[[str], str] = unkeyed_digest
 
@@ -72,6 +73,7 @@ class Notes:
         self.unknown: Counter[str] = Counter()
         self.secrets: Counter[str] = Counter()
         self.remarks: Counter[str] = Counter()
+        self.strangers: Counter[str] = Counter()
         self._suggestions: dict[str, str] = {}
 
     def suggest_type(self, wrong: str) -> str:
@@ -89,6 +91,8 @@ class Notes:
         ]
         if self.secrets:
             lines.append(f"fields that look like card secrets were dropped: {_names(self.secrets)}")
+        if self.strangers:
+            lines.append(f"channels that are not configured: {_names(self.strangers)}; misspelt?")
         if self.unknown:
             lines.append(f"unknown fields were left out: {_names(self.unknown)}")
         return tuple(lines)

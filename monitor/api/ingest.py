@@ -103,6 +103,7 @@ def context_of(edge: Edge, caller: Caller) -> DecodeContext:
         received_ms=edge.clock.now_ms(),
         default_source=caller.source or DEFAULT_SOURCE,
         sources=known_sources(caller, edge.service.sources()),
+        channels=edge.service.channels(),
         name_customer=edge.name_customer,
         name_goods=edge.name_goods,
     )

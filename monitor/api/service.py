@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -13,25 +13,26 @@ from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
 from monitor.model.notes import Audited, MessageTaken
 from monitor.model.records import AlertMoved, Answer, Instruction
-from monitor.model.settings import SourceSettings
+from monitor.model.settings import ChannelSettings, SourceSettings
 from monitor.ports import Reports, StoredAudit
 from monitor.runtime.archive import StateHash
 from monitor.runtime.requests import Reply
 
 Events = tuple[OrderEvent, ...]
+Named = TypeVar("Named", SourceSettings, ChannelSettings)
 
 
-class ByName:
-    """Sources by name, put together anew only when a reload has changed them."""
+class ByName(Generic[Named]):
+    """Sources or channels by name, put together anew only when a reload has changed them."""
 
     def __init__(self) -> None:
-        self._sources: tuple[SourceSettings, ...] = ()
-        self._found: dict[str, SourceSettings] = {}
+        self._settings: tuple[Named, ...] = ()
+        self._found: dict[str, Named] = {}
 
-    def of(self, sources: tuple[SourceSettings, ...]) -> Mapping[str, SourceSettings]:
-        """The sources; asked with every request."""
-        if sources is not self._sources:
-            self._sources, self._found = sources, {source.name: source for source in sources}
+    def of(self, settings: tuple[Named, ...]) -> Mapping[str, Named]:
+        """The settings by name; asked with every request."""
+        if settings is not self._settings:
+            self._settings, self._found = settings, {one.name: one for one in settings}
         return self._found
 
 
@@ -76,6 +77,10 @@ class Service(Protocol):
 
     def sources(self) -> Mapping[str, SourceSettings]:
         """The configured sources by name, as of now."""
+        ...
+
+    def channels(self) -> Mapping[str, ChannelSettings]:
+        """The configured channels by name, as of now."""
         ...
 
     def readiness(self) -> Readiness:

@@ -16,6 +16,7 @@ from monitor.model.errors import InputError
 from monitor.model.times import MINUTE_MS, SECOND_MS, UnixMs, from_datetime
 
 AHEAD_MAX_MS = 5 * MINUTE_MS
+HALF_HOUR_MS = 30 * MINUTE_MS
 
 # RFC 3339, and what PHP and MySQL print: a space for the T, an offset without colon, no zone.
 _FORM = re.compile(
@@ -57,9 +58,17 @@ def resolve_time(text: str | None, received_ms: int, timezone: str | None) -> Ev
         moment = moment.replace(tzinfo=zone)
     time_ms = _to_ms(moment) + leap_ms
     if time_ms > received_ms + AHEAD_MAX_MS:
-        remark = "time more than 5 min ahead of ours: the arrival time was used; check the clock"
+        remark = f"time more than 5 min ahead of ours: the arrival time was used; {_guess(time_ms - received_ms)}"
         return EventTime(received_ms, str(time_ms), is_inferred=True, remark=remark)
     return EventTime(time_ms, str(time_ms))
+
+
+def _guess(ahead_ms: int) -> str:
+    """What may be wrong: zones differ by half hours, clocks by anything."""
+    half_hours = round(ahead_ms / HALF_HOUR_MS)
+    if half_hours < 2 or abs(ahead_ms - half_hours * HALF_HOUR_MS) > AHEAD_MAX_MS:
+        return "check the clock"
+    return f"it is {half_hours / 2:g} h ahead: is it local time with a wrong zone?"
 
 
 def _parse(text: str) -> tuple[datetime, int]:

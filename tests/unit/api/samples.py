@@ -1,6 +1,7 @@
 """Requests that several test files send to the decoder."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from monitor.api.decode import DecodeContext, Decoded, decode
@@ -42,10 +43,12 @@ def send(
     content_type: str = JSON,
     headers: dict[str, str] | None = None,
     source: str = "default",
+    channels: Collection[str] = (),
 ) -> Decoded:
     """Decode a body (bytes as they are, anything else as JSON) that arrived at RECEIVED_MS."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return decode(raw, content_type, headers or {}, DecodeContext(RECEIVED_MS, source, SOURCES))
+    context = DecodeContext(RECEIVED_MS, source, SOURCES, channels)
+    return decode(raw, content_type, headers or {}, context)
 
 
 def refusals(decoded: Decoded) -> list[tuple[int, str, str]]:

@@ -202,6 +202,9 @@ class MemoryService:
     def sources(self) -> Mapping[str, SourceSettings]:
         return SOURCES
 
+    def channels(self) -> Mapping[str, ChannelSettings]:
+        return {}
+
     def readiness(self) -> Readiness:
         return Readiness(self.is_ready, {"store": "ok"})
 

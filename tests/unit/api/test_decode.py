@@ -244,6 +244,20 @@ def test_unknown_fields_are_counted_and_twenty_are_named() -> None:
     assert send(paid() | {"a\nb\ud800": 1}).warnings == ("unknown fields were left out: a?b?",)
 
 
+@pytest.mark.parametrize("reason", ["", "late"])  # read the quick way, and event by event
+def test_channel_that_is_not_configured_is_named(reason: str) -> None:
+    """A misspelt channel would be a channel of its own; where none is configured any is as good."""
+
+    def warned(channel: str, *channels: str) -> tuple[str, ...]:
+        decoded = send(paid(channel=channel, reason=reason), channels=channels)
+        assert decoded.events[0].channel == channel
+        return decoded.warnings
+
+    told = ("channels that are not configured: auot; misspelt?",)
+    assert warned("auot", "auto", "pool") == told
+    assert warned("auto", "auto") == warned("external", "auto") == warned("auot") == ()
+
+
 def test_null_and_empty_text_mean_absent() -> None:
     """PHP shops send both for what they do not have."""
     decoded = send(

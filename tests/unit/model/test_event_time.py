@@ -87,6 +87,20 @@ def test_time_five_minutes_ahead_is_kept_and_a_moment_more_is_not() -> None:
     assert moved.remark is not None
 
 
+@pytest.mark.parametrize(
+    ("text", "guess"),
+    [
+        ("2026-01-05T10:01:30Z", "8 h ahead: is it local time with a wrong zone?"),
+        ("2026-01-05T07:31:00Z", "5.5 h ahead: is it local time with a wrong zone?"),
+        ("2026-01-05T02:31:00Z", "check the clock"),
+        ("2026-01-05T10:14:00Z", "check the clock"),
+    ],
+)
+def test_time_ahead_by_what_zones_differ_by_is_suspected_to_be_local(text: str, guess: str) -> None:
+    """Shanghai's 10:01 marked as UTC is eight hours ahead; a clock that is wrong is off by anything."""
+    assert str(resolve_time(text, RECEIVED_MS, None).remark).endswith(guess)
+
+
 def test_identity_of_a_time_does_not_depend_on_arrival() -> None:
     """A repeat that arrives later is still recognised by its content hash."""
     for text in ("2026-01-05T02:10:00Z", "2026-01-05 02:10:00", "2026-01-05T02:00:00Z"):
