@@ -44,7 +44,7 @@ from monitor.core.orders.order import Order
 from monitor.core.rules.lookback import settings_for
 from monitor.inlets import Inlets
 from monitor.model.commands import Command
-from monitor.model.errors import FencedError, StorageError
+from monitor.model.errors import FencedError, GoodsKeyError, StorageError
 from monitor.model.notes import Audited, MessageTaken
 from monitor.model.records import AlertMoved, Answer, Instruction
 from monitor.model.rules import RuleSet
@@ -156,7 +156,7 @@ class Monitor:
         while True:
             try:
                 await self._open()
-            except FencedError:
+            except (FencedError, GoodsKeyError):
                 raise
             except StorageError as error:
                 self.trouble = str(error)

@@ -20,7 +20,7 @@ from monitor.adapters.goods_key import OWNER_ONLY, Sealer, load_key, make_key
 from monitor.adapters.goods_schema import prepare
 from monitor.adapters.ids import RandomIds
 from monitor.adapters.reserve import Reserve
-from monitor.model.errors import StorageError
+from monitor.model.errors import GoodsKeyError, StorageError
 
 DATABASE_NAME = "goods.db"
 KEY_NAME = "goods.key"
@@ -94,18 +94,16 @@ class GoodsFile:
         """Match database and key before anything is written to either."""
         known = self._known_key_check()
         if known is not None and not self._key_path.exists():
-            raise StorageError(
+            raise GoodsKeyError(
                 f"{self._path} holds sealed goods and {self._key_path} is missing",
-                code="goods_key",
                 hint="restore goods.key from a backup; a new key cannot open them",
             )
         is_new = not self._key_path.exists()
         key = make_key(self._key_path, self._ids) if is_new else load_key(self._key_path)
         sealer = Sealer(key, self._ids)
         if known is not None and not hmac.compare_digest(known, sealer.check_value()):
-            raise StorageError(
+            raise GoodsKeyError(
                 f"{self._key_path} is not the key of {self._path}",
-                code="goods_key",
                 hint="restore goods.db and goods.key together from one backup",
             )
         connection = _connect(self._path)

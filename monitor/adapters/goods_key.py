@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from monitor.adapters.ids import RandomIds
-from monitor.model.errors import StorageError
+from monitor.model.errors import GoodsKeyError, StorageError
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -67,20 +67,18 @@ class Sealer:
 
 
 def load_key(path: Path) -> bytes:
-    """Read the key file; raises StorageError if it is open to others or is no key."""
+    """Read the key file; raises GoodsKeyError if it is open to others or is no key."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(
+        raise GoodsKeyError(
             f"the goods key {path} cannot be read: {type(error).__name__}",
-            code="goods_key",
             hint=f"let the service's user read it, or restore it from a backup: {path}",
         ) from error
     if mode & ~OWNER_ONLY:
-        raise StorageError(
+        raise GoodsKeyError(
             f"the goods key {path} is open to others (mode {mode:04o})",
-            code="goods_key",
             hint=f"run: chmod 600 {path}",
         )
     key: bytes | None = None
@@ -89,9 +87,8 @@ def load_key(path: Path) -> bytes:
     except ValueError:
         key = None
     if key is None or len(key) != KEY_BYTES:
-        raise StorageError(
+        raise GoodsKeyError(
             f"the goods key {path} is not {KEY_BYTES} bytes in hex",
-            code="goods_key",
             hint="restore goods.key from the backup that holds goods.db",
         )
     return key

@@ -9,6 +9,7 @@
     │   └── QuotaError     … by one source
     ├── NotFoundError      no such order, takeover, rule …
     ├── StorageError       the disk or the database said no; nothing was acknowledged
+    │   ├── GoodsKeyError  the key of the sealed goods is lost, wrong or open to others
     │   └── FencedError    another process owns the data directory now
     │       └── DiskFailedError  the disk failed again after the store was reopened
     ├── SourceError        a shop or gateway that is asked by us does not answer as it should
@@ -114,6 +115,14 @@ class StorageError(MonitorError):
     code = "storage"
     hint = "see /readyz?verbose; free disk space or restore from a backup, then retry"
     is_retryable = True
+
+
+class GoodsKeyError(StorageError):
+    """The goods cannot be opened with the key that is there; nothing was written to either."""
+
+    code = "goods_key"
+    hint = "restore goods.db and goods.key together from one backup"
+    is_retryable = False
 
 
 class FencedError(StorageError):

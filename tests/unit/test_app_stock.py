@@ -12,6 +12,7 @@ from monitor.adapters.stock_pool import import_units
 from monitor.api.service import StreamEvent
 from monitor.app import Monitor
 from monitor.config.rules_file import load_rules
+from monitor.model.errors import GoodsKeyError
 from monitor.model.records import StockCounted
 from monitor.model.settings import ChannelSettings
 from tests.unit.app_world import loaded, ready, written
@@ -85,7 +86,7 @@ async def test_looking_for_a_pool_makes_no_key_file(tmp_path: Path) -> None:
 async def test_start_is_refused_while_the_key_is_not_right(
     tmp_path: Path, spoil: Callable[[Path], object], said: str
 ) -> None:
-    """It says what is wrong with which file, becomes ready by no means, and overwrites nothing."""
+    """The service ends with what is wrong with which file, and overwrites nothing."""
     goods = GoodsFile(tmp_path)
     await import_units(goods, KEYS, "card-10")
     await goods.close()
@@ -100,9 +101,10 @@ async def test_start_is_refused_while_the_key_is_not_right(
     await monitor.start()
     try:
         async with asyncio.timeout(20):
-            while said not in (monitor.readiness().facts.get("trouble") or ""):
-                await asyncio.sleep(0)
+            await monitor.supervisor.failed.wait()
         assert not monitor.is_ready
+        assert isinstance(monitor.supervisor.failure, GoodsKeyError)
+        assert said in str(monitor.supervisor.failure)
     finally:
         await monitor.stop()
     assert {path.name: path.read_bytes() for path in tmp_path.glob("goods.*")} == before
