@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from monitor.config.build_gateways import build_gateways
 from monitor.config.build_sources import EVENTS, build_sources
 from monitor.config.build_suppliers import probe_of, request_of, rows_of, signing_of
 from monitor.config.report import Report
@@ -76,6 +77,7 @@ def build_endpoints(
         keys=builder.keys(),
         source_secrets=builder.source_secrets(),
         shop_sources=build_sources(document, secrets, report),
+        gateways=build_gateways(document, secrets, report),
         get_sources=tuple(source.name for source in document.sources if source.allow_get),
         quotas={
             source.name: source.max_events_per_s
@@ -89,7 +91,8 @@ def build_endpoints(
         if otlp
         else Telemetry(),
     )
-    urls = [*builder.urls, *([otlp.endpoint] if otlp else [])]
+    asked = [one.url for one in endpoints.gateways if one.url]
+    urls = [*builder.urls, *asked, *([otlp.endpoint] if otlp else [])]
     hosts = dict.fromkeys(host_port(url) for url in urls)
     return msgspec.structs.replace(endpoints, config_hosts=tuple(hosts))
 

@@ -10,7 +10,7 @@ from monitor.config.yaml_lines import YamlPath
 
 _REFERENCE = re.compile(r"\$\{env:(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
 _LOOKALIKE = re.compile(r"\$\{(?:env:[^}]*\}?|[A-Za-z_][A-Za-z0-9_]*\})")
-_SECRET_KEYS = ("secret", "api_key", "password", "token")
+_SECRET_KEYS = ("secret", "api_key", "key", "password", "token")
 _BODIES = ("json", "form", "headers")
 _TOKEN_KEYS = (*_SECRET_KEYS, "access_token", "authorization", "cookie", "x-api-key")
 _TOKEN_IN_URL = re.compile(r"^https?://.*[?&](?:access_token|token|secret|api_key|key)=[^&$\{]")

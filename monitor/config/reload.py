@@ -35,6 +35,7 @@ _ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("disk_reserve_mib", ("disk_reserve_mib",)),
     ("allowed_hosts", ("allowed_hosts",)),
     ("sources", ("keys", "source_secrets", "shop_sources", "quotas", "get_sources")),
+    ("gateways", ("gateways",)),
     ("replay_window", ("replay_window_ms",)),
     ("channels", ("http_channels", "own_channels")),
     ("failover", ("failover",)),

@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator
 
 from monitor.config.schema_channels import Channel
+from monitor.config.schema_gateways import Gateway
 from monitor.config.schema_outlets import Egress, Notify, PlainWebhook, Telemetry, Webhook
 from monitor.config.values import (
     FEW,
@@ -200,6 +201,7 @@ class Document(ConfigModel):
     promise: Promise = Promise()
     tiers: Tiers = Tiers()
     sources: Annotated[list[Source], FEW] = []
+    gateways: Annotated[list[Gateway], FEW] = []
     replay_window: Annotated[Span, AfterValidator(_replay_window)] = 5 * MINUTE_MS
     channels: Annotated[list[Channel], FEW] = []
     failover: Failover = Failover()

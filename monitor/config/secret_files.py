@@ -41,7 +41,12 @@ class SecretReader:
         secrets = (self._from_file(where, file) for file in files or ())
         return tuple(secret for secret in secrets if secret is not None)
 
-    def _from_file(self, at: YamlPath, file: str) -> Secret | None:
+    def texts(self, at: YamlPath, files: Sequence[str]) -> tuple[str, ...]:
+        """Return what files that are no secret hold, such as public keys; several lines are fine."""
+        found = (self._from_file(at, file, is_public=True) for file in files)
+        return tuple(one.reveal() for one in found if one is not None)
+
+    def _from_file(self, at: YamlPath, file: str, *, is_public: bool = False) -> Secret | None:
         path = self._folder / file
         try:
             mode = path.stat().st_mode
@@ -51,14 +56,14 @@ class SecretReader:
             reason = error.strerror if isinstance(error, OSError) else "not a path"
             self._report.error(at, f"{self._report.name(at)}: {path} cannot be read: {reason}")
             return None
-        text = self._text(at, path, raw)
-        if text and mode & stat.S_IROTH:
+        text = self._text(at, path, raw, has_lines=is_public)
+        if text and mode & stat.S_IROTH and not is_public:
             message = f"{self._report.name(at)}: every user of this machine can read {path}"
             self._report.warn(at, message, f"run chmod 600 {path}")
         return Secret(text) if text else None
 
-    def _text(self, at: YamlPath, path: Path, raw: bytes | None) -> str:
-        """Return the one line of the file, or report why there is none and return ''."""
+    def _text(self, at: YamlPath, path: Path, raw: bytes | None, *, has_lines: bool = False) -> str:
+        """Return the one line of the file, or all, or report why there is none and return ''."""
         problem = ""
         text = ""
         if raw is None:
@@ -73,7 +78,7 @@ class SecretReader:
             else:
                 if not text:
                     problem = "is empty"
-                elif any(ord(letter) < 32 for letter in text):
+                elif not has_lines and any(ord(letter) < 32 for letter in text):
                     problem = "must hold one line"
         if problem:
             self._report.error(at, f"{self._report.name(at)}: {path} {problem}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.model.gateways import GatewayKeys
 from monitor.model.secret import Secret
 
 REQUEST_MS_MAX = 60_000  # how long any request to the outside may take, from dialling to the answer
@@ -239,6 +240,26 @@ class ShopSource(msgspec.Struct, frozen=True):
     currency: str | None = None
 
 
+class GatewayAccess(msgspec.Struct, frozen=True):
+    """A payment gateway: what its callbacks are checked with, and how it is asked about orders.
+
+    `providers`: the names by which orders say that they are paid through it. `is_asked`: about
+    orders that were not paid yet, for `ask_for_ms`. `is_watched`: its listener is expected to live.
+    """
+
+    name: str
+    kind: str
+    keys: GatewayKeys = GatewayKeys()
+    url: str | None = None
+    merchant: str = ""
+    user: str = ""
+    password: Secret | None = None
+    providers: tuple[str, ...] = ()
+    is_asked: bool = False
+    ask_for_ms: int = 1_800_000
+    is_watched: bool = False
+
+
 class Telemetry(msgspec.Struct, frozen=True):
     """OTLP export; nothing is imported while `endpoint` is None."""
 
@@ -267,6 +288,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     keys: tuple[IngestKey, ...] = ()
     source_secrets: tuple[SourceSecrets, ...] = ()
     shop_sources: tuple[ShopSource, ...] = ()  # of `sources`, those with a kind of their own
+    gateways: tuple[GatewayAccess, ...] = ()
     get_sources: tuple[str, ...] = ()  # their events may come by GET
     quotas: dict[str, int] = {}  # events a second, by source; without one as many as there are
     replay_window_ms: int = 300_000  # how far a signature's time may be from ours

@@ -1,0 +1,125 @@
+"""Turns `gateways` into `GatewayAccess`es with their keys, and says what does not fit together."""
+
+from __future__ import annotations
+
+from monitor.adapters.gateways import GATEWAYS
+from monitor.adapters.gateways.rsa import public_key
+from monitor.adapters.gateways.wechat import KEY_BYTES
+from monitor.config.report import Report
+from monitor.config.schema import Document
+from monitor.config.schema_gateways import Gateway
+from monitor.config.secret_files import SecretReader
+from monitor.config.yaml_lines import YamlPath
+from monitor.model.endpoints import GatewayAccess
+from monitor.model.gateways import GatewayKeys
+from monitor.model.spelling import did_you_mean
+
+# What a kind needs besides `url` so that it can be asked about orders; others cannot be asked.
+ASKED_WITH: dict[str, tuple[str, ...]] = {
+    "bepusdt": (),
+    "epusdt": (),
+    "vpay": ("user", "password"),
+    "yipay": ("merchant", "key"),
+}
+# Those whose listener can be seen to live, and what that needs.
+LISTENERS: dict[str, tuple[str, ...]] = {"bepusdt": (), "vpay": ("url", "key")}
+_BY_PUBLIC_KEY = ("alipay",)
+
+
+def build_gateways(
+    document: Document, secrets: SecretReader, report: Report
+) -> tuple[GatewayAccess, ...]:
+    """Put together what gateways are checked and asked with; what cannot be got is reported."""
+    found = []
+    for index, gateway in enumerate(document.gateways):
+        at: YamlPath = ("gateways", index)
+        if gateway.name in [one.name for one in document.gateways[:index]]:
+            where = (*at, "name")
+            message = f"{report.name(where)}: '{gateway.name}' is taken by an earlier entry"
+            report.error(where, message)
+        if gateway.kind in GATEWAYS:
+            found.append(_gateway(gateway, document, secrets, at))
+            _check(gateway, found[-1], at, report)
+        else:
+            known = ", ".join(GATEWAYS)
+            hint = did_you_mean(gateway.kind, GATEWAYS) or f"known are {known}"
+            where = (*at, "kind")
+            report.error(where, f"{report.name(where)} is no kind of payment gateway", hint)
+    return tuple(found)
+
+
+def _gateway(
+    gateway: Gateway, document: Document, secrets: SecretReader, at: YamlPath
+) -> GatewayAccess:
+    keys = secrets.read_all(at, "key", gateway.key, gateway.key_file)
+    password = secrets.read(at, "password", gateway.password, gateway.password_file)
+    given = {
+        name
+        for name, value in (
+            ("url", gateway.url), ("merchant", gateway.merchant), ("user", gateway.user),
+            ("key", keys), ("password", password),
+        )
+        if value
+    }  # fmt: skip
+    can_be_asked = gateway.kind in ASKED_WITH and given >= {"url", *ASKED_WITH[gateway.kind]}
+    can_be_watched = gateway.kind in LISTENERS and given >= set(LISTENERS[gateway.kind])
+    return GatewayAccess(
+        name=gateway.name,
+        kind=gateway.kind,
+        keys=GatewayKeys(
+            keys,
+            secrets.texts((*at, "public_key_file"), gateway.public_key_file or ()),
+            gateway.currency or document.currency,
+        ),
+        url=gateway.url,
+        merchant=gateway.merchant or "",
+        user=gateway.user or "",
+        password=password,
+        providers=tuple(gateway.providers) or (gateway.name,),
+        is_asked=can_be_asked and gateway.query is not False,
+        ask_for_ms=gateway.ask_for,
+        is_watched=can_be_watched and gateway.listener is not False,
+    )
+
+
+def _check(gateway: Gateway, built: GatewayAccess, at: YamlPath, report: Report) -> None:
+    for key in built.keys.public_keys:
+        try:
+            public_key(key)
+        except ValueError as error:
+            where = (*at, "public_key_file")
+            report.error(where, f"{report.name(where)} {error}")
+    if gateway.kind == "wechat" and any(
+        len(one.reveal().encode()) != KEY_BYTES for one in built.keys.secrets
+    ):
+        where = (*at, "key" if gateway.key else "key_file")
+        report.error(where, f"{report.name(where)} must be the APIv3 key: {KEY_BYTES} characters")
+    if gateway.kind in _BY_PUBLIC_KEY and built.keys.secrets:
+        where = (*at, "key" if gateway.key else "key_file")
+        hint = "name the gateway's key in public_key_file"
+        report.error(where, f"{report.name(where)}: {gateway.kind} signs with its own key", hint)
+    if gateway.query and not built.is_asked:
+        _refuse_wish("query", ASKED_WITH, "be asked about orders", gateway, at, report)
+    if gateway.listener and not built.is_watched:
+        _refuse_wish("listener", LISTENERS, "be watched", gateway, at, report)
+
+
+def _refuse_wish(
+    key: str,
+    table: dict[str, tuple[str, ...]],
+    what: str,
+    gateway: Gateway,
+    at: YamlPath,
+    report: Report,
+) -> None:
+    where = (*at, key)
+    needs = table.get(gateway.kind)
+    if needs is None:
+        message = f"{report.name(where)}: a gateway of kind {gateway.kind} cannot {what}"
+        report.error(where, message, f"write {key}: false")
+    else:
+        wanted = dict.fromkeys((*(("url",) if key == "query" else ()), *needs))
+        names = ", ".join(
+            f"{name}_file" if name in ("key", "password") else name for name in wanted
+        )
+        report.error(where, f"{report.name(where)}: to {what} it needs {names}")
