@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, settings
 
 from monitor.testing.scenario import Scenario
 from tests import shared_data
+from tests.databases import mariadb_server, postgresql_database, postgresql_server
+
+__all__ = ["mariadb_server", "postgresql_database", "postgresql_server"]  # fixtures for all
 
 # A shared machine is slow at times; how long an example takes says nothing about the product.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -42,7 +42,7 @@ def mariadb(directory: Path) -> Iterator[dict[str, Any]]:
         root = pymysql.connect(unix_socket=f"{directory}/db.sock", user="root", autocommit=True)
         with root, root.cursor() as rows:
             rows.execute(f"CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'")
-            rows.execute(f"GRANT ALL ON *.* TO '{USER}'@'127.0.0.1'")
+            rows.execute(f"GRANT ALL ON *.* TO '{USER}'@'127.0.0.1' WITH GRANT OPTION")
         yield place
     finally:
         server.terminate()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -26,10 +27,14 @@ class Naming(msgspec.Struct, frozen=True):
 
 
 class When(msgspec.Struct, frozen=True):
-    """When something happened by the shop's word; `is_inferred` if it is only the closest it has."""
+    """When something happened by the shop's word; `is_inferred` if the time is only ours.
+
+    `is_bound`: it happened then or before, as when a row says only when it was changed last.
+    """
 
     time_ms: int
     is_inferred: bool = False
+    is_bound: bool = False
 
 
 class Facts:
@@ -60,7 +65,8 @@ class Facts:
 
     def minor(self, written: object, currency: str | None = None) -> int | None:
         """Minor units of an amount in major units, exactly; None for what is no amount."""
-        return to_minor(written, decimals_of(currency or self.currency))
+        amount = str(written) if isinstance(written, Decimal) else written
+        return to_minor(amount, decimals_of(currency or self.currency))
 
     def customer(self, written: str | None) -> str | None:
         """The keyed name of a buyer's address."""
@@ -78,11 +84,12 @@ class Facts:
     ) -> OrderEvent:
         """One fact of an order; `attributes` are fields of OrderEvent. Without a time it counts as now.
 
-        `key` tells facts of one type and time apart. The id of a fact without a time of its own is
-        its type and key: read twice, it is one fact, seen when it was seen first.
+        `key` tells facts of one type and time apart. The id of a fact without a time of its own, or
+        with a bound for it, is its type and key: read twice, it is one fact, with the first time.
         """
         is_own = when is not None and not when.is_inferred
-        named = f"{kind.value}@{when.time_ms}" if when is not None and is_own else kind.value
+        is_named = when is not None and is_own and not when.is_bound
+        named = f"{kind.value}@{when.time_ms}" if when is not None and is_named else kind.value
         return OrderEvent(
             type=kind.value,
             order_id=order_id,
