@@ -16,6 +16,7 @@ model/__init__ core/__init__ runtime/__init__ api/__init__ web/__init__ config/_
 sim/__init__ testing/__init__ cli/__init__
 adapters/__init__ adapters/clock
 adapters/channels/__init__ adapters/channels/a adapters/channels/b
+adapters/gateways/__init__
 adapters/notifiers/__init__ adapters/notifiers/a adapters/notifiers/b
 adapters/storage/__init__ adapters/storage/a
 adapters/telemetry/__init__

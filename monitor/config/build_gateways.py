@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.adapters.gateways import GATEWAYS
-from monitor.adapters.gateways.rsa import public_key
-from monitor.adapters.gateways.wechat import KEY_BYTES
+from monitor.adapters.gateways import GATEWAYS, unusable
 from monitor.config.report import Report
 from monitor.config.schema import Document
 from monitor.config.schema_gateways import Gateway
@@ -23,7 +21,6 @@ ASKED_WITH: dict[str, tuple[str, ...]] = {
 }
 # Those whose listener can be seen to live, and what that needs.
 LISTENERS: dict[str, tuple[str, ...]] = {"bepusdt": (), "vpay": ("url", "key")}
-_BY_PUBLIC_KEY = ("alipay",)
 
 
 def build_gateways(
@@ -83,21 +80,10 @@ def _gateway(
 
 
 def _check(gateway: Gateway, built: GatewayAccess, at: YamlPath, report: Report) -> None:
-    for key in built.keys.public_keys:
-        try:
-            public_key(key)
-        except ValueError as error:
-            where = (*at, "public_key_file")
-            report.error(where, f"{report.name(where)} {error}")
-    if gateway.kind == "wechat" and any(
-        len(one.reveal().encode()) != KEY_BYTES for one in built.keys.secrets
-    ):
-        where = (*at, "key" if gateway.key else "key_file")
-        report.error(where, f"{report.name(where)} must be the APIv3 key: {KEY_BYTES} characters")
-    if gateway.kind in _BY_PUBLIC_KEY and built.keys.secrets:
-        where = (*at, "key" if gateway.key else "key_file")
-        hint = "name the gateway's key in public_key_file"
-        report.error(where, f"{report.name(where)}: {gateway.kind} signs with its own key", hint)
+    own = "key" if gateway.key else "key_file"
+    for which, problem, hint in unusable(gateway.kind, built.keys):
+        where = (*at, "public_key_file" if which == "public_keys" else own)
+        report.error(where, f"{report.name(where)}{problem}", hint)
     if gateway.query and not built.is_asked:
         _refuse_wish("query", ASKED_WITH, "be asked about orders", gateway, at, report)
     if gateway.listener and not built.is_watched:

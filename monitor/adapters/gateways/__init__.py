@@ -8,10 +8,13 @@ from types import MappingProxyType
 from monitor.adapters.gateways.alipay import alipay
 from monitor.adapters.gateways.bepusdt import bepusdt
 from monitor.adapters.gateways.epusdt import epusdt
+from monitor.adapters.gateways.unusable import unusable
 from monitor.adapters.gateways.vpay import vpay
 from monitor.adapters.gateways.wechat import wechat
 from monitor.adapters.gateways.yipay import yipay
 from monitor.model.gateways import Gateway, GatewayKeys
+
+__all__ = ["GATEWAYS", "unusable"]
 
 GATEWAYS: Mapping[str, Callable[[GatewayKeys], Gateway]] = MappingProxyType(
     {
