@@ -8,7 +8,7 @@ from types import MappingProxyType
 from monitor.adapters.gateways.alipay import alipay
 from monitor.adapters.gateways.bepusdt import bepusdt
 from monitor.adapters.gateways.epusdt import epusdt
-from monitor.adapters.gateways.unusable import unusable
+from monitor.adapters.gateways.key_checks import unusable
 from monitor.adapters.gateways.vpay import vpay
 from monitor.adapters.gateways.wechat import wechat
 from monitor.adapters.gateways.yipay import yipay
