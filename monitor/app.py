@@ -118,6 +118,7 @@ class Monitor:
             session=ids.new_id("session"), name_customer=pepper.name, name_goods=pepper.name_goods,
         )  # fmt: skip
         self.token_path = self._door.token_path
+        self.pushes = self._inlets.hear(self.loaded.endpoints, pepper)
         pages = page_routes(ServicePage(self))
         self.url = await self._door.open(page_route(one.path, one.handler) for one in pages)
         log.info("listening", extra=fields(url=self.url, admin_token=str(self.token_path)))

@@ -2,7 +2,7 @@
 
 | address | serves |
 |---|---|
-| `listen_ingest` | `/v1/events`, `/e/…`, and what else shops and suppliers send and ask: the route, a quote, the ack of a switch, callbacks |
+| `listen_ingest` | `/v1/events`, `/e/…`, `/hooks/{source}`, and what else shops and suppliers send and ask: the route, a quote, the ack of a switch, callbacks |
 | `listen_metrics` | `/metrics` |
 | `listen` | everything else, and what has no address of its own |
 
@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitor.api.by_path import EVENT_PATH
+from monitor.api.hooks import HOOKS
 from monitor.api.routes import Route
 
 EVENTS, METRICS = "/v1/events", "/metrics"
-INTAKE = (EVENTS, EVENT_PATH)
+INTAKE = (EVENTS, EVENT_PATH, HOOKS)
 PROBES = ("/livez", "/readyz", "/-/healthy", "/-/ready")
 # Also on `listen`: they show no more than the pages there, and links lead to that address.
 CALLBACKS = "/hooks/channels/{name:[^/]+}"

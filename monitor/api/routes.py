@@ -19,6 +19,7 @@ from monitor.api import (
 from monitor.api.audit import get_audit
 from monitor.api.auth import ADMIN, INGEST, OPERATE, READ
 from monitor.api.by_path import EVENT_PATH, take_event
+from monitor.api.hooks import HOOKS, get_hook, post_hook
 from monitor.api.ingest import post_events
 from monitor.api.live import get_livez, get_readyz, get_stream
 from monitor.api.once import once
@@ -144,6 +145,9 @@ ROUTES = (
     ),
     # Open to everybody: the supplier's signature over the body is checked instead of a token.
     Route("POST", "/hooks/channels/{name:[^/]+}", None, reports.post_callback),
+    # Open too: each kind of shop has a proof of its own, which its adapter checks.
+    Route("POST", HOOKS, None, post_hook, is_early=True),
+    Route("GET", HOOKS, None, get_hook, is_early=True),
     Route("GET", "/v1/actions", READ, actions.get_actions),
     Route(
         "POST",

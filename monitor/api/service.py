@@ -14,7 +14,7 @@ from monitor.model.events import OrderEvent
 from monitor.model.notes import Audited, MessageTaken
 from monitor.model.records import AlertMoved, Answer, Instruction
 from monitor.model.settings import ChannelSettings, SourceSettings
-from monitor.ports import Reports, StoredAudit
+from monitor.ports import Reports, ShopPush, StoredAudit
 from monitor.runtime.archive import StateHash
 from monitor.runtime.requests import Reply
 
@@ -56,6 +56,11 @@ class Service(Protocol):
     @property
     def left_out(self) -> LeftOut:
         """Where the intake counts what it did not take."""
+        ...
+
+    @property
+    def pushes(self) -> Mapping[str, ShopPush]:
+        """Who reads what sources send by themselves, by name of the source."""
         ...
 
     async def ingest(self, events: Events, message: MessageTaken | None = None) -> tuple[str, ...]:

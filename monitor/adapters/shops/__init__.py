@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from monitor.adapters.shops.facts import Facts
+from monitor.adapters.shops.push import Push
 from monitor.model.endpoints import ShopSource
-from monitor.ports import ShopPull, ShopPush
+from monitor.ports import ShopPull
 
 # Read where they keep their orders.
 PULLS: dict[str, Callable[[ShopSource, Facts], ShopPull]] = {}
 # Read when they call `POST /hooks/{source}`.
-PUSHES: dict[str, Callable[[ShopSource, Facts], ShopPush]] = {}
+PUSHES: dict[str, type[Push]] = {}
 
 
 def kinds() -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from monitor.model.records import AlertMoved, Answer, Entry, Instruction, Switch
 from monitor.model.rules import RuleSet
 from monitor.model.settings import ChannelSettings, Settings, SourceSettings
 from monitor.model.times import UnixMs
-from monitor.ports import StoredAudit
+from monitor.ports import ShopPush, StoredAudit
 from monitor.runtime.archive import StateHash
 from monitor.runtime.messages import Messages
 from monitor.runtime.requests import Reply
@@ -97,6 +97,7 @@ class MemoryService:
         self.is_ready = True
         self.is_slow = False  # offers are answered by `answer`
         self.offered: list[Reply] = []
+        self.pushes: dict[str, ShopPush] = {}
         self.reports = Reports({}, (), NoVault())
         self.before_answer: Callable[[], Awaitable[None]] | None = None
 

@@ -8,6 +8,7 @@ import pytest
 from monitor.api.auth import Gate, token_sha256
 from monitor.api.by_path import EVENT_PATH
 from monitor.api.edge import Edge
+from monitor.api.hooks import HOOKS
 from monitor.api.routes import ROUTES, Route
 from monitor.model.endpoints import IngestKey, Listen
 from monitor.model.errors import StorageError
@@ -18,7 +19,13 @@ from tests.unit.api.test_takeovers import case_of, escalated, stuck
 
 # What shops and suppliers tell are facts, in the log themselves; results of attempts have a test of
 # their own, since they need one.
-FACTS = ("/v1/events", EVENT_PATH, "/hooks/channels/{name:[^/]+}", "/v1/attempts/{id:[^/]+}/result")
+FACTS = (
+    "/v1/events",
+    EVENT_PATH,
+    HOOKS,
+    "/hooks/channels/{name:[^/]+}",
+    "/v1/attempts/{id:[^/]+}/result",
+)
 CHANGING = tuple(one for one in ROUTES if one.method != "GET" and one.path not in FACTS)
 
 

@@ -13,15 +13,26 @@ from monitor.api.listener import Listener
 from monitor.model.endpoints import Endpoints, IngestKey, Listen, Places
 from tests.unit.api.samples import paid
 from tests.unit.api.serving import SHOP_TOKEN, MemoryService
+from tests.unit.api.test_hooks import Plain
 
 HERE = Listen("127.0.0.1", 0)
-PATHS = ("/v1/events", "/e/-/paid/A1", "/metrics", "/v1/orders", "/v1/route", "/livez", "/readyz")
+PATHS = (
+    "/v1/events",
+    "/hooks/main",
+    "/e/-/paid/A1",
+    "/metrics",
+    "/v1/orders",
+    "/v1/route",
+    "/livez",
+    "/readyz",
+)
 
 
 @asynccontextmanager
 async def door(endpoints: Endpoints) -> AsyncIterator[tuple[MemoryService, list[Listener]]]:
     """An open door, and its listeners: `listen` first, then ingest, then metrics."""
     service = MemoryService()
+    service.pushes = {"main": Plain()}
     opened = Door(
         service,
         service.clock,
@@ -58,7 +69,7 @@ async def served(listener: Listener) -> list[str]:
             None,
             [
                 ["/metrics", "/v1/orders", "/v1/route", "/livez", "/readyz"],
-                ["/v1/events", "/e/-/paid/A1", "/v1/route", "/livez", "/readyz"],
+                ["/v1/events", "/hooks/main", "/e/-/paid/A1", "/v1/route", "/livez", "/readyz"],
             ],
         ),
         (
@@ -66,7 +77,7 @@ async def served(listener: Listener) -> list[str]:
             HERE,
             [
                 ["/v1/orders", "/v1/route", "/livez", "/readyz"],
-                ["/v1/events", "/e/-/paid/A1", "/v1/route", "/livez", "/readyz"],
+                ["/v1/events", "/hooks/main", "/e/-/paid/A1", "/v1/route", "/livez", "/readyz"],
                 ["/metrics", "/livez", "/readyz"],
             ],
         ),
