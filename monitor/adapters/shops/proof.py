@@ -95,7 +95,7 @@ def timestamped(
     *,
     separator: str,
     time_name: str,
-    mac_name: str,
+    proof_name: str,
     joint: bytes,
     window_s: int = WINDOW_S,
 ) -> None:
@@ -105,7 +105,7 @@ def timestamped(
     """
     parts = [part.partition("=") for part in request.header(header).split(separator)]
     times = [value for name, equals, value in parts if equals and name == time_name]
-    macs = [value for name, equals, value in parts if equals and name == mac_name]
+    macs = [value for name, equals, value in parts if equals and name == proof_name]
     if len(times) != 1:
         raise wrong()
     in_time(times[0], request.received_ms, window_s)
