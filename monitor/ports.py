@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from monitor.model.commands import Rewind
 from monitor.model.effects import Effect, Query
 from monitor.model.received import Received
 from monitor.model.records import Answer, AttemptAnswered
@@ -149,7 +150,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     `cursor` is the position of the last `entries` segment folded. `decisions` follows it in the
     log; `cases` are the takeovers that moved by them, in that order. `done` and `cancelled` are
-    outbox keys. `snapshot` replaces the previous one and stands for
+    outbox keys. After a `rewind` what waited for a time in the future becomes due by so much
+    earlier: a clock that was ahead meant it. `snapshot` replaces the previous one and stands for
     the log up to `position`, and for the decisions of this very checkpoint.
     """
 
@@ -164,6 +166,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     aggregates: tuple[AggregateRow, ...] = ()
     audits: tuple[AuditRow, ...] = ()
     messages: MessagePage | None = None
+    rewind: Rewind | None = None
     snapshot: bytes | None = None
 
 
@@ -241,12 +244,8 @@ class Outbox(Protocol):
         """Delete rows that ended without an answer worth logging."""
         ...
 
-    async def interrupted(self, now_ms: int | None = None) -> list[OutboxRow]:
-        """Rows that were under way when the previous process ended; repeatable ones become due.
-
-        When the newest time in the log lies more than a minute after `now_ms`, the clock was set
-        back: what waits becomes due by so much earlier, or it would wait for a time long past.
-        """
+    async def interrupted(self) -> list[OutboxRow]:
+        """Rows that were under way when the previous process ended; repeatable ones become due."""
         ...
 
     async def depth(self) -> dict[str, int]:

@@ -26,7 +26,16 @@ from monitor.core.shop_watch import speaks
 from monitor.core.takeover.desk import Moved
 from monitor.core.takeover.doubles import is_double
 from monitor.model.batches import BatchCancelled, BatchMoved, BatchOrdered
-from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Input, WakeAt
+from monitor.model.commands import (
+    Accepted,
+    Batch,
+    Cancel,
+    Command,
+    Decide,
+    Input,
+    Rewind,
+    WakeAt,
+)
 from monitor.model.effects import Effect
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.faults import ShopFault
@@ -43,6 +52,7 @@ from monitor.model.records import (
     CaseResolved,
     ChannelSteered,
     ClaimAnswered,
+    ClockSetBack,
     CrowdMoved,
     Decision,
     EffectClosed,
@@ -167,6 +177,8 @@ class Engine(EngineState):
                 self.shard.tallies.stock = dict(sorted(entry.counts.items()))
             case SelfAudited():
                 self.shard.totals.invariant_violations = len(entry.findings)
+            case ClockSetBack():
+                self.follow_clock(entry)
             case ClaimAnswered() | AttemptAnswered():
                 pass
             case EffectClosed() | ActionAnswered() | SwitchOrdered() | CaseResolved():
@@ -213,6 +225,8 @@ class Engine(EngineState):
                     self.response.answered(entry, now_ms)
                 case ActionOrdered():
                     self.response.ordered(entry, now_ms)
+                case ClockSetBack():
+                    self._commands.append(Rewind(entry.at_ms, entry.by_ms))
                 case Notified() | EffectClosed() | StockCounted() | ReviewOrdered():
                     pass
                 case _:

@@ -21,9 +21,10 @@ from monitor.core.snapshot import Snapshot, snapshot_decoder, snapshot_encoder
 from monitor.core.takeover.desk import Desk
 from monitor.model.events import OrderEvent
 from monitor.model.ids import UNNAMED_CHANNEL
-from monitor.model.records import Entry
+from monitor.model.records import ClockSetBack, Entry
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
+from monitor.model.takeovers import CLOCK_PLAY_MS
 
 
 class EngineState:
@@ -70,6 +71,22 @@ class EngineState:
             for name, source in sorted(self.shard.sources.items())
             if source.last_ms
         ]
+
+    # --- a clock that was ahead -------------------------------------------------------------------
+
+    def clock_news(self, now_ms: int) -> tuple[ClockSetBack, ...]:
+        """What the log must hold if our own clock told later times than now; mostly nothing."""
+        shard = self.shard
+        heard_ms = max((one.last_ms for one in shard.sources.values()), default=0)
+        by_ms = max(heard_ms, shard.plans.made_ms) - now_ms
+        return (ClockSetBack(now_ms, by_ms),) if by_ms > CLOCK_PLAY_MS else ()
+
+    def follow_clock(self, back: ClockSetBack) -> None:
+        """Put right what our clock said while it was ahead; live and in recovery alike."""
+        self.shard.follow_clock(back)
+        self.desk.follow_clock(back)
+        for order_id in list(self.response.unfinished):
+            self.response.adopt(self.shard.orders[order_id])
 
     # --- state as a value -------------------------------------------------------------------------
 

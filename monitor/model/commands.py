@@ -8,8 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from monitor.model.effects import Effect
-from monitor.model.events import OrderEvent
-from monitor.model.records import Answer, Decision, Instruction, SelfAudited, StockCounted
+from monitor.model.records import Decision, Entry
 
 # --- in -------------------------------------------------------------------------------------------
 
@@ -17,7 +16,7 @@ from monitor.model.records import Answer, Decision, Instruction, SelfAudited, St
 class Batch(msgspec.Struct, frozen=True):
     """Facts, answers and instructions that were logged together; folded whole, then judged."""
 
-    entries: tuple[OrderEvent | Answer | Instruction | StockCounted | SelfAudited, ...]
+    entries: tuple[Entry, ...]
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -53,10 +52,17 @@ class Cancel(msgspec.Struct, frozen=True):
     effect_key: str
 
 
+class Rewind(msgspec.Struct, frozen=True):
+    """Our clock was ahead, by `by_ms`: what waits in the outbox becomes due by so much earlier."""
+
+    at_ms: int
+    by_ms: int
+
+
 class WakeAt(msgspec.Struct, frozen=True):
     """Call me with a `Tick` at this time even if nothing happens."""
 
     at_ms: int
 
 
-Command = Accepted | Decide | Perform | Cancel | WakeAt
+Command = Accepted | Decide | Perform | Cancel | Rewind | WakeAt

@@ -137,6 +137,13 @@ class SelfAudited(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t"
     at_ms: int
 
 
+class ClockSetBack(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="clock"):
+    """Until `at_ms` our clock was ahead, by about `by_ms`: what it told of our own is too late."""
+
+    at_ms: int
+    by_ms: int
+
+
 # --- orders of people -----------------------------------------------------------------------------
 
 
@@ -317,7 +324,7 @@ Instruction = (
     | BatchOrdered
     | BatchCancelled
 )
-Entry = OrderEvent | Answer | Instruction | StockCounted | SelfAudited
+Entry = OrderEvent | Answer | Instruction | StockCounted | SelfAudited | ClockSetBack
 """What comes in, is acknowledged once it is logged, and is then folded."""
 Decision = (
     Breached

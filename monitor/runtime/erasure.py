@@ -18,7 +18,7 @@ from monitor.core.snapshot import snapshot_decoder, snapshot_encoder
 from monitor.model.events import OrderEvent
 from monitor.model.records import record_decoder, record_encoder
 from monitor.ports import OrderRow, Segment
-from monitor.runtime.found import SnapshotOrders, with_unsaved
+from monitor.runtime.found import SnapshotOrders, as_made
 from monitor.runtime.order_rows import order_of
 
 PERSONAL = ("customer_hash", "region", "reason", "traceparent")
@@ -91,7 +91,8 @@ class Erasure:
         changed = [self._strip(one) for one in mine]
         if not any(changed):
             return None
-        return with_unsaved(snapshot_encoder.encode(snapshot), SnapshotOrders(body).unsaved)
+        stored = SnapshotOrders(body)
+        return as_made(snapshot_encoder.encode(snapshot), stored.made_ms, stored.unsaved)
 
     def _line(self, line: bytes) -> bytes:
         if _EVENT not in line:

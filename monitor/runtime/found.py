@@ -47,6 +47,7 @@ class SnapshotOrders:
         self._body = body
         found = _Snapshot(_Shard([])) if body is None else _snapshot_decoder.decode(body)
         self._orders = found.shard.orders
+        self.made_ms = found.made_ms
         self.unsaved = found.unsaved  # changed later than their rows in the store
 
     def find(self, order_id: str) -> Order | None:
@@ -130,11 +131,10 @@ def decode_segment(stored: StoredSegment) -> list[Record]:
     return record_decoder.decode_lines(stored.segment.body)
 
 
-def with_unsaved(snapshot: bytes, order_ids: Sequence[str]) -> bytes:
-    """A snapshot of the engine that also names orders which changed later than their rows."""
-    if not order_ids:
-        return snapshot
-    return snapshot[:-1] + b',"unsaved":' + msgspec.json.encode(order_ids) + b"}"
+def as_made(snapshot: bytes, made_ms: int, unsaved: Sequence[str]) -> bytes:
+    """A snapshot of the engine, with the time, and with orders that changed later than their rows."""
+    facts = msgspec.json.encode({"made_ms": made_ms, "unsaved": unsaved})
+    return snapshot[:-1] + b"," + facts[1:]
 
 
 class _Shard(msgspec.Struct):
@@ -143,6 +143,7 @@ class _Shard(msgspec.Struct):
 
 class _Snapshot(msgspec.Struct):
     shard: _Shard
+    made_ms: int = 0
     unsaved: list[str] = []
 
 

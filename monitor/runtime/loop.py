@@ -17,7 +17,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from monitor.core.engine import Engine
-from monitor.model.commands import Batch, Cancel, Command, Decide, Perform, Tick, WakeAt
+from monitor.model.commands import Batch, Cancel, Command, Decide, Perform, Rewind, Tick, WakeAt
 from monitor.model.errors import CapacityError, FencedError, InvariantError, StorageError
 from monitor.model.events import OrderEvent
 from monitor.model.notes import Audited, MessageTaken
@@ -25,7 +25,7 @@ from monitor.model.records import CaseMoved, Entry
 from monitor.model.times import SECOND_MS, UnixMs
 from monitor.ports import AggregateRow, Checkpoint, Clock, Lease, StepClock, Store, TraceSink
 from monitor.runtime.early import Early
-from monitor.runtime.found import Found, look, with_unsaved
+from monitor.runtime.found import Found, as_made, look
 from monitor.runtime.messages import STORED_MS, Messages
 from monitor.runtime.notes import Notes
 from monitor.runtime.order_rows import finished_row, row_of
@@ -219,9 +219,10 @@ class Loop:
     async def _turn(self) -> None:
         requests = self._waiting.take()
         entries, notes = written(requests)
+        self._look_at_clock(entries)
+        entries += self.engine.clock_news(self._clock.now_ms())
         position = None
         if entries or notes:
-            self._look_at_clock(entries)
             now_ms = self._clock.now_ms()
             try:
                 await self._known.bring_back(self._store, self.engine, entries, now_ms)
@@ -230,6 +231,8 @@ class Loop:
                 refuse(requests, error)
                 if isinstance(error, FencedError):
                     raise
+                if not requests:  # the news of our clock have to wait
+                    await asyncio.sleep(RETRY_COMMIT_S)
                 return
             self._notes.take(notes)
         try:
@@ -263,11 +266,14 @@ class Loop:
         elif self._behind >= BUSY_RECORDS and now_ms - self._heard_ms >= QUIET_MS:
             self._snapshot_ms = 0
         answer_all(requests, commands)
-        is_eventful = any(isinstance(one, (Decide, Perform, Cancel)) for one in commands)
+        is_eventful = any(isinstance(one, (Decide, Perform, Cancel, Rewind)) for one in commands)
         done = closed_effects(entries)
         for command in commands:
             if isinstance(command, WakeAt):
                 self._wake_ms = command.at_ms
+            elif isinstance(command, Rewind):  # what we plan ourselves was for that clock, too
+                self._snapshot_ms = 0
+                self._saving.begin(now_ms)
         if entries or is_eventful:
             self._on_turn(commands)
         is_save_due = self._saving.look(len(self.engine.shard.dirty), now_ms)
@@ -286,6 +292,7 @@ class Loop:
         snapshot.
         """
         now_ms = self._clock.now_ms()
+        rewind = next((one for one in commands if isinstance(one, Rewind)), None)
         decisions = tuple(one.decision for one in commands if isinstance(one, Decide))
         most = None if with_snapshot else min(self._saving.ripe, ROWS_PER_COMMIT)
         changed = self.engine.shard.drain_dirty(most)
@@ -325,12 +332,14 @@ class Loop:
             ),
             audits=audits,
             messages=messages,
+            rewind=rewind,
             snapshot=self._snapshot() if is_snapshot_due else None,
         )
 
     def _snapshot(self) -> bytes:
         """The state, and which orders are not stored as they are in it: a restart does not forget."""
-        return with_unsaved(self.engine.snapshot(), list(self.engine.shard.dirty))
+        unsaved = list(self.engine.shard.dirty)
+        return as_made(self.engine.snapshot(), self._clock.now_ms(), unsaved)
 
     async def _commit(self, checkpoint: Checkpoint | None) -> bool:
         """Write a checkpoint (None: the one that failed before); False if the store refused."""

@@ -118,7 +118,7 @@ class OutboxWorker:
 
     async def start(self) -> None:
         """Settle what the previous process left under way, then work."""
-        for row in await self._store.interrupted(self._clock.now_ms()):
+        for row in await self._store.interrupted():
             if not row.is_repeatable:
                 effect = effect_decoder.decode(row.body)
                 error = UnknownOutcome("the service stopped while the request was under way")
@@ -206,7 +206,7 @@ class OutboxWorker:
             if is_about_one_order(taken[0][1]):
                 taken += self._take_alike(rows)
                 opens_ms = self._digest_opens_ms.get(lane, 0)
-                if opens_ms > self._clock.now_ms():
+                if 0 < opens_ms - self._clock.now_ms() <= EVERY_MS:  # more: the clock was set back
                     await self._put_back([row for row, _ in taken], opens_ms)
                     return
                 self._digest_opens_ms[lane] = self._clock.now_ms() + EVERY_MS

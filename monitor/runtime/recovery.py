@@ -128,6 +128,7 @@ async def _restore(orders: SnapshotOrders, engine: Engine, now_ms: int) -> None:
     for batch in orders.batches(RESTORED_AT_ONCE):
         engine.hydrate(batch, now_ms)
         await asyncio.sleep(0)
+    engine.shard.plans.made_ms = orders.made_ms  # perhaps by a clock that was ahead
     dirty = engine.shard.dirty
     dirty.clear()
     dirty.update((one, None) for one in orders.unsaved if one in engine.shard.orders)

@@ -14,6 +14,7 @@ from monitor.model.records import (
     CaseMoved,
     CaseResolved,
     ChannelSteered,
+    ClockSetBack,
     Entry,
     ReviewOrdered,
     SelfAudited,
@@ -38,6 +39,7 @@ _WITHOUT_EFFECT = (
     CaseResolved,
     StockCounted,
     SelfAudited,
+    ClockSetBack,
 )
 
 

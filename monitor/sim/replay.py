@@ -12,7 +12,7 @@ from typing import assert_never
 import msgspec
 
 from monitor.core.engine import Engine
-from monitor.model.commands import Accepted, Cancel, Command, Decide, Perform, WakeAt
+from monitor.model.commands import Accepted, Cancel, Command, Decide, Perform, Rewind, WakeAt
 from monitor.model.effects import Notify
 from monitor.model.events import OrderEvent
 from monitor.model.records import (
@@ -112,7 +112,7 @@ class _Notes:
             case Perform(effect):
                 kind = f"{effect.event_type}" if isinstance(effect, Notify) else ""
                 self.counts[f"effect {type(effect).__name__} {kind}".rstrip()] += 1
-            case Cancel() | WakeAt():
+            case Cancel() | Rewind() | WakeAt():
                 pass
             case _:
                 assert_never(command)

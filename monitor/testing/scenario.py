@@ -17,7 +17,17 @@ import msgspec
 
 from monitor.core.engine import Engine
 from monitor.model.batches import BatchMoved
-from monitor.model.commands import Accepted, Batch, Cancel, Command, Decide, Perform, Tick, WakeAt
+from monitor.model.commands import (
+    Accepted,
+    Batch,
+    Cancel,
+    Command,
+    Decide,
+    Perform,
+    Rewind,
+    Tick,
+    WakeAt,
+)
 from monitor.model.effects import CallWebhook, Effect, Notify, Submit, SwitchChannel
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.faults import ShopFault
@@ -224,6 +234,8 @@ def line_of(command: Command) -> str:
             return f"took {', '.join(outcomes)}"
         case WakeAt(at_ms):
             return f"wake at {at_ms}"
+        case Rewind(_, by_ms):
+            return f"back by {by_ms} ms"
 
 
 def _decision_line(decision: Decision) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.model.commands import Rewind
 from monitor.model.errors import StorageError
 from monitor.model.times import HOUR_MS
-from monitor.ports import AggregateRow, Checkpoint, OrderRow, OutboxRow, Segment, Store
+from monitor.ports import AggregateRow, Checkpoint, OrderRow, OutboxRow, Store
 from tests.contracts.storage_contract import Bench, owned, segment
 
 
@@ -156,14 +157,16 @@ class OutboxContract:
 
     async def test_rows_follow_a_clock_that_was_set_back(self, bench: Bench, store: Store) -> None:
         """An hour ahead, then right again: who was to wait for ten seconds waits no hour."""
-        await put(store, effect("soon", HOUR_MS + 10_000), effect("now", HOUR_MS))
-        await store.append(Segment("entries", 1, HOUR_MS, HOUR_MS, b"{}"))
+        rows = (effect("soon", HOUR_MS + 10_000), effect("now", HOUR_MS), effect("right", 30_000))
+        await put(store, *rows)
         revived = await bench.crash(store)
-        assert await revived.interrupted(HOUR_MS - 30_000) == []
-        assert await claimed(revived, HOUR_MS - 1) == []
-        await revived.interrupted(1_000)
-        assert await claimed(revived, 10_999) == ["now"]
-        assert await claimed(revived, 11_000) == ["soon"]
+        assert await claimed(revived, 29_999) == []
+        back = Checkpoint(cursor=1, rewind=Rewind(1_000, HOUR_MS - 1_000))
+        await revived.commit(await owned(revived), back)
+        assert await claimed(revived, 10_999, lease_ms=HOUR_MS) == ["now"]
+        assert await claimed(revived, 11_000, lease_ms=HOUR_MS) == ["soon"]
+        assert await claimed(revived, 29_999) == []
+        assert await claimed(revived, 30_000) == ["right"]
 
     async def test_cancelled_rows_are_not_sent(self, store: Store) -> None:
         """Waiting ones go at once; a repeatable one under way is not sent again."""

@@ -13,7 +13,7 @@ from monitor.core.orders.tallies import Tallies
 from monitor.core.rules.lookback import settings_for
 from monitor.core.signals.observation import LABELS
 from monitor.model.events import OrderEvent
-from monitor.model.records import AlertMoved, BaselineLearned
+from monitor.model.records import AlertMoved, BaselineLearned, ClockSetBack
 from monitor.model.settings import Settings
 from monitor.model.times import HOUR_MS
 from monitor.testing.scenario import START_MS
@@ -121,3 +121,24 @@ def test_tallies_merge_in_any_order(events: list[OrderEvent], order: list[int]) 
     together = merged([tallies[place] for place in order] + [Tallies()])
     assert together.snapshot() == whole.tallies.snapshot()
     assert [one.snapshot() for one in tallies] == before
+
+
+def test_clock_that_was_ahead_is_the_same_over_eight_shards() -> None:
+    """Each shard puts its own orders right, and together they say what one says."""
+    made = settings_for(SETTINGS, RULES)
+    one, many = Sharded(1, made, RULES), Sharded(SHARDS, made, RULES)
+    paid = [
+        OrderEvent("order.paid", f"o{number}", "plain", "p", at_ms, at_ms, is_inferred=True)
+        for number in range(40)
+        for at_ms in [START_MS + HOUR_MS + number * 20_000]
+    ]
+    back_ms = START_MS + 15 * MINUTE_MS
+    for world in (one, many):
+        world.take(paid)
+        world.look(START_MS + HOUR_MS + 14 * MINUTE_MS)
+        for shard in world.shards:
+            shard.follow_clock(ClockSetBack(back_ms, HOUR_MS - 2 * MINUTE_MS))
+        world.look(back_ms + MINUTE_MS)
+        world.look(back_ms + 10 * MINUTE_MS)
+    assert differences(one, many) == []
+    assert int(many.rows.paid_ms.max()) <= back_ms

@@ -46,7 +46,7 @@ class FailsAfterATurn(FragileStore):
         self.tried.set()
         raise StorageError("the disk is full")
 
-    async def interrupted(self, now_ms: int | None = None) -> list[OutboxRow]:
+    async def interrupted(self) -> list[OutboxRow]:
         async with asyncio.timeout(10):
             await self.tried.wait()
         raise StorageError("the outbox cannot be read")

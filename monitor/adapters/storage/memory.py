@@ -13,6 +13,7 @@ from heapq import nsmallest
 import msgspec
 
 from monitor.adapters.storage.durations import Durations
+from monitor.model.commands import Rewind
 from monitor.model.errors import FencedError, StorageError
 from monitor.model.takeovers import CLOCK_PLAY_MS
 from monitor.ports import (
@@ -63,16 +64,14 @@ class _Durable(msgspec.Struct):
     pages: list[MessagePage] = []
     session: int = 1
 
-    def follow_clock(self, now_ms: int) -> None:
+    def follow_clock(self, rewind: Rewind) -> None:
         """Let what waits become due earlier by as much as the clock was set back."""
-        back_ms = self.log[-1].segment.last_ms - now_ms if self.log else 0
-        if back_ms <= CLOCK_PLAY_MS:
-            return
+        at_ms, by_ms = rewind.at_ms, rewind.by_ms
         for key, queued in self.outbox.items():
-            if queued.wake_ms is not None and queued.wake_ms > now_ms:
-                due_ms = max(now_ms, queued.row.due_ms - back_ms)
+            if queued.wake_ms is not None and queued.wake_ms > at_ms + CLOCK_PLAY_MS:
+                due_ms = max(at_ms, queued.row.due_ms - by_ms)
                 row = msgspec.structs.replace(queued.row, due_ms=due_ms)
-                wake_ms = max(now_ms, queued.wake_ms - back_ms)
+                wake_ms = max(at_ms, queued.wake_ms - by_ms)
                 self.outbox[key] = msgspec.structs.replace(queued, row=row, wake_ms=wake_ms)
 
     def copy(self) -> _Durable:
@@ -176,6 +175,8 @@ class MemoryStore:
         if checkpoint.decisions is not None:
             position = self._append(durable, checkpoint.decisions)
         durable.orders.update((row.order_id, row) for row in checkpoint.orders)
+        if checkpoint.rewind is not None:
+            durable.follow_clock(checkpoint.rewind)
         self._queue(durable, checkpoint)
         durable.aggregates.update(
             ((row.hour_ms, row.channel, row.sku), row) for row in checkpoint.aggregates
@@ -276,7 +277,7 @@ class MemoryStore:
         for key in keys:
             durable.outbox.pop(key, None)
 
-    async def interrupted(self, now_ms: int | None = None) -> list[OutboxRow]:
+    async def interrupted(self) -> list[OutboxRow]:
         """See Outbox; rows claimed by this very process are not among them."""
         durable = self._writable()
         found = [
@@ -290,8 +291,6 @@ class MemoryStore:
                     queued.row, queued.sequence, queued.row.due_ms
                 )
         found.sort(key=lambda queued: (queued.row.due_ms, queued.sequence))
-        if now_ms is not None:
-            durable.follow_clock(now_ms)
         return [queued.row for queued in found]
 
     async def depth(self) -> dict[str, int]:

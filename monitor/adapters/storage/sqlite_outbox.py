@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import apsw
 
 from monitor.adapters.storage.sqlite_checks import checksum, verify
+from monitor.model.commands import Rewind
 from monitor.model.takeovers import CLOCK_PLAY_MS
 from monitor.ports import OutboxRow
 
@@ -107,9 +108,7 @@ def _ready_again(
     )
 
 
-def interrupted(
-    connection: apsw.Connection, session: int, now_ms: int | None = None
-) -> list[OutboxRow]:
+def interrupted(connection: apsw.Connection, session: int) -> list[OutboxRow]:
     """Rows claimed in earlier sessions, oldest first; repeatable ones become ready."""
     rows = _rows(
         connection.execute(
@@ -123,22 +122,16 @@ def interrupted(
         " WHERE state = ? AND is_repeatable AND session < ?",
         (READY, SENT, session),
     )
-    if now_ms is not None:
-        _follow_clock(connection, now_ms)
     return rows
 
 
-def _follow_clock(connection: apsw.Connection, now_ms: int) -> None:
+def follow_clock(connection: apsw.Connection, rewind: Rewind) -> None:
     """After the clock was set back, wait for as long as was meant and not for the same time."""
-    newest_ms: int | None = connection.execute(
-        "SELECT last_ms FROM segments ORDER BY position DESC LIMIT 1"
-    ).get
-    if newest_ms is not None and newest_ms - now_ms > CLOCK_PLAY_MS:
-        connection.execute(
-            "UPDATE outbox SET due_ms = max(?1, due_ms - ?2), wake_ms = max(?1, wake_ms - ?2)"
-            " WHERE wake_ms > ?1",
-            (now_ms, newest_ms - now_ms),
-        )
+    connection.execute(
+        "UPDATE outbox SET due_ms = max(?1, due_ms - ?2), wake_ms = max(?1, wake_ms - ?2)"
+        " WHERE wake_ms > ?1 + ?3",
+        (rewind.at_ms, rewind.by_ms, CLOCK_PLAY_MS),
+    )
 
 
 def depth(connection: apsw.Connection) -> dict[str, int]:

@@ -97,6 +97,8 @@ def commit(connection: apsw.Connection, lease: Lease, checkpoint: Checkpoint) ->
     )
     _write_orders(connection, checkpoint.orders)
     sqlite_takeovers.put(connection, checkpoint.cases)
+    if checkpoint.rewind is not None:
+        sqlite_outbox.follow_clock(connection, checkpoint.rewind)
     sqlite_outbox.put(connection, checkpoint.outbox)
     sqlite_outbox.delete(connection, checkpoint.done)
     sqlite_outbox.cancel(connection, checkpoint.cancelled)

@@ -173,9 +173,9 @@ class SqliteStore:
         """See Outbox; unknown keys are ignored."""
         await self._write(lambda sql: sqlite_outbox.delete(sql, keys))
 
-    async def interrupted(self, now_ms: int | None = None) -> list[OutboxRow]:
+    async def interrupted(self) -> list[OutboxRow]:
         """See Outbox; rows claimed by this very process are not among them."""
-        return await self._write(lambda sql: sqlite_outbox.interrupted(sql, self._session, now_ms))
+        return await self._write(lambda sql: sqlite_outbox.interrupted(sql, self._session))
 
     async def depth(self) -> dict[str, int]:
         """See Outbox."""

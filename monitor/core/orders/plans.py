@@ -8,6 +8,8 @@ Each order has at most one moment in either.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from monitor.core.orders.agenda import Agenda
 from monitor.core.orders.order import Clockwork, Order, checks, is_same_to_others
 from monitor.model.settings import Settings
@@ -26,12 +28,15 @@ class Plans:
         self._leaves = Agenda()
         self._not_before: dict[str, int] = {}  # a takeover was looked at: not again before this
         self._aged: dict[str, int | None] = {}  # of orders with a case: what their age calls for
+        self.made_ms = 0  # the latest time at which a plan was made, or looked for
 
     def plan(
         self, order: Order, clockwork: Clockwork, now_ms: int, held_until_ms: int | None
     ) -> None:
         """Bring both agendas in line with an order that changed; held as for `checks`."""
         order_id, settings = order.order_id, clockwork.settings
+        if now_ms > self.made_ms:  # noqa: PLR1730 - runs for every event, a call is slow
+            self.made_ms = now_ms
         due = checks(order, clockwork, now_ms, held_until_ms)
         look_ms = due.next_ms
         if due.is_breached or due.tier > order.tier:
@@ -68,6 +73,15 @@ class Plans:
         """Look at an order as soon as time is judged."""
         self._looks.schedule(order_id, 0)
 
+    def follow_clock(self, orders: Iterable[Order], now_ms: int) -> None:
+        """Plans were made by a clock that was ahead: look at once at whatever waits for a time."""
+        self.made_ms = now_ms
+        self._not_before.clear()
+        for order in orders:
+            has_wake = order.case is not None and order.case.wake_ms is not None
+            if has_wake or order.is_unjudged(now_ms):
+                self.look(order.order_id)
+
     def looked(self, order_id: str, now_ms: int) -> None:
         """A takeover was looked at: not again at once."""
         self._not_before[order_id] = now_ms + RETRY_MS
@@ -82,6 +96,7 @@ class Plans:
 
     def take_due(self, now_ms: int) -> list[str]:
         """Remove and return the ids to look at by now, in (time, id) order."""
+        self.made_ms = max(self.made_ms, now_ms)
         return self._looks.take_due(now_ms)
 
     def take_leaving(self, now_ms: int) -> list[str]:

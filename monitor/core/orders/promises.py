@@ -13,6 +13,7 @@ import msgspec
 
 from monitor.core.orders.extend import extend
 from monitor.core.orders.facts import Facts, derive, promise_basis
+from monitor.core.orders.news import News
 from monitor.core.orders.order import Order
 from monitor.model.events import OrderEvent
 from monitor.model.settings import PromiseTable
@@ -38,6 +39,14 @@ class Promises:
     def forget(self) -> None:
         """The events of the stored orders are folded: memory has their promises from now on."""
         self._recalled.clear()
+
+    def facts_of(self, order: Order, news: News, table: PromiseTable) -> Facts:
+        """Facts of an order after its news, our own hand-over included."""
+        if news.is_later:
+            extended = self.extend(order, news.timeline[news.known :], table)
+            if extended is not None:
+                return extended
+        return order.with_hand_over(self.derive(order, news.timeline, table))
 
     def extend(self, order: Order, news: Iterable[OrderEvent], table: PromiseTable) -> Facts | None:
         """Facts of an order after events that came behind all others; None: `derive` them."""

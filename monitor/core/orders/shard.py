@@ -24,15 +24,16 @@ from monitor.core.orders.plans import Plans
 from monitor.core.orders.promises import Promises
 from monitor.core.orders.resting import Resting
 from monitor.core.orders.rows import OrderRows
+from monitor.core.orders.set_back import put_right, put_source_right
 from monitor.core.orders.shard_snapshot import ShardSnapshot
-from monitor.core.orders.sources import Source, heard, silences
+from monitor.core.orders.sources import Source, heard, known, silences
 from monitor.core.orders.tallies import Judged, Tallies, judged
 from monitor.core.orders.totals import Totals
 from monitor.core.signals.heard import Heard
 from monitor.core.signals.observation import Observation
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.ids import OTHER, UNNAMED_CHANNEL
-from monitor.model.records import Breached, CaseMoved, SourceMoved, TierReached
+from monitor.model.records import Breached, CaseMoved, ClockSetBack, SourceMoved, TierReached
 from monitor.model.settings import Settings
 from monitor.model.takeovers import CaseState
 from monitor.model.times import DAY_MS, MINUTE_MS
@@ -53,7 +54,7 @@ class Shard:
         self.tallies = Tallies()
         self.awake_ms = 0  # since when we are here to hear anything, after a restart
         self._rows = OrderRows(self.names)
-        self._plans = Plans()
+        self.plans = Plans()
         self._holds = Holds(lambda: self.sources)
         self._resting = Resting()
         self.dirty: dict[str, None] = {}  # changed and not drained yet, the oldest change first
@@ -72,7 +73,7 @@ class Shard:
             source.heartbeat_ms = configured.get(name)
         for order in self.orders.values():
             if order.is_open:  # other limits may have it due already
-                self._plans.look(order.order_id)
+                self.plans.look(order.order_id)
 
     # --- facts ------------------------------------------------------------------------------------
 
@@ -95,7 +96,7 @@ class Shard:
         """A source spoke, of whichever shard's order: what waited for that is looked at again."""
         for order_id in self._holds.release(source):
             if order_id in self.orders:
-                self._plans.look(order_id)
+                self.plans.look(order_id)
 
     def _fold_order(self, event: OrderEvent, source: Source) -> str:
         order_id = event.order_id
@@ -128,7 +129,7 @@ class Shard:
 
     def _settle_order(self, order: Order, news: News) -> None:
         before, heard_ms = order.facts, news.heard_ms
-        order.facts = facts = self._derive(order, news)
+        order.facts = facts = self.promises.facts_of(order, news, self.settings.promise)
         order.timeline = news.timeline
         self.dirty[order.order_id] = None
         if before is not UNKNOWN and not news.is_moving and not is_new(before, facts):
@@ -145,15 +146,6 @@ class Shard:
             if self._channel_name(order) == OTHER:
                 self.totals.count_overflow("channel")
 
-    def _derive(self, order: Order, news: News) -> Facts:
-        if news.is_later:
-            added = news.timeline[news.known :]
-            extended = self.promises.extend(order, added, self.settings.promise)
-            if extended is not None:
-                return extended
-        derived = self.promises.derive(order, news.timeline, self.settings.promise)
-        return order.with_hand_over(derived)
-
     def _count_end(self, order: Order, before: Facts, now_ms: int) -> None:
         if is_first_end(before, order.facts):
             channel = self._channel_name(order)
@@ -163,13 +155,7 @@ class Shard:
         name = self.names.name("source", event.source)
         if name == OTHER != event.source:
             self.totals.count_overflow("source")
-        source = self.sources.get(name)
-        if source is None:
-            source = Source(name, event.received_ms, event.received_ms)
-            self.sources[name] = source
-        elif not source.first_ms:
-            source.first_ms = event.received_ms
-        return source
+        return known(self.sources, name, event.received_ms)
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -182,7 +168,7 @@ class Shard:
         for moved in silences(self.sources, now_ms, self.awake_ms, self.settings.utc_offsets):
             self.apply(moved)
             decisions.append(moved)
-        for order_id in self._plans.take_due(now_ms):
+        for order_id in self.plans.take_due(now_ms):
             order = self.orders[order_id]
             due = checks(order, self._clockwork, now_ms, self._held_until_ms(order, now_ms))
             if due.is_breached and order.facts.deadline_ms is not None:
@@ -197,7 +183,7 @@ class Shard:
             for taken in (one for one, is_wanted in wanted if is_wanted):
                 taken.append(order)
             if due.is_stuck or is_woken:
-                self._plans.looked(order_id, now_ms)
+                self.plans.looked(order_id, now_ms)
             self._update(order, now_ms)
         left = self._evict(now_ms)
         if not (decisions or woken or left or looked):  # whatever is stuck was looked at
@@ -232,7 +218,7 @@ class Shard:
 
     def _take_case(self, order: Order, moved: CaseMoved) -> None:
         was, order.case = order.case, moved.case
-        if self._plans.moved(order, was, moved.at_ms):
+        if self.plans.moved(order, was, moved.at_ms):
             self.dirty[order.order_id] = None  # no signal is about what moved
             return
         if moved.case.state == CaseState.DELIVERED and order.handed_over_ms is None:
@@ -275,18 +261,18 @@ class Shard:
             )
         else:  # an earlier payment turned out to be none
             self._rows.forget(order.order_id)
-        self._plans.plan(order, self._clockwork, now_ms, held_ms)
+        self.plans.plan(order, self._clockwork, now_ms, held_ms)
 
     def _evict(self, now_ms: int) -> list[Order]:
         left = []
-        for order_id in self._plans.take_leaving(now_ms):
+        for order_id in self.plans.take_leaving(now_ms):
             order = self.orders[order_id]
             if order_id in self.dirty:  # not stored yet; ask again in a while
-                self._plans.stay(order_id, now_ms + MINUTE_MS)
-            elif (leave_ms := self._plans.leave_ms(order, self.settings)) > now_ms:
-                self._plans.stay(order_id, leave_ms)  # something was said of it since
+                self.plans.stay(order_id, now_ms + MINUTE_MS)
+            elif (leave_ms := self.plans.leave_ms(order, self.settings)) > now_ms:
+                self.plans.stay(order_id, leave_ms)  # something was said of it since
             elif self._is_awaited(order, now_ms):
-                self._plans.stay(order_id, now_ms + DAY_MS)
+                self.plans.stay(order_id, now_ms + DAY_MS)
             else:
                 self._forget(order)
                 left.append(order)
@@ -303,7 +289,7 @@ class Shard:
         del self.orders[order.order_id]
         if order.facts.done_ms is None:
             self.dormant[order.order_id] = order.awake()
-        self._plans.forget(order.order_id)
+        self.plans.forget(order.order_id)
         self._rows.forget(order.order_id)
 
     # --- channels ---------------------------------------------------------------------------------
@@ -321,6 +307,20 @@ class Shard:
             return None  # nearly always: spare the name
         channel = order.breach_channel or facts.channel or UNNAMED_CHANNEL
         return judged(facts, order.breach_ms, self.names.name("channel", channel))
+
+    def follow_clock(self, back: ClockSetBack) -> None:
+        """Our clock was ahead: what it said of orders and sources is put right, once."""
+        self.settle()
+        for source in self.sources.values():
+            put_source_right(source, back)
+        for order in self.orders.values():
+            judged_before, events = self._judged(order, order.facts), put_right(order, back)
+            self.tallies.count_verdict(judged_before, self._judged(order, order.facts))
+            if events is not None:
+                news = News(events, len(events), back.at_ms, is_later=False)
+                self._unsettled[order.order_id] = news
+        self.settle()
+        self.plans.follow_clock(self.orders.values(), back.at_ms)
 
     def _holder(self, order: Order, at_ms: int | None) -> str:
         facts, holder = order.facts, order.facts.sold_on
@@ -372,7 +372,7 @@ class Shard:
 
     def next_ms(self) -> int | None:
         """When `judge` has something to do next, apart from source silence."""
-        return self._plans.next_ms()
+        return self.plans.next_ms()
 
     def snapshot(self) -> ShardSnapshot:
         """The whole state as plain data, independent of arrival order where the state is."""

@@ -211,6 +211,16 @@ class Source(msgspec.Struct, omit_defaults=True, dict=True):
         return self.last_ms + least_ms + 1 < at_ms
 
 
+def known(sources: dict[str, Source], name: str, received_ms: int) -> Source:
+    """The source of that name, from now on if it was never heard."""
+    source = sources.get(name)
+    if source is None:
+        source = sources[name] = Source(name, received_ms, received_ms)
+    elif not source.first_ms:
+        source.first_ms = received_ms
+    return source
+
+
 def patience(orders: int, span_ms: int) -> int | None:
     """After how much silence ln(4 x orders per 30 d) orders were expected; None: never.
 

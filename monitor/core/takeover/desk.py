@@ -36,7 +36,13 @@ from monitor.core.takeover.queue import with_deadline
 from monitor.core.takeover.steps import Step, find_attempt
 from monitor.core.takeover.waiting import Queues, Rank, place_of
 from monitor.model.effects import Effect
-from monitor.model.records import AttemptAnswered, CaseResolved, ClaimAnswered, HandOverAnswered
+from monitor.model.records import (
+    AttemptAnswered,
+    CaseResolved,
+    ClaimAnswered,
+    ClockSetBack,
+    HandOverAnswered,
+)
 from monitor.model.settings import ChannelSettings, Settings
 from monitor.model.takeovers import CaseState, TakeoverCase
 from monitor.model.times import HOUR_MS
@@ -331,6 +337,11 @@ class Desk:
     def resume(self, now_ms: int) -> None:
         """We were away, or our clock was: what has passed meanwhile is not known."""
         self._awake_ms = now_ms
+
+    def follow_clock(self, back: ClockSetBack) -> None:
+        """Our clock was ahead: nobody waits for an hour that is long past. Cases see to themselves."""
+        self._told_ms.clear()
+        self.pace.follow_clock(back.at_ms, back.by_ms)
 
     def _line_up(self, case: TakeoverCase) -> None:
         is_waiting = case.state == CaseState.CLAIMED and case.waits_because in _FOR_EVENTS

@@ -194,6 +194,13 @@ class Pace:
                 self._learn(known[index] if index < len(known) else None, now, after)
         self.recount(before, after)
 
+    def follow_clock(self, now_ms: int, back_ms: int) -> None:
+        """Our clock was ahead until now, by so much."""
+        for pace in self.channels.values():
+            pace.reserve_ms = min(pace.reserve_ms, now_ms)
+            if pace.throttled_until_ms > now_ms:
+                pace.throttled_until_ms = max(now_ms, pace.throttled_until_ms - back_ms)
+
     def recount(self, before: TakeoverCase | None, after: TakeoverCase) -> None:
         """Count a case that was brought back; nothing is learned from it."""
         if before is not None:
