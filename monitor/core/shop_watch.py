@@ -14,6 +14,7 @@ from monitor.model.faults import Fault, ShopFault
 from monitor.model.settings import Settings
 
 _GIVEN_UP = (EventType.CANCELLED, EventType.EXPIRED, EventType.FAILED)
+_PAYMENT_SAYINGS = ("paid", "expired")
 
 
 class ShopWatch:
@@ -55,6 +56,10 @@ class ShopWatch:
             found.append(ShopFault(order.order_id, Fault.WITHOUT_GOODS, now_ms))
         if event.payment is not None and _is_paid_twice(order):
             found.append(ShopFault(order.order_id, Fault.PAID_TWICE, now_ms))
+        if _is_paid_late(order):
+            found.append(ShopFault(order.order_id, Fault.PAID_LATE, now_ms))
+        if event.reason == Fault.PAYMENT_DENIED:
+            found.append(ShopFault(order.order_id, Fault.PAYMENT_DENIED, now_ms))
         if event.type in _GIVEN_UP:
             found += self.unpaid(order, now_ms)
         return [one for one in found if one.fault not in order.faults]
@@ -81,7 +86,7 @@ class ShopWatch:
 
 def speaks(event: OrderEvent) -> bool:
     """Whether an event can show a fault of its order; nearly none can, and a heartbeat has none."""
-    is_telling = event.goods or event.payment or event.reason
+    is_telling = event.goods or event.payment or event.reason or event.meaning in _PAYMENT_SAYINGS
     return bool(is_telling and event.order_id)
 
 
@@ -89,6 +94,18 @@ def _is_short(order: Order) -> bool:
     """Fewer units were counted in all deliveries together than were ordered."""
     units = sum(event.goods_units for event in order.timeline)
     return units < (order.facts.quantity or 1)
+
+
+def _is_paid_late(order: Order) -> bool:
+    """Paid after it had expired, and nobody delivered it since: dujiaoka would, others keep the money."""
+    facts = order.facts
+    if facts.paid_ms is None or facts.is_paid_inferred or facts.delivered_ms is not None:
+        return False
+    return any(
+        event.time_ms < facts.paid_ms
+        and (event.meaning == "expired" or event.type in (EventType.CANCELLED, EventType.EXPIRED))
+        for event in order.timeline
+    )
 
 
 def _is_paid_twice(order: Order) -> bool:

@@ -13,6 +13,8 @@ class Fault(StrEnum):
     DUPLICATE_KEY_SOLD = "duplicate_key_sold"  # the same goods for two orders
     WITHOUT_GOODS = "delivered_without_goods"  # an apology, or fewer units than ordered
     PAID_TWICE = "paid_twice"  # two payments with different numbers for one order
+    PAID_LATE = "paid_late"  # the money came after the gateway or the shop had given the order up
+    PAYMENT_DENIED = "payment_denied"  # a callback said paid; the gateway, asked, says it is not
     BOUGHT_BUT_UNPAID = "bought_but_unpaid"  # handed to a supplier, and the shop knows no payment
 
 

@@ -55,6 +55,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "fault.duplicate_key_sold": "同一卡密已发给订单 {other}。请停用该卡密并为其中一单补发。",
         "fault.delivered_without_goods": "标记为已发货，但没有卡密或数量不足。请核对库存并补发。",
         "fault.paid_twice": "同一订单收到两笔付款。请核对并退还多付的一笔。",
+        "fault.paid_late": "订单过期后才到账。请核对金额，补发或退款。",
+        "fault.payment_denied": "回调称已付款，但支付网关查无此款，可能是伪造。请勿发货，先人工核对。",
         "fault.bought_but_unpaid": "已向供货方下单，但店铺没有收款记录。请在支付平台查单。",
         "violations": "⛔ 自查发现 {n} 条规则被破坏",
         "violations.do": "请先暂停代发（fallback.mode: observe），再运行 delivery-monitor doctor 核对。",
@@ -99,6 +101,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "fault.delivered_without_goods": "Marked as delivered without a key, or with too few. "
         "Check the stock and send what is missing.",
         "fault.paid_twice": "Two payments came for one order. Check them and pay one back.",
+        "fault.paid_late": "The money came after the order had expired. "
+        "Check the amount, then deliver it or pay it back.",
+        "fault.payment_denied": "A callback said paid, and the gateway knows of no payment: it may "
+        "be forged. Deliver nothing before a person has looked.",
         "fault.bought_but_unpaid": "It was ordered from a supplier, and the shop knows of no "
         "payment. Look the payment up at the gateway.",
         "violations": "⛔ The self-audit found {n} broken rules",

@@ -18,6 +18,7 @@ from monitor.model.settings import PromiseTable
 
 # Per type only the earliest few are kept: the earliest is what facts need, and "the earliest k" is
 # itself independent of arrival order, so a flood for one order stays bounded and still converges.
+# Callbacks count per meaning: a gateway that says `waiting` every minute must not hide the payment.
 EVENTS_PER_TYPE_MAX = 16
 CLOCK_SKEW_MS = 5 * 60_000  # contract §2: a difference of clocks up to this is not a contradiction
 
@@ -121,11 +122,12 @@ def insert(timeline: tuple[OrderEvent, ...], event: OrderEvent) -> tuple[OrderEv
         merged = tuple(sorted((*timeline, event), key=canonical_key))
     if len(merged) <= EVENTS_PER_TYPE_MAX:
         return merged
-    room = dict.fromkeys(LIFECYCLE_RANK, EVENTS_PER_TYPE_MAX)
+    seen: dict[tuple[str, str | None], int] = {}
     kept = []
     for entry in merged:
-        if room[entry.type]:
-            room[entry.type] -= 1
+        said = (entry.type, entry.meaning)
+        seen[said] = seen.get(said, 0) + 1
+        if seen[said] <= EVENTS_PER_TYPE_MAX:
             kept.append(entry)
     return tuple(kept)
 

@@ -131,10 +131,11 @@ def test_timeline_is_the_sorted_events_whatever_came_first(events: list[OrderEve
     timeline: tuple[OrderEvent, ...] = ()
     for event in events:
         timeline = insert(timeline, event) or timeline
-    kept, seen = [], dict[str, int]()
+    kept, seen = [], dict[tuple[str, str | None], int]()
     for event in sorted(events, key=canonical_key):
-        seen[event.type] = seen.get(event.type, 0) + 1
-        if len(events) <= EVENTS_PER_TYPE_MAX or seen[event.type] <= EVENTS_PER_TYPE_MAX:
+        said = (event.type, event.meaning)
+        seen[said] = seen.get(said, 0) + 1
+        if len(events) <= EVENTS_PER_TYPE_MAX or seen[said] <= EVENTS_PER_TYPE_MAX:
             kept.append(event)
     assert timeline == tuple(kept)
     assert insert(timeline, timeline[0]) is None if timeline else True
