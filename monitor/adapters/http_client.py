@@ -7,7 +7,7 @@ It answers the question that matters for effects, *can it have been done?*, by w
 
 So no connection is used twice (a stale one fails while sending), and aiohttp's own repetition of
 idempotent methods is switched off. Redirects, cookies, proxies from the environment and
-decompression are off; answers are cut at 16 KiB. Messages name host and port only: paths and
+decompression are off; answers are cut at 16 KiB unless a caller wants a list. Messages name host and port only: paths and
 queries of robot and supplier URLs carry tokens.
 """
 
@@ -40,7 +40,7 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]{0,8000}")
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
-    """What came back: header names in lower case, at most 16 KiB of the body."""
+    """What came back: header names in lower case, the body as far as the limit goes."""
 
     status: int
     headers: dict[str, str]
@@ -95,10 +95,12 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         timeout_ms: int = 10_000,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
     ) -> HttpAnswer:
         """Send one request and read its answer, whatever the status; 3xx is just an answer.
 
         `timeout_ms` covers everything; at most half of it, and at most 5 s, goes to connecting.
+        `answer_bytes_max` is for whole pages of a list; what is longer is cut there.
         Raises: Transient (nothing left), Permanent (refused here: address, URL or header),
         UnknownOutcome (it may have been done).
         """
@@ -119,7 +121,7 @@ class HttpClient:
                 return HttpAnswer(
                     status=response.status,
                     headers=_lowered(response),
-                    body=await _read(response.content),
+                    body=await _read(response.content, answer_bytes_max),
                 )
         except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
             failure = _classified(error, place)
@@ -266,10 +268,10 @@ def _lowered(response: aiohttp.ClientResponse) -> dict[str, str]:
     }
 
 
-async def _read(content: aiohttp.StreamReader) -> bytes:
+async def _read(content: aiohttp.StreamReader, bytes_max: int) -> bytes:
     """Read up to the limit and leave the rest; the connection is closed anyway."""
     parts: list[bytes] = []
-    left = ANSWER_BYTES_MAX
+    left = bytes_max
     while left > 0:
         part = await content.read(left)
         if not part:

@@ -92,6 +92,7 @@ def build_endpoints(
         else Telemetry(),
     )
     asked = [one.url for one in endpoints.gateways if one.url]
+    asked += [one.api.url for one in endpoints.shop_sources if one.api and one.api.url]
     urls = [*builder.urls, *asked, *([otlp.endpoint] if otlp else [])]
     hosts = dict.fromkeys(host_port(url) for url in urls)
     return msgspec.structs.replace(endpoints, config_hosts=tuple(hosts))

@@ -80,14 +80,14 @@ def events_of(order: ShopifyOrder, facts: Facts, received_ms: int) -> tuple[Orde
     ]
     if order.financial_status in PAID:
         known = [when.time_ms for when in (changed, handed) if when is not None]
-        happened.append((EventType.PAID, When(min(known), is_inferred=True) if known else None))
+        happened.append((EventType.PAID, When(min(known), is_bound=True) if known else None))
     if is_delivered:
-        happened.append((EventType.DELIVERED, handed or _inferred(changed)))
+        happened.append((EventType.DELIVERED, handed or _bound(changed)))
     if order.cancelled_at:
         happened.append((EventType.CANCELLED, facts.when(order.cancelled_at, received_ms)))
     if order.financial_status == "refunded":
         refunded = _last([one.created_at for one in order.refunds], facts, received_ms)
-        happened.append((EventType.REFUNDED, refunded or _inferred(changed)))
+        happened.append((EventType.REFUNDED, refunded or _bound(changed)))
     return tuple(facts.event(kind, order_id, when, received_ms, **about) for kind, when in happened)
 
 
@@ -110,5 +110,5 @@ def _last(written: list[str | None], facts: Facts, received_ms: int) -> When | N
     return max(times, key=lambda when: when.time_ms) if times else None
 
 
-def _inferred(when: When | None) -> When | None:
-    return None if when is None else When(when.time_ms, is_inferred=True)
+def _bound(when: When | None) -> When | None:
+    return None if when is None else When(when.time_ms, is_bound=True)

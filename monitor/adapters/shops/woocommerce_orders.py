@@ -60,7 +60,7 @@ def events_of(order: WooOrder, facts: Facts, received_ms: int) -> tuple[OrderEve
     """
     order_id, about = str(order.id), _attributes(order, facts)
     changed = _utc(order.date_modified_gmt, facts, received_ms)
-    changed = When(changed.time_ms, is_inferred=True) if changed else None
+    changed = When(changed.time_ms, is_bound=True) if changed else None
     paid = _utc(order.date_paid_gmt, facts, received_ms)
     happened: list[tuple[EventType, When | None]] = []
     if order.status not in _DRAFTS:

@@ -1,0 +1,159 @@
+"""Reading changes from a shop's API: which page is next, and what an answer that is none means.
+
+    sweep ends ── overlap of 10 min ──► next sweep begins there ── page, page, page ──► sweep ends
+
+A sweep goes over everything that changed since the last one ended. Its place is kept in the mark, so
+a restart goes on in the middle. The overlap is for orders whose change was written with an earlier
+time than when it could be seen; what is read twice is one event.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from monitor.adapters.http_client import HttpAnswer, HttpClient
+from monitor.adapters.signed_post import retry_after_ms
+from monitor.model.errors import EffectError, InputError, SourceError
+from monitor.model.events import OrderEvent
+from monitor.model.times import DAY_MS, MINUTE_MS
+
+OVERLAP_MS = 10 * MINUTE_MS
+LOOK_BACK_MS = 3 * DAY_MS  # how far the first sweep goes
+PAGE_BYTES_MAX = 4 * 1024 * 1024
+TIMEOUT_MS = 30_000
+BUSY_MS = MINUTE_MS  # a shop that asks for patience without saying how long
+
+log = logging.getLogger("monitor.shops")
+Page = TypeVar("Page")
+# Told after each look: the source, and its webhooks that the shop switched off, as `topic: status`.
+WebhookState = Callable[[str, tuple[str, ...]], None]
+ReadItem = tuple[tuple[OrderEvent, ...], int]  # its events, and when it changed
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """Where reading is: the newest change of finished sweeps, and the page of the one under way."""
+
+    horizon_ms: int
+    newest_ms: int = 0
+    cursor: str = ""  # empty: no sweep is under way
+
+    @classmethod
+    def resume(cls, mark: str, now_ms: int) -> Sweep:
+        """Go on where a mark says; one that is empty, or not ours, begins three days ago."""
+        try:
+            known = msgspec.json.decode(mark, type=Sweep)
+        except msgspec.MsgspecError:
+            return cls(now_ms - LOOK_BACK_MS)
+        # The clock of a shop that is ahead of ours must not make us skip what comes next.
+        return known if known.cursor else cls(min(known.horizon_ms, now_ms))
+
+    @property
+    def since_ms(self) -> int:
+        """Where the sweep begins."""
+        return self.horizon_ms - OVERLAP_MS
+
+    def after(self, cursor: str, newest_ms: int) -> Sweep:
+        """The mark after a page; without a cursor the sweep is over."""
+        newest_ms = max(self.newest_ms, newest_ms)
+        if cursor:
+            return Sweep(self.horizon_ms, newest_ms, cursor)
+        return Sweep(max(self.horizon_ms, newest_ms))
+
+    def again(self) -> Sweep:
+        """Begin anew: the page under way can no longer be asked for."""
+        return Sweep(self.horizon_ms)
+
+    @property
+    def mark(self) -> str:
+        """As the source keeps it."""
+        return msgspec.json.encode(self).decode()
+
+
+class ShopApi:
+    """Asks one API; whatever is not an answer is a SourceError that names the source and the status.
+
+    While the API wants to be left alone (429, 503 with `Retry-After`) it is not asked.
+    """
+
+    def __init__(self, client: HttpClient, source: str, base: str, headers: dict[str, str]) -> None:
+        self._client = client
+        self._source = source
+        self._base = base.rstrip("/")
+        self._headers = {"Accept": "application/json", **headers}
+        self._free_ms = 0
+
+    async def get(self, path: str, query: Iterable[tuple[str, str]], now_ms: int) -> HttpAnswer:
+        """Ask for one page; 400 and 404 return, because only the caller knows what they are about.
+
+        Raises: SourceError.
+        """
+        if now_ms < self._free_ms:
+            wait_s = -(-(self._free_ms - now_ms) // 1_000)
+            raise SourceError(f"{self._source}: the API wants to be left alone for {wait_s} s")
+        url = f"{self._base}{path}?{urlencode(list(query))}"
+        try:
+            answer = await self._client.request(
+                "GET", url,
+                headers=self._headers, timeout_ms=TIMEOUT_MS, answer_bytes_max=PAGE_BYTES_MAX,
+            )  # fmt: skip
+        except EffectError as error:
+            raise SourceError(f"{self._source}: {error}", hint=error.hint) from None
+        self._check(answer, now_ms)
+        return answer
+
+    def _check(self, answer: HttpAnswer, now_ms: int) -> None:
+        status = answer.status
+        if status in (200, 400, 404):
+            return
+        hint = ""
+        if status in (429, 503):
+            wished_ms = retry_after_ms(answer.headers.get("retry-after"), now_ms)
+            self._free_ms = now_ms + (BUSY_MS if wished_ms is None else wished_ms)
+        elif status in (401, 403):
+            hint = (
+                "check `api.key` and `api.secret` of the source; they need the right to read orders"
+            )
+        raise SourceError(f"{self._source}: the API answers HTTP {status}", hint=hint)
+
+
+def decode_page(body: bytes | msgspec.Raw, kind: type[Page], source: str) -> Page:
+    """Read an answer. Raises: SourceError; of the body only its place of error is told."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        hint = "the address may be that of a page for people, or of another system"
+        raise SourceError(
+            f"{source}: the API's answer cannot be read: {_said(error)}", hint=hint
+        ) from None
+
+
+def read_items(
+    items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], ReadItem], source: str
+) -> tuple[tuple[OrderEvent, ...], int]:
+    """Read entries one by one; returns their events and the newest change.
+
+    An entry that is not what it should be must not hide the others: it is left out and logged.
+    """
+    events: list[OrderEvent] = []
+    newest_ms, unread = 0, ""
+    for item in items:
+        try:
+            told, changed_ms = read(item)
+        except (msgspec.MsgspecError, InputError) as error:
+            unread = _said(error)
+            continue
+        events += told
+        newest_ms = max(newest_ms, changed_ms)
+    if unread:
+        log.warning("entry_unreadable", extra={"fields": {"source": source, "error": unread}})
+    return tuple(events), newest_ms
+
+
+def _said(error: Exception) -> str:
+    """What may be told: msgspec names types and places, InputError is ours; neither quotes a value."""
+    return str(error) if isinstance(error, (msgspec.MsgspecError, InputError)) else "not UTF-8"
