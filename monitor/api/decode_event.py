@@ -27,12 +27,11 @@ from monitor.model.event_time import EventTime, resolve_time
 from monitor.model.events import LIFECYCLE_RANK, EventType, OrderEvent
 from monitor.model.goods import NOTHING, WITHOUT_GOODS, Goods, read_goods
 from monitor.model.ids import UNNAMED_CHANNEL, derived_id
+from monitor.model.personal import masked
 from monitor.model.settings import SourceSettings
 
 # Control characters (C0, DEL, C1), line separators, direction overrides, lone surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-# E-mail addresses and mobile numbers of China; the text of an error often names the buyer.
-_PERSONAL = re.compile(r"[^\s@<>\"']{1,64}@[^\s@<>\"']{1,190}|(?<!\d)1[3-9]\d{9}(?!\d)")
 _CHECKED = tuple(name for name in ATTRIBUTES if name != "reason")  # the reason is mended instead
 # Not of the buyer: who has the id of an event could try out every telephone number.
 _IDENTITY = tuple(
@@ -222,8 +221,8 @@ class _Event:
             return None
         if len(reason) > TEXT_LENGTH_MAX:
             self.notes.remarks[f"reason was cut to {TEXT_LENGTH_MAX} characters"] += 1
-        masked = _PERSONAL.sub("***", reason[: 2 * TEXT_LENGTH_MAX])
-        return _CONTROL.sub(" ", masked[:TEXT_LENGTH_MAX])
+        shown = masked(reason[: 2 * TEXT_LENGTH_MAX])
+        return _CONTROL.sub(" ", shown[:TEXT_LENGTH_MAX])
 
     def _channel(self) -> str | None:
         """The channel; of one that the file does not know the sender hears, in case it is misspelt."""

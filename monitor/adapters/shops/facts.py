@@ -2,6 +2,7 @@
 
 An event is named by what the shop says, never by when it was read: a fact that was pushed and is
 polled later is one event (`(source, id)` within the order). What a buyer got leaves as digests.
+Whatever a shop writes is held to the limits that events on `/v1/events` have.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ from monitor.model.event_time import AHEAD_MAX_MS, resolve_time
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.goods import WITHOUT_GOODS, Goods, read_goods
 from monitor.model.money import decimals_of, to_minor
+from monitor.model.personal import masked
+
+ID_CHARS_MAX, TEXT_CHARS_MAX = 128, 256
+COUNT_MAX = 1_000_000_000
+AMOUNT_MAX = 2**63 - 1
+_COUNTS = ("quantity", "attempt", "goods_units")
 
 
 class Naming(msgspec.Struct, frozen=True):
@@ -56,6 +63,8 @@ class Facts:
         if written is None or written in ("", 0):
             return None
         if isinstance(written, int):
+            if written < 0:
+                return None
             time_ms = written * 1_000
             is_ahead = time_ms > received_ms + AHEAD_MAX_MS
             return When(received_ms if is_ahead else time_ms, is_ahead)
@@ -92,13 +101,13 @@ class Facts:
         named = f"{kind.value}@{when.time_ms}" if when is not None and is_named else kind.value
         return OrderEvent(
             type=kind.value,
-            order_id=order_id,
+            order_id=_printable(order_id, ID_CHARS_MAX),
             source=self.source,
-            event_id=f"{named}#{key}" if key else named,
+            event_id=_printable(f"{named}#{key}" if key else named, ID_CHARS_MAX),
             time_ms=received_ms if when is None else when.time_ms,
             received_ms=received_ms,
             is_inferred=not is_own,
-            **attributes,
+            **{name: _bounded(name, value) for name, value in attributes.items()},
         )
 
     def delivered(
@@ -120,3 +129,21 @@ class Facts:
             kind, order_id, when, received_ms,
             quantity=quantity, goods=read.digests, goods_units=read.units, **attributes,
         )  # fmt: skip
+
+
+def _bounded(name: str, value: Any) -> Any:
+    """A value within the limits of its field: a text is cut, a number that cannot be is none."""
+    if isinstance(value, str):
+        if name == "reason":
+            value = masked(value[: 2 * TEXT_CHARS_MAX])
+        return _printable(value, TEXT_CHARS_MAX) or None
+    if isinstance(value, int) and not isinstance(value, bool):
+        low, high = (0, COUNT_MAX) if name in _COUNTS else (-AMOUNT_MAX - 1, AMOUNT_MAX)
+        return value if low <= value <= high else None
+    return value
+
+
+def _printable(text: str, chars_max: int) -> str:
+    """The beginning of a text, without what cannot be shown or written."""
+    cut = text[:chars_max]
+    return cut if cut.isprintable() else "".join(char for char in cut if char.isprintable())

@@ -6,6 +6,7 @@ says nothing we know is answered as if it had been taken, with a warning that is
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from typing import ClassVar, TypeVar
 
@@ -14,17 +15,28 @@ import msgspec
 from monitor.adapters.shops.facts import Facts
 from monitor.model.endpoints import ShopSource
 from monitor.model.errors import InputError
+from monitor.model.secret import Secret
 from monitor.model.shops import Known, Pushed, RawReply, RawRequest
+
+BAD_JSON = "bad_json"
 
 T = TypeVar("T")
 
 
 class SecretForm(msgspec.Struct, frozen=True):
-    """What the secret of a kind looks like, as far as its maker says; `where` it is found there."""
+    """What the secret of a kind looks like, as far as its maker says, and `where` it is found.
+
+    `pattern` is a regular expression for all of it; `looks` says in words what it wants.
+    """
 
     where: str
-    prefixes: tuple[str, ...] = ()
+    pattern: str = ".+"
+    looks: str = ""
     is_needed: bool = True
+
+    def fits(self, secret: Secret) -> bool:
+        """Whether a text can be such a secret."""
+        return re.fullmatch(self.pattern, secret.reveal()) is not None
 
 
 class Push(ABC):
@@ -43,9 +55,16 @@ class Push(ABC):
         self.facts = facts
 
     def read(self, request: RawRequest) -> Pushed:
-        """See ShopPush."""
+        """See ShopPush. A date or a field that cannot be read is no reason to send it again."""
         self.prove(request)
-        return self.said(request)
+        try:
+            return self.said(request)
+        except msgspec.ValidationError:
+            return strange("a body of another shape than this sender's")
+        except InputError as error:
+            if error.code == BAD_JSON:
+                raise
+            return strange(str(error))
 
     @abstractmethod
     def prove(self, request: RawRequest) -> None:
@@ -53,20 +72,24 @@ class Push(ABC):
 
     @abstractmethod
     def said(self, request: RawRequest) -> Pushed:
-        """What a request says that is proven. Raises: InputError for what no such sender sends."""
+        """What a request says that is proven.
+
+        Raises: InputError `bad_json` for what no such sender sends; InputError and ValidationError
+        for what cannot be used.
+        """
 
 
-def decoded(body: bytes, kind: type[T]) -> T | None:
-    """Read a JSON body, only the fields that its type names; None if it has another shape.
+def decoded(body: bytes, kind: type[T]) -> T:
+    """Read a JSON body, only the fields that its type names; numbers may be written as texts.
 
-    Numbers may be written as texts. Raises: InputError `bad_json`.
+    Raises: InputError `bad_json`; msgspec.ValidationError for another shape.
     """
     try:
         return msgspec.json.decode(body, type=kind, strict=False)
     except msgspec.ValidationError:
-        return None
+        raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise InputError("the body is not JSON", code="bad_json") from None
+        raise InputError("the body is not JSON", code=BAD_JSON) from None
 
 
 def strange(what: str, reply: RawReply | None = None) -> Pushed:

@@ -66,3 +66,21 @@ def test_delivery_carries_digests_and_an_apology_is_a_failed_attempt() -> None:
     )
     assert (sorry.type, sorry.goods) == (EventType.ATTEMPT_FAILED, ())
     assert sorry.reason == "delivered_without_goods"
+
+
+def test_what_a_shop_writes_keeps_the_limits_of_events() -> None:
+    """Texts are cut and lose what cannot be printed, numbers no log can hold are none."""
+    event = FACTS.event(
+        EventType.PAID, "A" * 300, When(NOW), NOW, key="k" * 300,
+        sku="x" * 300, provider="a\x00\ud800b\n", amount_minor=2**70, quantity=-1, reason="",
+    )  # fmt: skip
+    assert (len(event.order_id), len(event.event_id), len(event.sku or "")) == (128, 128, 256)
+    assert (event.provider, event.amount_minor, event.quantity) == ("ab", None, None)
+    assert event.reason is None
+    assert FACTS.when(-5, NOW) is None
+
+
+def test_reason_does_not_name_the_buyer() -> None:
+    """An address or a number in the text of an error is masked, as in events from outside."""
+    event = FACTS.event(EventType.FAILED, "A1", None, NOW, reason="no answer from jon@example.com")
+    assert event.reason == "no answer from ***"
