@@ -28,6 +28,7 @@ FIELDS = frozenset(
     " customer_hash speed fulfilment region attempt reason promise_s meaning outcome takeover_id".split()
 )
 PLACE = b"%015d %015d"  # sent up to here; not again before
+TROUBLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
 LINE_MAX, BATCH_LINES, BATCH_BYTES = 16_384, 500, 262_144  # an event; a request
 
 
@@ -52,7 +53,7 @@ class DeliveryMonitor:
                 atexit.register(self.flush)
             self._wake.set()
             return is_kept
-        except Exception:  # a shop must not stop because its monitor does
+        except TROUBLE:  # a shop must not stop because its monitor does
             return False
 
     def flush(self):
@@ -64,7 +65,7 @@ class DeliveryMonitor:
                 at, not_before = (int(word) for word in (place.read(64) or b"0 0").split())
                 with open(self._spool, "r+b", buffering=0) as spool:
                     return time.time() * 1e3 >= not_before and self._drain(spool, place, at)
-        except Exception:
+        except TROUBLE:
             return False
 
     def _run(self):

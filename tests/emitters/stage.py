@@ -57,6 +57,10 @@ class Emitter:
     def do(self, verb: str, *given: object) -> Any:
         """What a step came to; it fails the test when the emitter has thrown."""
         self.say(verb, *given)
+        return self.heard()
+
+    def heard(self) -> Any:
+        """What the oldest step came to that was not asked about."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, "the emitter has ended"
