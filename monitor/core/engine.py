@@ -133,7 +133,8 @@ class Engine(EngineState):
         """The state is rebuilt: what the log does not hold is walked through from the orders."""
         self.shard.promises.forget()
         self.shard.awake_ms = now_ms
-        self.desk.resume(now_ms)
+        made_ms = self.shard.plans.made_ms
+        self.desk.resume(now_ms, now_ms - made_ms if made_ms else 0)
         heard_ms = max((one.last_ms for one in self.shard.sources.values()), default=0)
         if heard_ms:
             rows, heard = self.shard.observe(), self.shard.heard(now_ms)

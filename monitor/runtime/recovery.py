@@ -99,6 +99,7 @@ async def rebuild(
     known.is_complete = False
     await _restore(found.orders, engine, now_ms)
     await _bring_back_as_of(store, engine, found, now_ms)
+    engine.shard.plans.made_ms = found.orders.made_ms  # by another clock, perhaps one ahead of ours
     undecided: list[Entry] = []
     undecided_position = found.restart.cursor
     for piece in found.log:
@@ -128,7 +129,6 @@ async def _restore(orders: SnapshotOrders, engine: Engine, now_ms: int) -> None:
     for batch in orders.batches(RESTORED_AT_ONCE):
         engine.hydrate(batch, now_ms)
         await asyncio.sleep(0)
-    engine.shard.plans.made_ms = orders.made_ms  # perhaps by a clock that was ahead
     dirty = engine.shard.dirty
     dirty.clear()
     dirty.update((one, None) for one in orders.unsaved if one in engine.shard.orders)

@@ -26,6 +26,7 @@ from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.self_audit import audit
 from monitor.adapters.stock_pool import import_units
 from tests.crash import stage
+from tests.crash.faults import wrong_clock
 from tests.crash.ledger import now_ms
 from tests.crash.nursery import Birth
 from tests.crash.oracle import Verdict, judge, longest_doubt_s, opaque_first
@@ -34,7 +35,6 @@ from tests.e2e.serving import ENVIRONMENT, ROOT
 
 LIFE_S = (0.3, 2.0)  # a life whose point is not passed ends somewhere after that
 NTH_MAX = 8
-CLOCK_SHARE, CLOCK_MS = 0.1, 3_600_000  # of the lives have a clock that is an hour wrong
 QUIET_WITHIN_S = 150.0
 READY_WITHIN_S = 30.0
 PERSON_AFTER_S = 2 * stage.SETTLE_S
@@ -69,6 +69,7 @@ class Outcome(msgspec.Struct):
     persons: dict[str, str] = {}  # order → why the machine gave up
     start_s: list[float] = []
     died: list[str] = []  # ends that nobody ordered
+    clocks: Counter[str] = msgspec.field(default_factory=Counter)
     seconds: float = 0.0
 
 
@@ -174,12 +175,12 @@ class Round:
         self._outcome.kills[point] += 1
 
     def _begin(self, point: str = "", nth: int = 0) -> int:
-        is_wrong = bool(point) and self._chance.random() < CLOCK_SHARE
+        wrong_ms, after_s = wrong_clock(self._chance) if point else (0, 0.0)
+        self._outcome.clocks[_clock_name(wrong_ms, after_s)] += 1
         birth = Birth(
             config=str(self._config), log=str(self._folder / "serve.log"), said=str(self._said),
             point=point, nth=nth, mutant=self._plan.mutant, scale=self._plan.scale,
-            clock_ms=self._chance.choice((-CLOCK_MS, CLOCK_MS)) if is_wrong else 0,
-            clock_after_s=self._chance.uniform(0.2, 1.5),
+            clock_ms=wrong_ms, clock_after_s=after_s,
         )  # fmt: skip
         self._nursery.say(msgspec.json.encode(birth).decode())
         return int(self._nursery.hear(10) or 0)  # whoever lived before is gone and was heard of
@@ -293,6 +294,12 @@ def _ask(url: str, body: object = None, headers: dict[str, str] | None = None) -
     with urllib.request.urlopen(request, timeout=10) as answer:
         found: dict[str, Any] = json.loads(answer.read())
         return found
+
+
+def _clock_name(wrong_ms: int, after_s: float) -> str:
+    if not wrong_ms:
+        return "right"
+    return f"{'ahead' if wrong_ms > 0 else 'behind'} {'later' if after_s else 'from the start'}"
 
 
 def _free_port() -> int:

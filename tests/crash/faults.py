@@ -10,12 +10,30 @@ page          a page of a proxy in between: 404 or 502 in HTML, nothing done
 from __future__ import annotations
 
 import hashlib
+import random
 
 LOST, UNANSWERED, STALLED, LATE, PAGE, NONE = "lost", "unanswered", "stalled", "late", "page", ""
 # Shares of requests, in percent.
 OF_SUBMIT = ((LOST, 7), (UNANSWERED, 7), (STALLED, 2), (LATE, 6), (PAGE, 4))
 OF_QUERY = ((LOST, 8), (PAGE, 8))
 OF_SHOP = ((LOST, 6), (UNANSWERED, 6))
+
+CLOCK_MS = 3_600_000
+# Shares of lives, in percent: their clock is wrong when they begin, or is set wrong while they run.
+OF_CLOCK = ((0, 6), (1, 6))
+CLOCK_SET_S = (0.2, 1.5)
+
+
+def wrong_clock(chance: random.Random) -> tuple[int, float]:
+    """By how much the clock of a life is wrong, and after how many seconds of it; mostly not at all."""
+    drawn = 100 * chance.random()
+    by_ms = chance.choice((-CLOCK_MS, CLOCK_MS))
+    after_s = chance.uniform(*CLOCK_SET_S)
+    for is_set_later, percent in OF_CLOCK:
+        if drawn < percent:
+            return by_ms, after_s * is_set_later
+        drawn -= percent
+    return 0, 0.0
 
 
 def share01(*names: object) -> float:

@@ -23,6 +23,7 @@ from tests.crash.ledger import Ledger, now_ms
 PRICE_MINOR = 1_500
 POOLED = 0.12  # of the orders are for goods that the pool has
 REFUND, PAIRS = 0.05, 0.1
+UNTIMED = 0.3  # of the events say nothing of when it happened
 REFUND_S = (1.0, 7.0)  # after the payment the buyer wants the money back
 LATE_S = (0.05, 2.5)  # after the claim the primary delivers what it had already
 BATCH = 50
@@ -173,6 +174,8 @@ class Shop:
             "sku": row.sku, "quantity": row.quantity, "amount_minor": PRICE_MINOR * row.quantity,
             "currency": "CNY",
         }  # fmt: skip
+        if share01("untimed", self._seed, self._number) < UNTIMED:
+            del event["time"]
         if row.by.startswith("tko"):
             event["takeover_id"] = row.by
         self._outbox.append(event)

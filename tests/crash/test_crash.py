@@ -47,7 +47,7 @@ async def lived(plan: Plan, folder: Path, nursery: Process) -> Outcome:
         f"\n{plan.capability} seed {plan.seed}: {verdict.orders} orders, "
         f"{outcome.kills.total()} kills, {len(outcome.persons)} to a person, slowest "
         f"{verdict.slowest_s:.0f} s, in doubt {verdict.doubt_s:.0f} s, start {starts[len(starts) // 2] if starts else 0:.2f} s, "
-        f"{outcome.seconds:.0f} s; {dict(verdict.ends)}; {verdict.wrongs[:5]}",
+        f"{outcome.seconds:.0f} s; {dict(outcome.clocks)}; {dict(verdict.ends)}; {verdict.wrongs[:5]}",
         flush=True,
     )
     return outcome

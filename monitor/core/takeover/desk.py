@@ -33,7 +33,7 @@ from monitor.core.takeover.pace import (
     Wait,
 )
 from monitor.core.takeover.queue import with_deadline
-from monitor.core.takeover.steps import Step, find_attempt
+from monitor.core.takeover.steps import Step, find_attempt, slept
 from monitor.core.takeover.waiting import Queues, Rank, place_of
 from monitor.model.effects import Effect
 from monitor.model.records import (
@@ -44,11 +44,21 @@ from monitor.model.records import (
     HandOverAnswered,
 )
 from monitor.model.settings import ChannelSettings, Settings
-from monitor.model.takeovers import CaseState, TakeoverCase
+from monitor.model.takeovers import CLOCK_PLAY_MS, CaseState, TakeoverCase
 from monitor.model.times import HOUR_MS
 
 WAITING_MAX = 100_000  # cases that wait for a channel; more orders stay with their shop
 _FOR_EVENTS = (PAUSED, AMBIGUOUS, SLOTS)
+
+# States that end by patience: in all others nothing is given up because of the time.
+_PATIENT = (
+    CaseState.CLAIMING,
+    CaseState.CLAIMED,
+    CaseState.SUBMITTING,
+    CaseState.ACCEPTED,
+    CaseState.UNKNOWN,
+    CaseState.VOIDED,
+)
 
 CaseAnswer = ClaimAnswered | AttemptAnswered | HandOverAnswered
 
@@ -88,6 +98,7 @@ class Desk:
         self._orders = orders
         self._is_stopped = is_stopped
         self._awake_ms = 0  # since when our clock goes on evenly
+        self._away_ms = 0  # for how long it told nothing before that
         self._refusals: list[Refusal] = []
         self._told_ms: dict[str, int] = {}  # by reason; a restart tells once more
 
@@ -182,6 +193,7 @@ class Desk:
         case = self.cases.get(answer.takeover_id)
         if case is None:
             return None
+        rested = self._rested(case, now_ms)
         match answer:
             case ClaimAnswered():
                 refused = None
@@ -190,11 +202,11 @@ class Desk:
                         self.ledger, self.settings, case.takeover_id, answer.amount_minor, now_ms
                     )
                 step = machine.on_claim(
-                    case, answer, self.settings, now_ms, refused=refused, gate=self
+                    rested, answer, self.settings, now_ms, refused=refused, gate=self
                 )
             case AttemptAnswered():
                 believed = self._believed(case, answer)
-                step = machine.on_attempt(case, believed, self.settings, now_ms, gate=self)
+                step = machine.on_attempt(rested, believed, self.settings, now_ms, gate=self)
             case HandOverAnswered():
                 step = machine.on_hand_over(case, answer, self.settings, now_ms)
             case _:
@@ -211,7 +223,8 @@ class Desk:
 
     def wake(self, case: TakeoverCase, now_ms: int) -> Moved | None:
         """Let a case look at the clock."""
-        return self._if_changed(case, machine.on_wake(case, self.settings, now_ms, gate=self))
+        rested = self._rested(case, now_ms)
+        return self._if_changed(case, machine.on_wake(rested, self.settings, now_ms, gate=self))
 
     def take_turns(self, now_ms: int) -> list[Moved]:
         """Let cases go on that waited for a slot or an open channel, best first."""
@@ -222,7 +235,8 @@ class Desk:
                 wait = self.wait(case, channel, now_ms)
                 if wait is not None and not self._is_news(case, wait, now_ms):
                     break
-                step = machine.on_turn(case, self.settings, now_ms, gate=self)
+                rested = self._rested(case, now_ms)
+                step = machine.on_turn(rested, self.settings, now_ms, gate=self)
                 moved = self._if_changed(case, step)
                 if moved is None:
                     break
@@ -334,9 +348,22 @@ class Desk:
         self.ledger = Ledger(spending)
         self.pace.channels = dict(paces)
 
-    def resume(self, now_ms: int) -> None:
+    def resume(self, now_ms: int, away_ms: int) -> None:
         """We were away, or our clock was: what has passed meanwhile is not known."""
-        self._awake_ms = now_ms
+        self._awake_ms, self._away_ms = now_ms, away_ms
+
+    def _rested(self, case: TakeoverCase, now_ms: int) -> TakeoverCase:
+        """The case as if no time had passed while we were away, if that was long.
+
+        Else one look at the clock after an hour's pause would give all that is in doubt to people,
+        and nobody would have been asked.
+        """
+        is_older = case.changed_ms < self._awake_ms and case.state in _PATIENT
+        return (
+            slept(case, self._away_ms, now_ms)
+            if is_older and self._away_ms > CLOCK_PLAY_MS
+            else case
+        )
 
     def follow_clock(self, back: ClockSetBack) -> None:
         """Our clock was ahead: nobody waits for an hour that is long past. Cases see to themselves."""

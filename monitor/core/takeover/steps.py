@@ -97,19 +97,39 @@ def rewound(case: TakeoverCase, now_ms: int) -> TakeoverCase:
 
     What the shop was told, the end of the claim, stands.
     """
-    back_ms = case.changed_ms - now_ms
+    return _shifted(case, now_ms - case.changed_ms, now_ms)
+
+
+def slept(case: TakeoverCase, away_ms: int, now_ms: int) -> TakeoverCase:
+    """The case after we were away for so long: nobody's patience ran meanwhile.
+
+    The end of the claim stands, so nothing is put off beyond it.
+    """
+    case = _shifted(case, away_ms, now_ms)
+    if case.wake_ms is None:
+        return case
+    wake_ms = min(case.wake_ms, max(now_ms, case.claim_expires_ms))
+    return msgspec.structs.replace(case, wake_ms=wake_ms)
+
+
+def _shifted(case: TakeoverCase, by_ms: int, now_ms: int) -> TakeoverCase:
+    """The case with everything that it waits for put off, or brought nearer."""
     attempts = tuple(
         msgspec.structs.replace(
             attempt,
-            submitted_ms=attempt.submitted_ms - back_ms,
-            settle_until_ms=attempt.settle_until_ms - back_ms,
-            throttled_until_ms=max(0, attempt.throttled_until_ms - back_ms),
+            submitted_ms=attempt.submitted_ms + by_ms,
+            settle_until_ms=attempt.settle_until_ms + by_ms,
+            throttled_until_ms=_by(attempt.throttled_until_ms, min(by_ms, 0)),
         )
         for attempt in case.attempts
     )
-    wake_ms = None if case.wake_ms is None else case.wake_ms - back_ms
-    since_ms = max(0, case.waits_since_ms - back_ms)
+    wake_ms = None if case.wake_ms is None else case.wake_ms + by_ms
+    since_ms = _by(case.waits_since_ms, by_ms)
     return moved(case, now_ms, attempts=attempts, wake_ms=wake_ms, waits_since_ms=since_ms)
+
+
+def _by(at_ms: int, by_ms: int) -> int:
+    return max(0, at_ms + by_ms) if at_ms else 0
 
 
 def find_attempt(case: TakeoverCase, attempt_ref: str) -> Attempt | None:

@@ -10,16 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.engine import Engine
+from monitor.model.effects import Effect, Submit
 from monitor.model.events import OrderEvent
 from monitor.model.notes import Audited, MessageTaken
-from monitor.model.records import Breached, CaseMoved, ClockSetBack
+from monitor.model.records import Answer, AttemptAnswered, Breached, CaseMoved, ClockSetBack
 from monitor.model.rules import RuleSet
 from monitor.model.settings import ChannelSettings, FallbackSettings, PromiseTable, Settings
 from monitor.model.takeovers import CaseState
 from monitor.model.times import HOUR_MS, MINUTE_MS, SECOND_MS
 from monitor.runtime.found import decode_segment
 from monitor.sim.virtual_loop import VirtualClock, run_virtual
-from tests.unit.runtime.service import Service
+from tests.property.engine_world import answer_to
+from tests.unit.runtime.service import Performer, Service, now_ms
 
 PROMISE_MS, AFTER_MS = 3 * MINUTE_MS, 5 * MINUTE_MS
 MERCY_MS = 2 * MINUTE_MS
@@ -150,8 +152,8 @@ def test_shop_that_tells_the_future_is_no_clock_that_was_ahead() -> None:
 
     async def story() -> None:
         service = await Service(settings=SETTINGS).start()
-        now_ms = service.clock.now_ms()
-        ahead = _paid("o1", now_ms + 4 * MINUTE_MS, now_ms, has_time=True)
+        began_ms = service.clock.now_ms()
+        ahead = _paid("o1", began_ms + 4 * MINUTE_MS, began_ms, has_time=True)
         await service.post(ahead)
         await asyncio.sleep(70)
         service = await (await service.crash()).start()
@@ -160,7 +162,7 @@ def test_shop_that_tells_the_future_is_no_clock_that_was_ahead() -> None:
         assert not any(isinstance(one, (ClockSetBack, Breached)) for one in log)
         await asyncio.sleep(3 * 60)
         breached = [one.at_ms for one in await service.log() if isinstance(one, Breached)]
-        assert breached == [now_ms + 4 * MINUTE_MS + PROMISE_MS]
+        assert breached == [began_ms + 4 * MINUTE_MS + PROMISE_MS]
         await service.stop()
 
     run_virtual(story())
@@ -173,15 +175,57 @@ def test_clock_that_is_set_back_while_we_run_is_followed_at_once() -> None:
         service = Service(settings=SETTINGS)
         service.leap(HOUR_MS)
         await service.start()
-        now_ms = service.clock.now_ms()
-        await service.post(_paid("o1", now_ms - HOUR_MS, now_ms, has_time=False))
+        began_ms = service.clock.now_ms()
+        await service.post(_paid("o1", began_ms - HOUR_MS, began_ms, has_time=False))
         await asyncio.sleep(100)
         service.leap(-HOUR_MS)
         await asyncio.sleep(AFTER_MS / SECOND_MS)
         case = service.engine.shard.orders["o1"].case
         assert case is not None
         assert case.state == CaseState.DELIVERED
-        assert case.opened_ms - (now_ms - HOUR_MS) <= AFTER_MS + MINUTE_MS
+        assert case.opened_ms - (began_ms - HOUR_MS) <= AFTER_MS + MINUTE_MS
+        await service.stop()
+
+    run_virtual(story())
+
+
+ASKING = msgspec.structs.replace(
+    SETTINGS,
+    channels=(
+        ChannelSettings("auto"),
+        ChannelSettings("supplier", kind="http", capability="queryable", settle_ms=30_000),
+    ),
+    fallback=msgspec.structs.replace(SETTINGS.fallback, order=("supplier",)),
+)
+
+
+async def _in_doubt(effect: Effect) -> Answer:
+    """A supplier whose first answer is lost, and who tells the goods when it is asked."""
+    if isinstance(effect, Submit):
+        return AttemptAnswered(
+            effect.key, effect.takeover_id, effect.attempt_ref, "unknown", now_ms()
+        )
+    return answer_to(effect, 0, now_ms())
+
+
+def test_hour_that_we_were_away_gives_nobody_to_a_person() -> None:
+    """A clock that was behind, or an hour of rest, looks like patience that is over: ask first."""
+
+    async def story() -> None:
+        service = Service(settings=ASKING, performer=Performer(_in_doubt))
+        await service.start()
+        await service.post(_paid("o1", now_ms(), now_ms(), has_time=True))
+        await asyncio.sleep(AFTER_MS / SECOND_MS + 10)
+        case = service.engine.shard.orders["o1"].case
+        assert case is not None
+        assert case.state == CaseState.UNKNOWN
+        service = await service.crash()
+        service.leap(HOUR_MS)
+        await service.start()
+        await asyncio.sleep(60)
+        states = [one.case.state for one in await service.log() if isinstance(one, CaseMoved)]
+        assert states[-1] == CaseState.DELIVERED
+        assert CaseState.ESCALATED not in states
         await service.stop()
 
     run_virtual(story())
