@@ -118,7 +118,7 @@ class Monitor:
             session=ids.new_id("session"), name_customer=pepper.name, name_goods=pepper.name_goods,
         )  # fmt: skip
         self.token_path = self._door.token_path
-        self.pushes = self._inlets.hear(self.loaded.endpoints, pepper)
+        self.pushes, self.relay = self._inlets.hear(self.loaded.endpoints, pepper, self.ingest)
         pages = page_routes(ServicePage(self))
         self.url = await self._door.open(page_route(one.path, one.handler) for one in pages)
         log.info("listening", extra=fields(url=self.url, admin_token=str(self.token_path)))
@@ -141,7 +141,7 @@ class Monitor:
         """Stop in the order that loses nothing: no new work, last turn, then the rest."""
         if self._door is not None:
             await self._door.close()
-        await self._inlets.stop()
+        await self._inlets.close()
         if self._assembly is not None and self.is_ready and self.supervisor.failure is None:
             await self._assembly.stop()
         if self._traces is not None:
@@ -293,7 +293,7 @@ class Monitor:
     def notes(self) -> list[str]:
         """What an operator must be told loudly."""
         settings = self.engine.settings
-        notes = []
+        notes = self._inlets.notes()
         if not settings.default_receiver and not settings.webhooks:
             notes.append("no receiver is configured: nobody would be told")
         return notes

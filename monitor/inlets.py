@@ -2,16 +2,21 @@
 
 canary ─► orders of the test goods      stock ─► counts of the key pool
 hear   ─► who reads what shops send to `/hooks/{source}`, from the first request on
+relay  ─► callbacks of payments on their way to the shop, from the first request on, too
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from monitor.adapters.canary import CanaryShop
+from monitor.adapters.gateways import GATEWAYS
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.http_client import HttpClient
 from monitor.adapters.pepper import Pepper
+from monitor.adapters.relay_store import RelayStore
+from monitor.adapters.relay_wire import ShopWire
 from monitor.adapters.shops import PUSHES
 from monitor.adapters.shops.facts import Facts, Naming
 from monitor.adapters.stock_pool import free_stock
@@ -20,6 +25,8 @@ from monitor.model.endpoints import Endpoints, ShopSource
 from monitor.ports import Clock, ShopPush
 from monitor.runtime.canary import Canaries
 from monitor.runtime.loop import Loop
+from monitor.runtime.relay import Relay
+from monitor.runtime.relay_ports import Relayed, Tell
 from monitor.runtime.stock import StockTaker
 from monitor.runtime.supervisor import Group, Supervisor
 
@@ -33,12 +40,23 @@ class Inlets:
         self._goods = goods
         self._pushes: dict[str, ShopPush] = {}
         self._naming: Naming | None = None
+        self._supervisor = supervisor
+        self._relay: Relay | None = None
 
-    def hear(self, endpoints: Endpoints, pepper: Pepper) -> Mapping[str, ShopPush]:
-        """Who reads what sources send by themselves, by name; what `start` gets replaces them."""
+    def hear(
+        self, endpoints: Endpoints, pepper: Pepper, tell: Tell
+    ) -> tuple[Mapping[str, ShopPush], Relay]:
+        """Who reads what sources send by themselves, by name, and the relay.
+
+        What `start` gets replaces their configuration; `tell` takes events of the relay.
+        """
         self._naming = Naming(pepper.name, pepper.name_goods)
+        self._relay = Relay(
+            RelayStore(Path(endpoints.data_dir)), ShopWire(), self._clock, self._supervisor, tell,
+            pepper.name_goods,
+        )  # fmt: skip
         self._renew(endpoints)
-        return self._pushes
+        return self._pushes, self._relay
 
     def start(self, loop: Loop, engine: Engine, client: HttpClient, endpoints: Endpoints) -> None:
         """Begin to ask; the loop is open."""
@@ -60,12 +78,26 @@ class Inlets:
         """Ask no more."""
         await self._tasks.stop()
 
+    async def close(self) -> None:
+        """Ask no more and forward no more; there is no beginning again."""
+        await self.stop()
+        if self._relay is not None:
+            await self._relay.stop()
+
+    def notes(self) -> list[str]:
+        """What an operator must be told of callbacks."""
+        return [] if self._relay is None else self._relay.notes()
+
     def _renew(self, endpoints: Endpoints) -> None:
         shops = [source for source in endpoints.shop_sources if source.kind in PUSHES]
         self._pushes.clear()
         self._pushes |= {
             source.name: PUSHES[source.kind](source, self._facts(source)) for source in shops
         }
+        assert self._relay is not None, "a monitor hears before it asks"
+        self._relay.renew(
+            {one.name: Relayed(one, GATEWAYS[one.kind](one.keys)) for one in endpoints.relays}
+        )
 
     def _facts(self, source: ShopSource) -> Facts:
         assert self._naming is not None, "a monitor hears before it asks"

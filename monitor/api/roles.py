@@ -2,7 +2,7 @@
 
 | address | serves |
 |---|---|
-| `listen_ingest` | `/v1/events`, `/e/…`, `/hooks/{source}`, and what else shops and suppliers send and ask: the route, a quote, the ack of a switch, callbacks |
+| `listen_ingest` | `/v1/events`, `/e/…`, `/hooks/{source}`, and what else shops and suppliers send and ask: the route, a quote, the ack of a switch, callbacks, `/relay/…` |
 | `listen_metrics` | `/metrics` |
 | `listen` | everything else, and what has no address of its own |
 
@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from monitor.api.by_path import EVENT_PATH
 from monitor.api.hooks import HOOKS
+from monitor.api.relay import RELAY_PATH
 from monitor.api.routes import Route
 
 EVENTS, METRICS = "/v1/events", "/metrics"
@@ -22,7 +23,9 @@ INTAKE = (EVENTS, EVENT_PATH, HOOKS)
 PROBES = ("/livez", "/readyz", "/-/healthy", "/-/ready")
 # Also on `listen`: they show no more than the pages there, and links lead to that address.
 CALLBACKS = "/hooks/channels/{name:[^/]+}"
-OF_SHOPS = ("/v1/route", "/v1/quote", "/v1/switches/{decision_id}/ack", CALLBACKS)
+OF_SHOPS = (
+    "/v1/route", "/v1/quote", "/v1/switches/{decision_id}/ack", CALLBACKS, RELAY_PATH,
+)  # fmt: skip
 
 
 def of_ingest(routes: Iterable[Route]) -> tuple[Route, ...]:

@@ -25,6 +25,7 @@ from monitor.api.live import get_livez, get_readyz, get_stream
 from monitor.api.once import once
 from monitor.api.operations import get_metrics, post_reload
 from monitor.api.problems import Handler
+from monitor.api.relay import RELAY_PATH, pass_callback
 
 
 class Route(NamedTuple):
@@ -148,6 +149,8 @@ ROUTES = (
     # Open too: each kind of shop has a proof of its own, which its adapter checks.
     Route("POST", HOOKS, None, post_hook, is_early=True),
     Route("GET", HOOKS, None, get_hook, is_early=True),
+    # Open as the address of the shop that it stands before.
+    Route("*", RELAY_PATH, None, pass_callback, is_early=True),
     Route("GET", "/v1/actions", READ, actions.get_actions),
     Route(
         "POST",

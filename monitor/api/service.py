@@ -16,6 +16,7 @@ from monitor.model.records import AlertMoved, Answer, Instruction
 from monitor.model.settings import ChannelSettings, SourceSettings
 from monitor.ports import Reports, ShopPush, StoredAudit
 from monitor.runtime.archive import StateHash
+from monitor.runtime.relay import Relay
 from monitor.runtime.requests import Reply
 
 Events = tuple[OrderEvent, ...]
@@ -56,6 +57,11 @@ class Service(Protocol):
     @property
     def left_out(self) -> LeftOut:
         """Where the intake counts what it did not take."""
+        ...
+
+    @property
+    def relay(self) -> Relay:
+        """Where callbacks of payments go through."""
         ...
 
     @property

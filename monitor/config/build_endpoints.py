@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from monitor.config.build_gateways import build_gateways
+from monitor.config.build_relays import build_relays
 from monitor.config.build_sources import EVENTS, build_sources
 from monitor.config.build_suppliers import probe_of, request_of, rows_of, signing_of
 from monitor.config.report import Report
@@ -91,11 +92,17 @@ def build_endpoints(
         if otlp
         else Telemetry(),
     )
-    asked = [one.url for one in endpoints.gateways if one.url]
-    asked += [one.api.url for one in endpoints.shop_sources if one.api and one.api.url]
+    relays = build_relays(document, endpoints.gateways, listen, report)
+    asked = [*_asked(endpoints), *(one.forward for one in relays)]
     urls = [*builder.urls, *asked, *([otlp.endpoint] if otlp else [])]
     hosts = dict.fromkeys(host_port(url) for url in urls)
-    return msgspec.structs.replace(endpoints, config_hosts=tuple(hosts))
+    return msgspec.structs.replace(endpoints, relays=relays, config_hosts=tuple(hosts))
+
+
+def _asked(endpoints: Endpoints) -> list[str]:
+    """Gateways and shops that are asked by themselves."""
+    gateways = [one.url for one in endpoints.gateways if one.url]
+    return gateways + [one.api.url for one in endpoints.shop_sources if one.api and one.api.url]
 
 
 def _address(written: str | None) -> Listen | None:

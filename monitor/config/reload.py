@@ -36,6 +36,7 @@ _ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("allowed_hosts", ("allowed_hosts",)),
     ("sources", ("keys", "source_secrets", "shop_sources", "quotas", "get_sources")),
     ("gateways", ("gateways",)),
+    ("relays", ("relays",)),
     ("replay_window", ("replay_window_ms",)),
     ("channels", ("http_channels", "own_channels")),
     ("failover", ("failover",)),

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator
 from monitor.config.schema_channels import Channel
 from monitor.config.schema_gateways import Gateway
 from monitor.config.schema_outlets import Egress, Notify, PlainWebhook, Telemetry, Webhook
+from monitor.config.schema_relay import Relay
 from monitor.config.values import (
     FEW,
     ConfigModel,
@@ -202,6 +203,7 @@ class Document(ConfigModel):
     tiers: Tiers = Tiers()
     sources: Annotated[list[Source], FEW] = []
     gateways: Annotated[list[Gateway], FEW] = []
+    relays: Annotated[list[Relay], FEW] = []
     replay_window: Annotated[Span, AfterValidator(_replay_window)] = 5 * MINUTE_MS
     channels: Annotated[list[Channel], FEW] = []
     failover: Failover = Failover()

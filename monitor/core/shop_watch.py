@@ -14,6 +14,9 @@ from monitor.model.faults import Fault, ShopFault
 from monitor.model.settings import Settings
 
 _GIVEN_UP = (EventType.CANCELLED, EventType.EXPIRED, EventType.FAILED)
+_SAID_BY_REASON = (
+    Fault.PAYMENT_DENIED, Fault.PAYMENT_WITHOUT_ORDER, Fault.CALLBACK_UNDELIVERED,
+)  # fmt: skip
 _PAYMENT_SAYINGS = ("paid", "expired")
 
 
@@ -58,8 +61,8 @@ class ShopWatch:
             found.append(ShopFault(order.order_id, Fault.PAID_TWICE, now_ms))
         if _is_paid_late(order):
             found.append(ShopFault(order.order_id, Fault.PAID_LATE, now_ms))
-        if event.reason == Fault.PAYMENT_DENIED:
-            found.append(ShopFault(order.order_id, Fault.PAYMENT_DENIED, now_ms))
+        if event.reason in _SAID_BY_REASON:
+            found.append(ShopFault(order.order_id, event.reason, now_ms))
         if event.type in _GIVEN_UP:
             found += self.unpaid(order, now_ms)
         return [one for one in found if one.fault not in order.faults]

@@ -15,6 +15,10 @@ class Fault(StrEnum):
     PAID_TWICE = "paid_twice"  # two payments with different numbers for one order
     PAID_LATE = "paid_late"  # the money came after the gateway or the shop had given the order up
     PAYMENT_DENIED = "payment_denied"  # a callback said paid; the gateway, asked, says it is not
+    PAYMENT_WITHOUT_ORDER = (
+        "payment_without_order"  # a callback for an order the shop does not have
+    )
+    CALLBACK_UNDELIVERED = "callback_undelivered"  # the shop does not take a callback of a payment
     BOUGHT_BUT_UNPAID = "bought_but_unpaid"  # handed to a supplier, and the shop knows no payment
 
 

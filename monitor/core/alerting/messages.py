@@ -57,6 +57,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "fault.paid_twice": "同一订单收到两笔付款。请核对并退还多付的一笔。",
         "fault.paid_late": "订单过期后才到账。请核对金额，补发或退款。",
         "fault.payment_denied": "回调称已付款，但支付网关查无此款，可能是伪造。请勿发货，先人工核对。",
+        "fault.payment_without_order": "收到付款回调，但店铺没有此订单。请在支付平台核对后补单或退款。",
+        "fault.callback_undelivered": "已收款，但店铺不接受付款回调。请检查店铺日志，人工补单。",
         "fault.bought_but_unpaid": "已向供货方下单，但店铺没有收款记录。请在支付平台查单。",
         "violations": "⛔ 自查发现 {n} 条规则被破坏",
         "violations.do": "请先暂停代发（fallback.mode: observe），再运行 delivery-monitor doctor 核对。",
@@ -105,6 +107,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "Check the amount, then deliver it or pay it back.",
         "fault.payment_denied": "A callback said paid, and the gateway knows of no payment: it may "
         "be forged. Deliver nothing before a person has looked.",
+        "fault.payment_without_order": "A payment came and the shop has no such order. Look it up "
+        "at the gateway, then deliver by hand or pay it back.",
+        "fault.callback_undelivered": "The money came, and the shop does not take the callback. "
+        "Look into the shop's log and mark the order as paid by hand.",
         "fault.bought_but_unpaid": "It was ordered from a supplier, and the shop knows of no "
         "payment. Look the payment up at the gateway.",
         "violations": "⛔ The self-audit found {n} broken rules",

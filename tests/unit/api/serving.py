@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ from aiohttp import ClientSession
 from yarl import URL
 
 from monitor.adapters.channel_reports import Reports
+from monitor.adapters.relay_store import RelayStore
+from monitor.adapters.relay_wire import ShopWire
 from monitor.api.auth import Gate, token_sha256
 from monitor.api.edge import Edge, Limits
 from monitor.api.left_out import LeftOut
@@ -32,7 +35,9 @@ from monitor.model.times import UnixMs
 from monitor.ports import ShopPush, StoredAudit
 from monitor.runtime.archive import StateHash
 from monitor.runtime.messages import Messages
+from monitor.runtime.relay import Relay
 from monitor.runtime.requests import Reply
+from monitor.runtime.supervisor import Supervisor
 from tests.unit.api.samples import RECEIVED_MS, SOURCES
 
 ADMIN_TOKEN = "dm_admin"
@@ -98,6 +103,9 @@ class MemoryService:
         self.is_slow = False  # offers are answered by `answer`
         self.offered: list[Reply] = []
         self.pushes: dict[str, ShopPush] = {}
+        self.relay = Relay(  # of which none is configured
+            RelayStore(Path()), ShopWire(), self.clock, Supervisor(), self.ingest, str
+        )
         self.reports = Reports({}, (), NoVault())
         self.before_answer: Callable[[], Awaitable[None]] | None = None
 

@@ -9,6 +9,7 @@ from monitor.api.auth import Gate, token_sha256
 from monitor.api.by_path import EVENT_PATH
 from monitor.api.edge import Edge
 from monitor.api.hooks import HOOKS
+from monitor.api.relay import RELAY_PATH
 from monitor.api.routes import ROUTES, Route
 from monitor.model.endpoints import IngestKey, Listen
 from monitor.model.errors import StorageError
@@ -23,6 +24,7 @@ FACTS = (
     "/v1/events",
     EVENT_PATH,
     HOOKS,
+    RELAY_PATH,
     "/hooks/channels/{name:[^/]+}",
     "/v1/attempts/{id:[^/]+}/result",
 )

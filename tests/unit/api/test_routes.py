@@ -6,10 +6,14 @@ import pytest
 
 from monitor.api.by_path import EVENT_PATH
 from monitor.api.hooks import HOOKS
+from monitor.api.relay import RELAY_PATH
 from monitor.api.routes import ROUTES, Route
 from tests.unit.api.serving import ADMIN_TOKEN, KEYS, SHOP_TOKEN, MemoryService, ask, serving
 
-EARLY = ("/v1/events", EVENT_PATH, HOOKS, "/metrics", "/livez", "/-/healthy", "/readyz", "/-/ready")
+EARLY = (
+    "/v1/events", EVENT_PATH, HOOKS, RELAY_PATH, "/metrics", "/livez", "/-/healthy", "/readyz",
+    "/-/ready",
+)  # fmt: skip
 OPEN = EARLY[2:]
 SIGNED = ("/hooks/channels/{name:[^/]+}",)  # a supplier proves itself by its signature
 SHOP = ("/v1/events", EVENT_PATH, "/v1/switches/{decision_id}/ack")
@@ -19,6 +23,8 @@ def path_of(route: Route) -> str:
     """The route with something in its blanks."""
     if route.path == EVENT_PATH:
         return "/e/-/paid/A1"
+    if route.path == RELAY_PATH:
+        return "/relay/no/body"
     if route.path == HOOKS:
         return "/hooks/nobody"
     return re.sub(r"{name.*?}", "auto", re.sub(r"{((decision_)?id|rule).*?}", "x", route.path))

@@ -1,0 +1,124 @@
+"""One thread that writes `relay.db`: whatever waits while a commit is synced forms the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from monitor.adapters.relay_schema import connect
+from monitor.adapters.reserve import Reserve
+from monitor.adapters.storage.sqlite_errors import storage_errors
+from monitor.adapters.storage.thread import CallThread
+from monitor.model.errors import StorageError
+
+JOBS_MAX = 20_000
+
+T = TypeVar("T")
+Job = Callable[[apsw.Connection], T]
+
+
+class _Waiting:
+    """A job in line; `answer` None: nobody waits for it, and it is tried again until it succeeds."""
+
+    __slots__ = ("answer", "job")
+
+    def __init__(self, job: Job[Any], answer: asyncio.Future[Any] | None) -> None:
+        self.job, self.answer = job, answer
+
+
+class RelayJobs:
+    """Group commit; all methods are called from one event loop."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: apsw.Connection | None = None
+        self._thread = CallThread("relay")
+        self._waiting: list[_Waiting] = []
+        self._under_way: list[_Waiting] = []
+        self._idle: asyncio.Future[None] | None = None
+        self.trouble: str | None = None  # why the latest commit was refused
+
+    async def run(self, job: Job[T]) -> T:
+        """Run a job in a transaction; durable when this returns.
+
+        Raises: StorageError; then nothing of it is kept.
+        """
+        if len(self._waiting) >= JOBS_MAX:
+            raise StorageError(f"{JOBS_MAX} callbacks wait for the disk", code="storage_busy")
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(job, answer))
+        self._flush()
+        return await answer
+
+    def add(self, job: Job[None]) -> None:
+        """Let a job be done with the next commit; one that is refused is tried with later ones."""
+        self._waiting.append(_Waiting(job, None))
+        self._flush()
+
+    async def close(self) -> None:
+        """Finish what waits and let go of the file."""
+        if self._under_way or self._waiting:
+            self._idle = asyncio.get_running_loop().create_future()
+            self._flush()
+            await asyncio.wait([self._idle], timeout=5.0)
+        await self._thread.call(self._disconnect)
+        self._thread.stop()
+
+    def _flush(self) -> None:
+        if self._under_way or not self._waiting:
+            return
+        self._under_way, self._waiting = self._waiting, []
+        done = self._thread.call(lambda: self._commit(self._under_way))
+        done.add_done_callback(self._flushed)
+
+    def _flushed(self, done: asyncio.Future[list[Any]]) -> None:
+        batch, self._under_way = self._under_way, []
+        error = done.exception()
+        self.trouble = None if error is None else str(error)
+        for index, one in enumerate(batch):
+            if one.answer is None or one.answer.done():
+                continue
+            if error is None:
+                one.answer.set_result(done.result()[index])
+            else:
+                one.answer.set_exception(error)
+        if error is not None:  # the others come with the next request: not at once, for ever
+            self._waiting = [*(one for one in batch if one.answer is None), *self._waiting]
+        if error is None or any(one.answer is not None for one in self._waiting):
+            self._flush()
+        if self._idle is not None and not self._under_way and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _commit(self, batch: list[_Waiting]) -> list[Any]:
+        """On the thread: all jobs of a batch in one synced transaction."""
+        with storage_errors(self._path):
+            try:
+                return self._transacted(batch)
+            except apsw.FullError:
+                Reserve(self._path.parent).give_up()  # a callback is money: it may have the reserve
+                return self._transacted(batch)
+            except apsw.IOError:
+                self._disconnect()  # after a failed sync nothing in memory is trusted
+                raise
+
+    def _transacted(self, batch: list[_Waiting]) -> list[Any]:
+        if self._connection is None:
+            self._connection = connect(self._path)
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            results = [one.job(connection) for one in batch]
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        return results
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,63 @@
+"""`/relay/{shop}/{gateway}/…`: takes what a payment gateway sends and hands it to the relay as it came.
+
+Any method, any path below, the query and the body as bytes. Open to everybody, as the shop's own
+address is: who may say that money came is shown by the gateway's signature, which only the shop, or
+a key in `gateways`, can check. Neither Host nor Origin are looked at: they are the shop's.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from monitor.api.body import read_raw
+from monitor.api.edge import EDGE
+from monitor.api.fast_answer import SERVER
+from monitor.model.errors import InputError
+from monitor.model.shops import RawRequest
+
+RELAY_PREFIX = "/relay/"
+RELAY_PATH = "/relay/{shop:[^/]+}/{gateway:[^/]+}{rest:(/.*)?}"
+
+
+class Passed(web.Response):
+    """The answer of a shop: nothing is added to it."""
+
+
+async def pass_callback(request: web.Request) -> web.StreamResponse:
+    """Answer with what the shop said, or in its place; raises NotFoundError, InputError."""
+    edge = request.app[EDGE]
+    target = request.raw_path
+    raw = RawRequest(
+        method=request.method,
+        target=target,
+        headers=tuple(
+            (_text(name), _text(value)) for name, value in request.raw_headers
+        ),
+        body=await read_raw(request, edge.limits),
+        received_ms=edge.clock.now_ms(),
+    )  # fmt: skip
+    name = f"{request.match_info['shop']}/{request.match_info['gateway']}"
+    reply = await edge.service.relay.take(name, raw, rest_of(target))
+    headers: CIMultiDict[str] = CIMultiDict()
+    for line, value in reply.headers:
+        headers.add(line, value)
+    headers.setdefault("Server", SERVER)
+    return Passed(status=reply.status, headers=headers, body=reply.body)
+
+
+def rest_of(target: str) -> str:
+    """What stands behind `/relay/{shop}/{gateway}` in a target, as it was sent: path, query.
+
+    Raises: InputError for the target of a proxy (`GET http://…`).
+    """
+    path, mark, query = target.partition("?")
+    parts = path.split("/", 4)
+    if len(parts) < 4 or parts[0] or parts[1] != "relay":
+        raise InputError("the target is not a path of the relay", code="bad_target")
+    below = f"/{parts[4]}" if len(parts) == 5 else ""
+    return below + mark + query
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
