@@ -170,6 +170,11 @@ def test_channel_named_by_a_later_attempt_was_not_sold_on() -> None:
         ([paid("o", "1s"), delivered("o", "2s"), refunded("o", "3s")], ()),
         ([paid("o", "1s"), delivered("o", "2s"), delivered("o", "3s", takeover_id="t")], ()),
         ([refunded("o", "1s"), failed("o", "2s")], ()),
+        ([paid("o", "1s"), delivered("o", "2s"), delivered("o", "3s", is_inferred=True)], ()),
+        (
+            [delivered("o", "2s", is_inferred=True), delivered("o", "3s", is_inferred=True)],
+            ("delivered_twice",),
+        ),
     ],
 )
 def test_what_cannot_all_be_true_is_kept_and_named(
