@@ -3,6 +3,7 @@
 canary ─► orders of the test goods      stock ─► counts of the key pool
 hear   ─► who reads what shops send to `/hooks/{source}`, from the first request on
 relay  ─► callbacks of payments on their way to the shop, from the first request on, too
+polls  ─► what changed in the databases of shops
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from monitor.adapters.canary import CanaryShop
 from monitor.adapters.gateways import GATEWAYS
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.http_client import HttpClient
+from monitor.adapters.marks import MarkFile
 from monitor.adapters.pepper import Pepper
 from monitor.adapters.relay_store import RelayStore
 from monitor.adapters.relay_wire import ShopWire
-from monitor.adapters.shops import PUSHES
+from monitor.adapters.shops import PULLS, PUSHES
 from monitor.adapters.shops.facts import Facts, Naming
 from monitor.adapters.stock_pool import free_stock
 from monitor.core.engine import Engine
@@ -27,6 +29,7 @@ from monitor.runtime.canary import Canaries
 from monitor.runtime.loop import Loop
 from monitor.runtime.relay import Relay
 from monitor.runtime.relay_ports import Relayed, Tell
+from monitor.runtime.polling import Poller
 from monitor.runtime.stock import StockTaker
 from monitor.runtime.supervisor import Group, Supervisor
 
@@ -42,6 +45,7 @@ class Inlets:
         self._naming: Naming | None = None
         self._supervisor = supervisor
         self._relay: Relay | None = None
+        self._pollers: list[Poller] = []
 
     def hear(
         self, endpoints: Endpoints, pepper: Pepper, tell: Tell
@@ -73,20 +77,39 @@ class Inlets:
             lambda: engine.shard.tallies.stock, loop, self._clock,
         )  # fmt: skip
         self._tasks.spawn("stock", self._stock.run())
+        for source in endpoints.shop_sources:
+            if source.database is not None and source.kind in PULLS:
+                self._poll(source, loop, Path(endpoints.data_dir))
+
+    def notes(self) -> list[str]:
+        """What an operator must be told loudly: callbacks, shops that cannot be read."""
+        relay = [] if self._relay is None else self._relay.notes()
+        return relay + [
+            f"{one.source}: {one.trouble}" for one in self._pollers if one.trouble is not None
+        ]
 
     async def stop(self) -> None:
         """Ask no more."""
         await self._tasks.stop()
+        pollers, self._pollers = self._pollers, []
+        for poller in pollers:
+            await poller.close()
+
+    def _poll(self, source: ShopSource, loop: Loop, data_dir: Path) -> None:
+        assert source.database is not None, "asked for by the caller"
+        place = (source.kind, source.database.url, source.database.prefix or "")
+        poller = Poller(
+            source.name, PULLS[source.kind](source, self._facts(source)),
+            MarkFile(data_dir, source.name, *place), loop, self._clock, every_ms=source.poll_ms,
+        )  # fmt: skip
+        self._pollers.append(poller)
+        self._tasks.spawn(f"poll-{source.name}", poller.run())
 
     async def close(self) -> None:
         """Ask no more and forward no more; there is no beginning again."""
         await self.stop()
         if self._relay is not None:
             await self._relay.stop()
-
-    def notes(self) -> list[str]:
-        """What an operator must be told of callbacks."""
-        return [] if self._relay is None else self._relay.notes()
 
     def _renew(self, endpoints: Endpoints) -> None:
         shops = [source for source in endpoints.shop_sources if source.kind in PUSHES]

@@ -338,6 +338,18 @@ class ShopPull(Protocol):
         ...
 
 
+class PollMark(Protocol):
+    """Up to where a source was read; a mark that is lost costs time, never an event."""
+
+    async def read(self) -> str:
+        """The mark; empty if there is none. Never raises."""
+        ...
+
+    async def write(self, mark: str) -> None:
+        """Keep the mark; one that cannot be written is kept in memory."""
+        ...
+
+
 class TraceSink(Protocol):
     """Takes finished order rows for tracing; never blocks and never raises."""
 

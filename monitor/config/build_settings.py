@@ -6,7 +6,7 @@ import ipaddress
 from zoneinfo import ZoneInfoNotFoundError
 
 from monitor.config.check_channels import is_cost_guarded, is_followed
-from monitor.config.schema import Document
+from monitor.config.schema import Document, Source
 from monitor.config.schema_channels import Channel
 from monitor.config.zones import utc_offsets
 from monitor.model.endpoints import Endpoints, Listen
@@ -21,6 +21,10 @@ from monitor.model.settings import (
     Tiers,
     WebhookSettings,
 )
+from monitor.model.times import MINUTE_MS
+
+READ_SILENCE_MS = 5 * MINUTE_MS  # a shop that could not be read for so long is silent
+READ_LOOKS = 4  # … or for so many looks
 
 
 def build_settings(document: Document, endpoints: Endpoints) -> Settings:
@@ -44,7 +48,7 @@ def build_settings(document: Document, endpoints: Endpoints) -> Settings:
         sources=tuple(
             SourceSettings(
                 name=source.name,
-                heartbeat_ms=source.heartbeat,
+                heartbeat_ms=source.heartbeat or _own_heartbeat_ms(source),
                 timezone=source.timezone,
                 created_means_paid=source.created_means_paid,
             )
@@ -64,6 +68,11 @@ def build_settings(document: Document, endpoints: Endpoints) -> Settings:
         order_retention_ms=document.retention.orders,
         public_url=document.public_url or _public_url(endpoints.listen),
     )
+
+
+def _own_heartbeat_ms(source: Source) -> int | None:
+    """A shop that we read is heard with every look at it, whether or not it sells anything."""
+    return None if source.database is None else max(READ_SILENCE_MS, READ_LOOKS * source.poll)
 
 
 def _offsets(zone: str) -> tuple[tuple[int, int], ...]:

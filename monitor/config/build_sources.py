@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from monitor.adapters.shops import kinds
+import re
+
+from monitor.adapters.shops import PULLS, PUSHES, check_url, kinds
 from monitor.config.report import Report
-from monitor.config.schema import Document, Source
+from monitor.config.schema import Database, Document, Source
 from monitor.config.secret_files import SecretReader
 from monitor.config.yaml_lines import YamlPath
 from monitor.model.endpoints import ApiAccess, DatabaseAccess, ShopSource
+from monitor.model.errors import InputError
 from monitor.model.spelling import did_you_mean
+from monitor.model.times import SECOND_MS
 
 EVENTS = "events"  # the kind of a shop that speaks our language itself
+POLL_MIN_MS = SECOND_MS
 
 
 def build_sources(
@@ -21,12 +26,46 @@ def build_sources(
     for index, source in enumerate(document.sources):
         at: YamlPath = ("sources", index)
         if source.kind in kinds():
+            _check(source, report, at)
             found.append(_source(source, document, secrets, at))
         elif source.kind != EVENTS:
             known = (EVENTS, *kinds())
             hint = did_you_mean(source.kind, known) or f"known are {', '.join(known)}"
             report.error((*at, "kind"), f"{report.name((*at, 'kind'))} is no kind of shop", hint)
     return tuple(found)
+
+
+def _check(source: Source, report: Report, at: YamlPath) -> None:
+    """Whether its adapter can work with what is there."""
+    if source.poll < POLL_MIN_MS:
+        report.error((*at, "poll"), f"{report.name((*at, 'poll'))} is less than 1s", "write 15s")
+    if source.database is not None:
+        _check_database(source.kind, source.database, report, (*at, "database"))
+    elif source.kind in PULLS and source.kind not in PUSHES:
+        report.error_missing(
+            at, "database", f"{report.name(at)} is a {source.kind} and names no database",
+            "name it as database.url, with database.password_file",
+        )  # fmt: skip
+
+
+def _check_database(kind: str, database: Database, report: Report, at: YamlPath) -> None:
+    try:
+        check_url(database.url)
+    except InputError as error:
+        report.error((*at, "url"), f"{report.name((*at, 'url'))} {error}", error.hint)
+    if database.prefix is None:
+        return
+    name = report.name((*at, "prefix"))
+    if kind not in PULLS or PULLS[kind].prefix is None:
+        report.error((*at, "prefix"), f"{name}: the tables of {kind} have none", "leave it out")
+    elif not re.fullmatch(r"\w{0,32}", database.prefix, re.ASCII):
+        report.error((*at, "prefix"), f"{name} is no beginning of a name", "write for example acg_")
+
+
+def _zone(source: Source, document: Document) -> str:
+    """Where its naive times live: a kind of shop knows that better than the rest of the file."""
+    kind = PULLS.get(source.kind)
+    return source.timezone or (kind.timezone if kind else document.timezone)
 
 
 def _source(source: Source, document: Document, secrets: SecretReader, at: YamlPath) -> ShopSource:
@@ -40,6 +79,7 @@ def _source(source: Source, document: Document, secrets: SecretReader, at: YamlP
         else DatabaseAccess(
             database.url,
             secrets.read((*at, "database"), "password", database.password, database.password_file),
+            database.prefix,
         ),
         api=None
         if api is None
@@ -49,6 +89,6 @@ def _source(source: Source, document: Document, secrets: SecretReader, at: YamlP
             secrets.read((*at, "api"), "secret", api.secret, api.secret_file),
         ),
         poll_ms=source.poll,
-        timezone=source.timezone or document.timezone,
+        timezone=_zone(source, document),
         currency=source.currency or document.currency,
     )

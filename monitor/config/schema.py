@@ -102,6 +102,7 @@ class Database(ConfigModel):
     url: Text
     password: Text | None = None
     password_file: Text | None = None
+    prefix: Text | None = None
 
 
 class Api(ConfigModel):

@@ -214,10 +214,14 @@ class SourceSecrets(msgspec.Struct, frozen=True):
 
 
 class DatabaseAccess(msgspec.Struct, frozen=True):
-    """A shop's database: `mysql://user@host:port/name`, `postgresql://…` or `sqlite:///path`."""
+    """A shop's database: `mysql://user@host:port/name`, `postgresql://…` or `sqlite:///path`.
+
+    `prefix` of its tables; None: the usual one of the kind of shop.
+    """
 
     url: str
     password: Secret | None = None
+    prefix: str | None = None
 
 
 class ApiAccess(msgspec.Struct, frozen=True):

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from monitor.adapters.shops.facts import Facts
+from monitor.adapters.shops import acg_faka, dujiaoka
+from monitor.adapters.shops.database_url import parse_url as check_url
 from monitor.adapters.shops.lemonsqueezy import LemonSqueezy
 from monitor.adapters.shops.paddle import Paddle
+from monitor.adapters.shops.pull_kind import PullKind
 from monitor.adapters.shops.push import Push
 from monitor.adapters.shops.shopify import Shopify
 from monitor.adapters.shops.standard_webhooks import StandardWebhooks
 from monitor.adapters.shops.stripe import Stripe
 from monitor.adapters.shops.woocommerce import WooCommerce
-from monitor.model.endpoints import ShopSource
-from monitor.ports import ShopPull
+
+__all__ = ["PULLS", "PUSHES", "check_url", "kinds"]
 
 # Read where they keep their orders.
-PULLS: dict[str, Callable[[ShopSource, Facts], ShopPull]] = {}
+PULLS: dict[str, PullKind] = {
+    "acg-faka": acg_faka.KIND,
+    "dujiaoka": dujiaoka.KIND,
+}
 # Read when they call `POST /hooks/{source}`.
 PUSHES: dict[str, type[Push]] = {
     "lemonsqueezy": LemonSqueezy,

@@ -11,17 +11,18 @@ none writes, none locks a row, and there is never more than one at a time.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 from monitor.adapters.shops.database_url import parse_url
 from monitor.adapters.shops.sessions import ConnectionLostError, Row, Session, open_session
-from monitor.adapters.storage.thread import CallThread
 from monitor.model.endpoints import DatabaseAccess
 from monitor.model.errors import SourceError
 
 ANSWER_S = 30.0  # when all other limits are long over, the thread is stuck in the system
 CLOSE_S = 1.0
+
+T = TypeVar("T")
 
 
 class Database:
@@ -31,6 +32,9 @@ class Database:
         self.place = parse_url(access.url)
         self._password = access.password
         self._session: Session | None = None
+        # Kinds of shops are read by `check`, too, which starts without an event loop.
+        from monitor.adapters.storage.thread import CallThread  # noqa: PLC0415
+
         self._thread = CallThread("shop-database")
 
     async def rows(self, sql: str, args: Sequence[object] = ()) -> list[Row]:
@@ -39,16 +43,14 @@ class Database:
         Raises: SourceError in one line, with neither the password nor anything of a row in it.
         """
         try:
-            async with asyncio.timeout(ANSWER_S):
-                return await self._thread.call(lambda: self._rows(sql, args))
+            return await _within(ANSWER_S, self._thread.call(lambda: self._rows(sql, args)))
         except TimeoutError:
             raise SourceError(f"{self.place} does not answer") from None
 
     async def close(self) -> None:
         """Hang up, behind what is being asked; not used afterwards."""
         try:
-            async with asyncio.timeout(CLOSE_S):
-                await self._thread.call(self._hang_up)
+            await _within(CLOSE_S, self._thread.call(self._hang_up))
         except TimeoutError:
             return  # it hangs up when its statement is over
         finally:
@@ -81,3 +83,11 @@ class Database:
 def places_for(values: Sequence[object]) -> str:
     """The `%s` of a list of values, for `IN (…)`."""
     return ", ".join(["%s"] * len(values))
+
+
+async def _within(seconds: float, answer: Awaitable[T]) -> T:
+    """Wait for an answer, not for ever. Raises: TimeoutError."""
+    from asyncio import timeout  # noqa: PLC0415 - see above
+
+    async with timeout(seconds):
+        return await answer

@@ -25,6 +25,8 @@ COUNT_MAX = 1_000_000_000
 AMOUNT_MAX = 2**63 - 1
 _COUNTS = ("quantity", "attempt", "goods_units")
 
+_NEVER = "0000-00-00"  # what MySQL keeps of a time that is none
+
 
 class Naming(msgspec.Struct, frozen=True):
     """Keyed names of this installation for what must not be stored."""
@@ -60,7 +62,7 @@ class Facts:
 
         Raises: InputError `bad_time` for a text that is no time.
         """
-        if written is None or written in ("", 0):
+        if written is None or written in ("", 0) or str(written).startswith(_NEVER):
             return None
         if isinstance(written, int):
             if written < 0:

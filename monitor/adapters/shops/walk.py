@@ -1,0 +1,243 @@
+"""Follows a table of orders by its ids alone, where no index tells what changed lately.
+
+    new       rows behind the newest id that was seen, a page at a time
+    watched   rows that may still change, asked for by their ids: unpaid, paid and not delivered …
+    gaps      ids that were skipped: a row of a longer transaction appears late. They are watched, too
+    first     the last day, found by halving the ids, and before it a week of what is still owed
+
+Two statements when nothing happens, both through the primary key. All that has to be remembered is
+in the mark: a lost one means that some facts are told again, under the same ids.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from monitor.adapters.shops.database import Database, places_for
+from monitor.adapters.shops.facts import Facts
+from monitor.adapters.shops.sessions import Row
+from monitor.model.errors import InputError
+from monitor.model.events import OrderEvent
+from monitor.model.shops import Polled
+from monitor.model.times import DAY_MS, MINUTE_MS
+
+log = logging.getLogger("monitor.shops")
+
+PAGE = 500  # rows of a statement
+LOOKS_MAX = 900  # watched rows of a statement: of 1,000 MariaDB would make a table of its own
+TURN_MS = 15_000  # of more, half are the most urgent, and half take turns
+WATCHED_MAX = 5_000  # beyond that those go first that would be watched no longer soonest
+GAP_MS = 10 * MINUTE_MS  # how late a row may appear
+GAPS_MAX = 200  # of one page, the newest
+RECENT_MS = DAY_MS  # what a first start tells of everything
+OWED_MS = 7 * DAY_MS  # … and of what is paid and not delivered
+CHUNK = 20_000  # ids that are looked through at once for what is still owed
+
+_NOT_SEEN = ""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a row says: its events, and for how long another state may follow.
+
+    `state`: names what can change, in a few characters. `until_ms` 0: nothing is going to change.
+    """
+
+    events: tuple[OrderEvent, ...]
+    state: str
+    until_ms: int = 0
+    is_urgent: bool = False
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """The statements for one table; each row has its id as `id`.
+
+    `select` is everything before `WHERE`, `table` and `order_id` are as it names them; `created`
+    is when the order was made, `owed` the condition for one that is paid and not delivered.
+    """
+
+    select: str
+    table: str
+    order_id: str
+    created: str
+    owed: str
+
+
+class _Watched(msgspec.Struct, array_like=True):
+    row_id: int
+    state: str
+    until_ms: int
+    is_urgent: bool = False
+
+
+class _Mark(msgspec.Struct, omit_defaults=True):
+    """`last`: the newest id seen. `owed_from`, `owed_to`: ids still to be looked through."""
+
+    last: int = 0
+    owed_from: int = 0
+    owed_to: int = 0
+    watched: list[_Watched] = []
+
+
+class Walk:
+    """One table; `read` says what a row means and leaves behind what must not leave the shop."""
+
+    def __init__(
+        self, database: Database, rows: Rows, facts: Facts, read: Callable[[Row, int], Seen]
+    ) -> None:
+        self._database = database
+        self._rows = rows
+        self._facts = facts
+        self._read = read
+
+    async def poll(self, written: str, now_ms: int) -> Polled:
+        """See ShopPull."""
+        mark = _mark(written)
+        if mark is None:
+            return _polled([], await self._begin(now_ms), is_last=False)
+        if mark.owed_from < mark.owed_to:
+            return _polled(await self._owed(mark, now_ms), mark, is_last=False)
+        events, is_last = await self._new(mark, now_ms)
+        if is_last:
+            events += await self._changed(mark, now_ms)
+        return _polled(events, mark, is_last=is_last)
+
+    # --- the first time ---------------------------------------------------------------------------
+
+    async def _begin(self, now_ms: int) -> _Mark:
+        newest = await self._newest()
+        recent = await self._first_since(now_ms - RECENT_MS, newest, now_ms)
+        owed = await self._first_since(now_ms - OWED_MS, recent, now_ms)
+        return _Mark(last=recent, owed_from=owed, owed_to=recent)
+
+    async def _newest(self) -> int:
+        rows, order_id = self._rows, self._rows.order_id
+        found = await self._database.rows(
+            f"SELECT {order_id} AS id FROM {rows.table} ORDER BY {order_id} DESC LIMIT 1"  # noqa: S608 - names of the adapter's
+        )
+        return int(found[0]["id"]) if found else 0
+
+    async def _first_since(self, since_ms: int, newest: int, now_ms: int) -> int:
+        """An id before which everything is older, as ids grow with time; found by halving."""
+        rows, order_id = self._rows, self._rows.order_id
+        sql = (
+            f"SELECT {order_id} AS id, {rows.created} AS created FROM {rows.table} "  # noqa: S608
+            f"WHERE {order_id} > %s ORDER BY {order_id} LIMIT 1"
+        )
+        low, high = 0, newest
+        while low < high:
+            middle = (low + high) // 2
+            found = await self._database.rows(sql, [middle])
+            if found and found[0]["id"] <= high and self._is_before(found[0], since_ms, now_ms):
+                low = int(found[0]["id"])
+            else:
+                high = middle
+        return low
+
+    def _is_before(self, row: Row, since_ms: int, now_ms: int) -> bool:
+        try:
+            when = self._facts.when(row["created"], now_ms)
+        except InputError:
+            return True
+        return when is None or when.time_ms < since_ms
+
+    async def _owed(self, mark: _Mark, now_ms: int) -> list[OrderEvent]:
+        """What is still owed among some of the ids before the last day."""
+        order_id = self._rows.order_id
+        until = min(mark.owed_from + CHUNK, mark.owed_to)
+        found = await self._database.rows(
+            f"{self._rows.select} WHERE {order_id} > %s AND {order_id} <= %s "
+            f"AND {self._rows.owed} ORDER BY {order_id} LIMIT {PAGE}",
+            [mark.owed_from, until],
+        )
+        mark.owed_from = int(found[-1]["id"]) if len(found) == PAGE else until
+        return self._take(mark, found, now_ms)
+
+    # --- from then on -----------------------------------------------------------------------------
+
+    async def _new(self, mark: _Mark, now_ms: int) -> tuple[list[OrderEvent], bool]:
+        """A page of rows behind the newest one, which is asked for once more as a landmark."""
+        order_id = self._rows.order_id
+        found = await self._database.rows(
+            f"{self._rows.select} WHERE {order_id} >= %s ORDER BY {order_id} LIMIT {PAGE + 1}",
+            [mark.last],
+        )
+        new = [row for row in found if row["id"] > mark.last]
+        if not found and mark.last and await self._newest() < mark.last:
+            # The table was emptied or restored: ids that were seen are given to other orders.
+            mark.last, mark.watched = 0, []
+            return [], False
+        if new:
+            self._watch_gaps(mark, [row["id"] for row in new], now_ms)
+            mark.last = new[-1]["id"]
+        return self._take(mark, new, now_ms), len(found) <= PAGE
+
+    def _watch_gaps(self, mark: _Mark, ids: Sequence[int], now_ms: int) -> None:
+        """Ids between those of a page; which is not there may be that of a row not yet committed."""
+        seen, first = set(ids), max(mark.last + 1, ids[-1] - PAGE - GAPS_MAX)
+        gaps = (
+            [row_id for row_id in range(first, ids[-1]) if row_id not in seen] if mark.last else []
+        )
+        mark.watched += [_Watched(gap, _NOT_SEEN, now_ms + GAP_MS) for gap in gaps[-GAPS_MAX:]]
+
+    async def _changed(self, mark: _Mark, now_ms: int) -> list[OrderEvent]:
+        """What changed of the rows that are watched."""
+        looks = _due(mark.watched, now_ms)
+        if not looks:
+            return []
+        found = await self._database.rows(
+            f"{self._rows.select} WHERE {self._rows.order_id} IN ({places_for(looks)}) "
+            f"ORDER BY {self._rows.order_id}",
+            [one.row_id for one in looks],
+        )
+        return self._take(mark, found, now_ms)
+
+    def _take(self, mark: _Mark, rows: Sequence[Row], now_ms: int) -> list[OrderEvent]:
+        """Tell what is new in these rows, and watch those that may change."""
+        watched = {one.row_id: one for one in mark.watched if one.until_ms > now_ms}
+        events: list[OrderEvent] = []
+        for row in rows:
+            row_id, seen = int(row["id"]), self._seen(row, now_ms)
+            known = watched.pop(row_id, None)
+            if known is None or known.state != seen.state:
+                events += seen.events
+            if seen.until_ms > now_ms:
+                watched[row_id] = _Watched(row_id, seen.state, seen.until_ms, seen.is_urgent)
+        if len(watched) > WATCHED_MAX:
+            kept = sorted(watched.values(), key=lambda one: (one.is_urgent, one.until_ms))
+            watched = {one.row_id: one for one in kept[-WATCHED_MAX:]}
+        mark.watched = [watched[row_id] for row_id in sorted(watched)]
+        return events
+
+    def _seen(self, row: Row, now_ms: int) -> Seen:
+        try:
+            return self._read(row, now_ms)
+        except InputError as error:  # one row that nobody understands must not hide the others
+            fields = {"source": self._facts.source, "row": row["id"], "error": str(error)}
+            log.warning("row_not_understood", extra={"fields": fields})
+            return Seen((), "?")
+
+
+def _mark(written: str) -> _Mark | None:
+    try:
+        return msgspec.json.decode(written, type=_Mark) if written else None
+    except msgspec.DecodeError:
+        return None  # of another release: the same as a lost one
+
+
+def _due(watched: Sequence[_Watched], now_ms: int) -> list[_Watched]:
+    """Which of the watched rows are asked for now: all, or of too many some in turn."""
+    live = [one for one in watched if one.until_ms > now_ms]
+    if len(live) <= LOOKS_MAX:
+        return live
+    live.sort(key=lambda one: (not one.is_urgent, -one.row_id))
+    half = LOOKS_MAX // 2
+    first, rest = live[:half], live[half:]
+    start = now_ms // TURN_MS * half % len(rest)
+    return [*first, *(rest + rest)[start : start + min(half, len(rest))]]
+
+
+def _polled(events: list[OrderEvent], mark: _Mark, *, is_last: bool) -> Polled:
+    return Polled(tuple(events), msgspec.json.encode(mark).decode(), is_last)

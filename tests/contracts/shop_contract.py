@@ -1,0 +1,193 @@
+"""What every shop that is read in its database promises: the suite of `ShopPull`.
+
+A street tells the stories of a bench, several orders of each at a time, and looks at the tables
+every 15 s. Beside a careful reader stands one for whom everything goes wrong that may: what the
+shop sends is lost, doubled and late, pages come twice, marks are lost.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from monitor.adapters.shops import PUSHES
+from monitor.adapters.shops.facts import Facts, Naming
+from monitor.core.engine import Engine
+from monitor.core.orders.order import Order
+from monitor.model.commands import Batch
+from monitor.model.events import OrderEvent
+from monitor.model.rules import RuleSet
+from monitor.model.settings import Settings
+from monitor.model.shops import RawRequest
+from monitor.model.times import MINUTE_MS, SECOND_MS
+from monitor.ports import ShopPull
+from tests.shops.bench import SOURCE, ShopBench, Story
+
+START_MS = 1_767_578_400_000  # 2026-01-05T02:00:00Z, 10:00 in Shanghai
+POLL_MS = 15 * SECOND_MS
+COPIES = 4
+STORIES_MS = 15 * MINUTE_MS
+PAGES_MAX = 1_000
+NAMING = Naming(lambda text: f"c-{hash(text)}", lambda text: f"g-{hash(text)}")
+
+
+class Reader:
+    """Reads one bench into an engine of its own, page after page."""
+
+    def __init__(self, bench: ShopBench) -> None:
+        self.bench = bench
+        self.engine = Engine(Settings(), RuleSet())
+        self.events: list[OrderEvent] = []
+        self.mark = ""
+        self.pull = self._open()
+
+    def _open(self) -> ShopPull:
+        source = self.bench.source()
+        facts = Facts(SOURCE, NAMING, timezone=source.timezone, currency=source.currency)
+        return self.bench.kind(source, facts)
+
+    async def poll(self, now_ms: int) -> list[OrderEvent]:
+        """Everything new, as it goes to the engine."""
+        found: list[OrderEvent] = []
+        for _page in range(PAGES_MAX):
+            polled = await self.pull.poll(self.mark, now_ms)
+            found += polled.events
+            self.mark = polled.mark
+            if polled.is_last:
+                self.take(found, now_ms)
+                return found
+        raise AssertionError("a shop of a few rows has no thousand pages")
+
+    def take(self, events: Sequence[OrderEvent], now_ms: int) -> None:
+        self.events += events
+        self.engine.handle(Batch(tuple(events)), now_ms)
+
+    async def restart(self, *, is_mark_lost: bool) -> None:
+        await self.pull.close()
+        self.pull = self._open()
+        if is_mark_lost:
+            self.mark = ""
+
+    def orders(self) -> dict[str, Order]:
+        return dict(self.engine.shard.orders)
+
+
+class Unlucky(Reader):
+    """Gets a third of what is sent not at all, a third twice, and nothing in order."""
+
+    def __init__(self, bench: ShopBench, seed: int) -> None:
+        super().__init__(bench)
+        self._chance = random.Random(seed)
+        self._late: list[tuple[int, OrderEvent]] = []
+
+    def hear(self, events: Sequence[OrderEvent], now_ms: int) -> None:
+        """What the shop sends by itself."""
+        for event in events:
+            for _time in range(self._chance.choices((0, 1, 2), (30, 40, 30))[0]):
+                self._late.append((now_ms + self._chance.randrange(5 * MINUTE_MS), event))
+
+    async def poll(self, now_ms: int) -> list[OrderEvent]:
+        if self._chance.random() < 0.1:
+            await self.restart(is_mark_lost=self._chance.random() < 0.5)
+        due = [event for at_ms, event in self._late if at_ms <= now_ms]
+        self._late = [one for one in self._late if one[0] > now_ms]
+        self._chance.shuffle(due)
+        self.take(due, now_ms)
+        before = self.mark
+        found = await super().poll(now_ms)
+        if self._chance.random() < 0.3:  # the mark was not kept, the events were
+            self.mark = before
+        again = self._chance.sample(found, len(found) // 3)
+        self._chance.shuffle(again)
+        self.take(again, now_ms)
+        return found
+
+
+class Street:
+    """All stories of a bench at once, `COPIES` of each, shifted against each other."""
+
+    def __init__(self, bench: ShopBench) -> None:
+        self.bench = bench
+        numbers = count(1)
+        self.orders: dict[str, tuple[Story, int]] = {}
+        self._steps: list[tuple[int, int, int, str]] = []
+        for copy in range(COPIES):
+            for story in bench.stories:
+                number, made_ms = next(numbers), START_MS + copy * 7 * SECOND_MS
+                self.orders[bench.order_id(number, made_ms)] = (story, made_ms)
+                self._steps += [
+                    (made_ms + at_s * SECOND_MS, number, made_ms, word)
+                    for at_s, word in story.steps
+                ]
+        self._steps.sort()
+
+    def pass_time(self, from_ms: int, to_ms: int) -> list[tuple[int, RawRequest]]:
+        """Do what happens in a while; what the shop sends meanwhile."""
+        sent = []
+        for at_ms, number, made_ms, word in self._steps:
+            if not from_ms <= at_ms < to_ms:
+                continue
+            if word == "create":
+                self.bench.create(number, made_ms)
+            else:
+                self.bench.step(word, number, made_ms, at_ms)
+            push = self.bench.push(word, number, made_ms, at_ms)
+            if push is not None:
+                sent.append((at_ms, push))
+        return sent
+
+    def understood(self, sent: Sequence[tuple[int, RawRequest]]) -> list[OrderEvent]:
+        if not sent:
+            return []
+        source = self.bench.source()
+        facts = Facts(SOURCE, NAMING, timezone=source.timezone, currency=source.currency)
+        reader = PUSHES[self.bench.name](source, facts)
+        return [event for _at_ms, push in sent for event in reader.read(push).events]
+
+
+async def told(bench: ShopBench, *readers: Reader) -> Street:
+    """Tell all stories to some readers that look every 15 s."""
+    street = Street(bench)
+    for now_ms in range(START_MS, START_MS + STORIES_MS, POLL_MS):
+        sent = street.understood(street.pass_time(now_ms - POLL_MS, now_ms))
+        for reader in readers:
+            if isinstance(reader, Unlucky):
+                reader.hear(sent, now_ms)
+            else:
+                reader.take(sent, now_ms)
+            await reader.poll(now_ms)
+    for reader in readers:
+        await reader.poll(START_MS + STORIES_MS + 10 * MINUTE_MS)
+        await reader.pull.close()
+    return street
+
+
+def expected(story: Story, made_ms: int) -> dict[str, Any]:
+    """The facts of a story with its times as of one order."""
+    return {
+        name: made_ms + value * SECOND_MS if name.endswith("_ms") and value is not None else value
+        for name, value in story.facts.items()
+    }
+
+
+class ShopContract:
+    """Promises of a shop that is read; `bench` is a fixture of whoever runs the suite."""
+
+    async def test_every_story_is_told(self, bench: ShopBench) -> None:
+        """Facts and faults are those that were written down by hand, to the second or to a look."""
+        reader = Reader(bench)
+        street = await told(bench, reader)
+        orders = reader.orders()
+        assert orders.keys() == street.orders.keys()
+        for order_id, (story, made_ms) in street.orders.items():
+            wanted = expected(story, made_ms)
+            found = {name: getattr(orders[order_id].facts, name) for name in wanted}
+            for name, value in found.items():
+                if name in story.seen:  # its time is that of the look
+                    assert 0 <= value - wanted[name] <= POLL_MS
+                    wanted[name] = value
+            assert (story.name, found) == (story.name, wanted)
+            assert orders[order_id].facts.contradictions == ()
+            assert orders[order_id].faults == story.faults
