@@ -3,7 +3,7 @@
 canary ─► orders of the test goods      stock ─► counts of the key pool
 hear   ─► who reads what shops send to `/hooks/{source}`, from the first request on
 relay  ─► callbacks of payments on their way to the shop, from the first request on, too
-polls  ─► what changed in the databases of shops
+polls  ─► what changed in the databases of shops, and what their APIs say that no webhook brought
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from monitor.adapters.relay_store import RelayStore
 from monitor.adapters.relay_wire import ShopWire
 from monitor.adapters.shops import PULLS, PUSHES
 from monitor.adapters.shops.facts import Facts, Naming
+from monitor.adapters.shops.reconcile import APIS
 from monitor.adapters.stock_pool import free_stock
 from monitor.core.engine import Engine
 from monitor.model.endpoints import Endpoints, ShopSource
-from monitor.ports import Clock, ShopPush
+from monitor.model.times import MINUTE_MS
+from monitor.ports import Clock, ShopPull, ShopPush
 from monitor.runtime.canary import Canaries
 from monitor.runtime.loop import Loop
 from monitor.runtime.relay import Relay
@@ -32,6 +34,8 @@ from monitor.runtime.relay_ports import Relayed, Tell
 from monitor.runtime.polling import Poller
 from monitor.runtime.stock import StockTaker
 from monitor.runtime.supervisor import Group, Supervisor
+
+API_POLL_MIN_MS = MINUTE_MS  # an API counts its callers, and is asked only for what got lost
 
 
 class Inlets:
@@ -46,6 +50,7 @@ class Inlets:
         self._supervisor = supervisor
         self._relay: Relay | None = None
         self._pollers: list[Poller] = []
+        self._switched_off: dict[str, tuple[str, ...]] = {}  # webhooks, by source
 
     def hear(
         self, endpoints: Endpoints, pepper: Pepper, tell: Tell
@@ -78,32 +83,45 @@ class Inlets:
         )  # fmt: skip
         self._tasks.spawn("stock", self._stock.run())
         for source in endpoints.shop_sources:
+            data_dir = Path(endpoints.data_dir)
             if source.database is not None and source.kind in PULLS:
-                self._poll(source, loop, Path(endpoints.data_dir))
+                place = (source.kind, source.database.url, source.database.prefix or "")
+                mark = MarkFile(data_dir, source.name, *place)
+                pull: ShopPull = PULLS[source.kind](source, self._facts(source))
+                self._poll(source.name, pull, mark, loop, source.poll_ms)
+            if source.api is not None and source.kind in APIS:
+                place = (source.kind, source.api.url or "", "")
+                mark = MarkFile(data_dir, f"{source.name}.api", *place)
+                pull = APIS[source.kind](source, self._facts(source), client, self._note_webhooks)
+                self._poll(source.name, pull, mark, loop, max(source.poll_ms, API_POLL_MIN_MS))
 
     def notes(self) -> list[str]:
-        """What an operator must be told loudly: callbacks, shops that cannot be read."""
-        relay = [] if self._relay is None else self._relay.notes()
-        return relay + [
+        """What an operator must be told loudly: callbacks, unreadable shops, webhooks that are off."""
+        notes = [] if self._relay is None else self._relay.notes()
+        notes += [
             f"{one.source}: {one.trouble}" for one in self._pollers if one.trouble is not None
+        ]
+        return notes + [
+            f"{source}: the shop switched its webhooks off: {', '.join(webhooks)}"
+            for source, webhooks in self._switched_off.items()
+            if webhooks
         ]
 
     async def stop(self) -> None:
         """Ask no more."""
         await self._tasks.stop()
+        self._switched_off.clear()
         pollers, self._pollers = self._pollers, []
         for poller in pollers:
             await poller.close()
 
-    def _poll(self, source: ShopSource, loop: Loop, data_dir: Path) -> None:
-        assert source.database is not None, "asked for by the caller"
-        place = (source.kind, source.database.url, source.database.prefix or "")
-        poller = Poller(
-            source.name, PULLS[source.kind](source, self._facts(source)),
-            MarkFile(data_dir, source.name, *place), loop, self._clock, every_ms=source.poll_ms,
-        )  # fmt: skip
+    def _poll(self, source: str, pull: ShopPull, mark: MarkFile, loop: Loop, every_ms: int) -> None:
+        poller = Poller(source, pull, mark, loop, self._clock, every_ms=every_ms)
         self._pollers.append(poller)
-        self._tasks.spawn(f"poll-{source.name}", poller.run())
+        self._tasks.spawn(f"poll-{source}", poller.run())
+
+    def _note_webhooks(self, source: str, switched_off: tuple[str, ...]) -> None:
+        self._switched_off[source] = switched_off
 
     async def close(self) -> None:
         """Ask no more and forward no more; there is no beginning again."""
