@@ -29,9 +29,9 @@ from monitor.model.times import MINUTE_MS
 from monitor.ports import Clock, ShopPull, ShopPush
 from monitor.runtime.canary import Canaries
 from monitor.runtime.loop import Loop
+from monitor.runtime.polling import Poller
 from monitor.runtime.relay import Relay
 from monitor.runtime.relay_ports import Relayed, Tell
-from monitor.runtime.polling import Poller
 from monitor.runtime.stock import StockTaker
 from monitor.runtime.supervisor import Group, Supervisor
 
