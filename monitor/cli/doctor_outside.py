@@ -12,12 +12,13 @@ import msgspec
 from monitor.adapters.channels.probe import probe
 from monitor.adapters.clock import SystemClock
 from monitor.adapters.http_client import HttpClient
+from monitor.adapters.shops import PUSHES
 from monitor.adapters.storage.directory import DATABASE_NAME
 from monitor.adapters.storage.sqlite_schema import connect_reader
 from monitor.cli.finding import BAD, OK, WAITING, Finding
 from monitor.config.load import Loaded
 from monitor.model.addresses import is_loopback
-from monitor.model.endpoints import HttpChannel
+from monitor.model.endpoints import HttpChannel, ShopSource
 from monitor.model.times import format_duration
 
 SEGMENTS_MAX = 500  # of the log, the newest ones, in which sources are looked for
@@ -77,7 +78,8 @@ def _egress(loaded: Loaded) -> Finding:
 
 def _sources(loaded: Loaded) -> list[Finding]:
     """Each configured source: heard of, or waiting for its first event."""
-    heard = _heard(Path(loaded.endpoints.data_dir) / DATABASE_NAME)
+    database = Path(loaded.endpoints.data_dir) / DATABASE_NAME
+    heard, senders = _heard(database), _senders(loaded)
     if not loaded.settings.sources:
         last = max(heard.values(), default=None)
         found = "none configured; events of any source are taken"
@@ -89,11 +91,31 @@ def _sources(loaded: Loaded) -> list[Finding]:
         if source.name in heard:
             found = f"{source.name}: the last event came {_ago(heard[source.name])}"
             findings.append(Finding("sources", OK, found))
+        elif source.name in senders:
+            findings.append(_never_called(senders[source.name], loaded, database))
         else:
             found = f"{source.name}: waits for its first event"
             advice = _first_event(" --key-file F (the file named as its api_key_file)")
             findings.append(Finding("sources", WAITING, found, advice))
     return findings
+
+
+def _senders(loaded: Loaded) -> dict[str, ShopSource]:
+    """Sources that send by themselves in their own words, as far as anybody would believe them."""
+    return {
+        source.name: source
+        for source in loaded.endpoints.shop_sources
+        if source.kind in PUSHES and (source.secrets or not PUSHES[source.kind].SECRET.is_needed)
+    }
+
+
+def _never_called(source: ShopSource, loaded: Loaded, database: Path) -> Finding:
+    """Of a service that has run: most likely the address or the secret is not entered at the sender."""
+    path = f"/hooks/{source.name}"
+    where = PUSHES[source.kind].SECRET.where
+    advice = f"enter {loaded.settings.public_url}{path} as the address of the webhook ({where})"
+    state = BAD if database.exists() else WAITING
+    return Finding("sources", state, f"{source.name}: {source.kind} has not called {path}", advice)
 
 
 def _first_event(key: str) -> str:

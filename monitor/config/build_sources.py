@@ -27,7 +27,9 @@ def build_sources(
         at: YamlPath = ("sources", index)
         if source.kind in kinds():
             _check(source, report, at)
-            found.append(_source(source, document, secrets, at))
+            built = _source(source, document, secrets, at)
+            _check_secrets(source, built, report, at)
+            found.append(built)
         elif source.kind != EVENTS:
             known = (EVENTS, *kinds())
             hint = did_you_mean(source.kind, known) or f"known are {', '.join(known)}"
@@ -92,3 +94,20 @@ def _source(source: Source, document: Document, secrets: SecretReader, at: YamlP
         timezone=_zone(source, document),
         currency=source.currency or document.currency,
     )
+
+
+def _check_secrets(source: Source, built: ShopSource, report: Report, at: YamlPath) -> None:
+    """A sender without a secret is believed by nobody; one with another kind's neither."""
+    push = PUSHES.get(source.kind)
+    if push is None:
+        return
+    form = push.SECRET
+    is_asked = source.api is not None or source.database is not None
+    is_named = source.secret is not None or source.secret_file is not None
+    if form.is_needed and not is_named and not is_asked:
+        message = f"{report.name((*at, 'kind'))}: what {source.kind} sends is signed, so it needs secret_file"
+        report.error((*at, "kind"), message, f"the secret is in {form.where}")
+    where: YamlPath = (*at, "secret_file" if source.secret is None else "secret")
+    if not all(form.fits(secret) for secret in built.secrets):
+        message = f"{report.name(where)} holds no secret of {source.kind}: {form.looks}"
+        report.error(where, message, f"the secret is in {form.where}")
