@@ -74,6 +74,7 @@ def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers
     with mariadb(tmp_path_factory.mktemp("mariadb")) as place:
         with pymysql.connect(**place) as root, root.cursor() as rows:
             rows.execute(f"CREATE USER '{READER}'@'127.0.0.1' IDENTIFIED BY '{READER_PASSWORD}'")
+            rows.execute("SET GLOBAL log_output = 'TABLE', general_log = ON")
         yield Servers(place)
 
 

@@ -33,7 +33,7 @@ def mariadb(directory: Path) -> Iterator[dict[str, Any]]:
     server = subprocess.Popen(
         ["mariadbd", "--no-defaults", "--user=root", f"--datadir={data}", f"--port={port}",
          "--bind-address=127.0.0.1", f"--socket={directory}/db.sock", "--skip-name-resolve",
-         "--innodb-buffer-pool-size=64M", f"--pid-file={directory}/db.pid"],
+         "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0", f"--pid-file={directory}/db.pid"],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
+import msgspec
+import pymysql
+
 from monitor.adapters.shops import PUSHES
 from monitor.adapters.shops.facts import Facts, Naming
 from monitor.core.engine import Engine
@@ -21,15 +24,17 @@ from monitor.model.events import OrderEvent
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
 from monitor.model.shops import RawRequest
-from monitor.model.times import MINUTE_MS, SECOND_MS
+from monitor.model.times import DAY_MS, MINUTE_MS, SECOND_MS
 from monitor.ports import ShopPull
-from tests.shops.bench import SOURCE, ShopBench, Story
+from tests.databases import READER
+from tests.shops.bench import BUYER, SECRET, SOURCE, ShopBench, Story
 
 START_MS = 1_767_578_400_000  # 2026-01-05T02:00:00Z, 10:00 in Shanghai
 POLL_MS = 15 * SECOND_MS
-COPIES = 4
+COPIES = 2
 STORIES_MS = 15 * MINUTE_MS
 PAGES_MAX = 1_000
+QUESTIONS_MAX = 2  # of one look while nothing happens
 NAMING = Naming(lambda text: f"c-{hash(text)}", lambda text: f"g-{hash(text)}")
 
 
@@ -172,6 +177,17 @@ def expected(story: Story, made_ms: int) -> dict[str, Any]:
     }
 
 
+def statements(bench: ShopBench) -> list[str]:
+    """What the reader's user said to this server about this database since it was made."""
+    found = bench.database.write(
+        "SELECT argument FROM mysql.general_log WHERE user_host LIKE %s AND command_type = 'Query'"
+        " AND thread_id IN (SELECT thread_id FROM mysql.general_log WHERE command_type = 'Connect'"
+        "                   AND argument LIKE %s) ORDER BY event_time",
+        f"{READER}[%", f"%% on {bench.database.place['database']} %%",
+    ).fetchall()  # fmt: skip
+    return [bytes(row[0]).decode() if not isinstance(row[0], str) else row[0] for row in found]
+
+
 class ShopContract:
     """Promises of a shop that is read; `bench` is a fixture of whoever runs the suite."""
 
@@ -191,3 +207,113 @@ class ShopContract:
             assert (story.name, found) == (story.name, wanted)
             assert orders[order_id].facts.contradictions == ()
             assert orders[order_id].faults == story.faults
+
+    async def test_bad_luck_changes_nothing(self, bench: ShopBench) -> None:
+        """Lost, doubled and late pushes, pages that come twice, marks that are lost: the same facts."""
+        careful, unlucky = Reader(bench), Unlucky(bench, seed=4711)
+        await told(bench, careful, unlucky)
+        assert len(unlucky.events) > len(careful.events)
+        clean, found = careful.orders(), unlucky.orders()
+        assert {name: order.facts for name, order in found.items()} == {
+            name: order.facts for name, order in clean.items()
+        }
+        at_ms = START_MS + DAY_MS
+        assert unlucky.engine.state_hash(at_ms) == careful.engine.state_hash(at_ms)
+
+    async def test_same_mark_gives_the_same_page(self, bench: ShopBench) -> None:
+        """Reading changes nothing: the same events under the same ids, and the same next mark."""
+        street, reader = Street(bench), Reader(bench)
+        street.pass_time(START_MS, START_MS + 5 * MINUTE_MS)
+        now_ms = START_MS + 5 * MINUTE_MS
+        mark = (await reader.pull.poll("", now_ms)).mark
+        pages = [await reader.pull.poll(mark, now_ms) for _time in range(2)]
+        assert pages[0] == pages[1]
+        assert pages[0].events
+        await reader.pull.close()
+
+    async def test_quiet_shop_is_told_nothing_again(self, bench: ShopBench) -> None:
+        """No event and no new mark, so that nothing is written while nothing happens."""
+        street, reader = Street(bench), Reader(bench)
+        street.pass_time(START_MS, START_MS + STORIES_MS)
+        await reader.poll(START_MS + STORIES_MS)
+        mark = reader.mark
+        # An order that nobody knows enough of may be asked for, but never told again.
+        assert await reader.poll(START_MS + STORIES_MS + POLL_MS) == []
+        assert reader.mark == mark
+        await reader.pull.close()
+
+    async def test_first_look_tells_the_last_day_and_what_is_owed(self, bench: ShopBench) -> None:
+        """Not the years before: an order of last month that is done is nobody's business now."""
+        long_ago, last_week = START_MS - 30 * DAY_MS, START_MS - 3 * DAY_MS
+        bench.create(1, long_ago)
+        bench.create(2, last_week)
+        for number, made_ms in ((3, last_week), (4, START_MS - DAY_MS // 2), (5, START_MS)):
+            bench.owe(number, made_ms)
+        reader = Reader(bench)
+        await reader.poll(START_MS + MINUTE_MS)
+        made = {3: last_week, 4: START_MS - DAY_MS // 2, 5: START_MS}
+        assert reader.orders().keys() == {bench.order_id(*one) for one in made.items()}
+        assert all(order.facts.paid_ms is not None for order in reader.orders().values())
+        await reader.pull.close()
+
+    async def test_nothing_of_buyer_or_goods_leaves(self, bench: ShopBench) -> None:
+        """What was sold and who bought it are in no event and in no mark, but by their digests."""
+        reader = Reader(bench)
+        await told(bench, reader)
+        said = msgspec.json.encode(reader.events).decode() + reader.mark
+        assert SECRET not in said
+        assert BUYER not in said
+        assert any(event.customer_hash for event in reader.events)
+
+
+class MySqlShopContract(ShopContract):
+    """What is promised besides where many write at once: shops on MySQL and MariaDB."""
+
+    async def test_row_that_appears_late_is_told(self, bench: ShopBench) -> None:
+        """Its transaction was longer than that of a later one: its id lies before the mark."""
+        reader = Reader(bench)
+        slow = pymysql.connect(**bench.database.place, autocommit=False)
+        bench.create(1, START_MS)
+        await reader.poll(START_MS)
+        bench.create(2, START_MS, slow)
+        bench.create(3, START_MS)
+        await reader.poll(START_MS + POLL_MS)
+        first, late, third = (bench.order_id(number, START_MS) for number in (1, 2, 3))
+        assert reader.orders().keys() == {first, third}
+        slow.commit()
+        slow.close()
+        await reader.poll(START_MS + 9 * MINUTE_MS)
+        assert reader.orders().keys() == {first, late, third}
+        await reader.pull.close()
+
+    async def test_shop_is_never_waited_for_or_held_up(self, bench: ShopBench) -> None:
+        """Read while every row is locked; then the table is locked and changed beside an open reader."""
+        reader = Reader(bench)
+        bench.create(1, START_MS)
+        shop = bench.database.shop
+        shop.begin()
+        bench.database.write(f"SELECT * FROM {bench.table} FOR UPDATE")
+        assert await reader.poll(START_MS)
+        shop.commit()
+        bench.database.write("SET SESSION lock_wait_timeout = 1")
+        bench.database.write(f"LOCK TABLES {bench.table} WRITE")
+        bench.database.write("UNLOCK TABLES")
+        bench.database.write(f"ALTER TABLE {bench.table} ADD COLUMN of_a_plugin int")
+        assert await reader.poll(START_MS + POLL_MS) == []
+        await reader.pull.close()
+
+    async def test_reader_only_reads(self, bench: ShopBench) -> None:
+        """Seen from the server: its user's statements are questions, and few of them."""
+        street, reader = Street(bench), Reader(bench)
+        street.pass_time(START_MS, START_MS + STORIES_MS)
+        await reader.poll(START_MS + STORIES_MS)
+        before = statements(bench)
+        await reader.poll(START_MS + STORIES_MS + POLL_MS)
+        asked = statements(bench)[len(before) :]
+        await reader.pull.close()
+        assert 1 <= len(asked) <= QUESTIONS_MAX
+        assert all(one.lstrip().startswith("SELECT") for one in asked)
+        assert all(
+            one.lstrip().startswith(("SELECT", "SET SESSION", "SET NAMES", "SET AUTOCOMMIT"))
+            for one in before
+        )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contracts.shop_contract import ShopContract
+from tests.contracts.shop_contract import MySqlShopContract
 from tests.databases import Servers
 from tests.shops.bench import ShopBench
 from tests.shops.stalls import BENCHES
@@ -19,5 +19,5 @@ def bench(request: pytest.FixtureRequest, mariadb_server: Servers) -> Iterator[S
     database.shop.close()
 
 
-class TestShops(ShopContract):
+class TestShops(MySqlShopContract):
     """The suite."""

@@ -45,7 +45,8 @@ class ShopBench(ABC):
     name: ClassVar[str]
     script: ClassVar[str]  # its tables
     stories: ClassVar[tuple[Story, ...]]
-    owed: ClassVar[str]  # the word that leaves an order paid and not delivered
+    table: ClassVar[str]  # where orders are
+    owed: ClassVar[tuple[str, ...]]  # words that make an order which is paid and not delivered
     zone: ClassVar[str] = "Asia/Shanghai"
 
     def __init__(self, database: ShopDatabase) -> None:
@@ -73,6 +74,11 @@ class ShopBench(ABC):
     @abstractmethod
     def step(self, word: str, number: int, made_ms: int, now_ms: int) -> None:
         """Whatever else happens to it."""
+
+    def owe(self, number: int, made_ms: int) -> None:
+        """Put an order in that is paid and not delivered."""
+        for word in self.owed:
+            self.step(word, number, made_ms, made_ms)
 
     def push(self, word: str, number: int, made_ms: int, now_ms: int) -> RawRequest | None:
         """What the shop sends by itself at that step."""

@@ -18,7 +18,7 @@ class DujiaokaBench(ShopBench):
 
     name, kind = "dujiaoka", PULLS["dujiaoka"]
     script = (TABLES / "dujiaoka.sql").read_text(encoding="utf-8")
-    owed = "pending"
+    table, owed = "orders", ("create manual", "pending")
     stories = (
         Story("bought", ((0, "create"), (31, "complete")),
               {"created_ms": 0, "paid_ms": 31, "delivered_ms": 31, "sku": "7", "quantity": 2,
@@ -75,7 +75,7 @@ class AcgFakaBench(ShopBench):
 
     name, kind = "acg-faka", PULLS["acg-faka"]
     script = (TABLES / "acg-faka.sql").read_text(encoding="utf-8")
-    owed = "wait"
+    table, owed = "acg_order", ("create manual", "wait")
     stories = (
         Story("bought", ((0, "create"), (31, "cards 2")),
               {"created_ms": 0, "paid_ms": 31, "delivered_ms": 31, "sku": "7", "quantity": 2,

@@ -1,0 +1,60 @@
+"""A make of shop that nobody has heard of: what an adapter for it comes to, in one file.
+
+With the line `"corner-shop": corner_shop.KIND` in `PULLS` it is a kind of source like any other.
+"""
+
+from __future__ import annotations
+
+from monitor.adapters.shops.database import Database
+from monitor.adapters.shops.facts import Facts
+from monitor.adapters.shops.pull_kind import PullKind
+from monitor.adapters.shops.sessions import Row
+from monitor.adapters.shops.walk import Rows, Seen, Walk
+from monitor.model.endpoints import ShopSource
+from monitor.model.events import EventType
+from monitor.model.shops import Known, Polled, Precision
+from monitor.model.times import DAY_MS
+
+TABLES = {"sales": ("id", "number", "buyer", "made", "paid", "sent", "goods")}
+KNOWN = tuple(Known(fact, Precision.SECOND, "sales") for fact in ("created", "paid", "delivered"))
+
+
+class CornerShop:
+    """Reads one of them."""
+
+    walk: type[Walk] = Walk
+
+    def __init__(self, source: ShopSource, facts: Facts) -> None:
+        assert source.database is not None
+        self._database, self._facts = Database(source.database), facts
+        rows = Rows(
+            select="SELECT s.* FROM sales s", table="sales s", order_id="s.id", created="s.made",
+            owed="s.paid IS NOT NULL AND s.sent IS NULL",
+        )  # fmt: skip
+        self._walk = self.walk(self._database, rows, facts, self._read)
+
+    async def poll(self, mark: str, now_ms: int) -> Polled:
+        return await self._walk.poll(mark, now_ms)
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    def _read(self, row: Row, now_ms: int) -> Seen:
+        made, paid, sent = (
+            self._facts.when(row[name], now_ms) for name in ("made", "paid", "sent")
+        )
+        events = [
+            self._facts.event(
+                EventType.CREATED, row["number"], made, now_ms,
+                customer_hash=self._facts.customer(row["buyer"]),
+            )
+        ]  # fmt: skip
+        if paid is not None:
+            events.append(self._facts.event(EventType.PAID, row["number"], paid, now_ms))
+        if sent is not None:
+            events.append(self._facts.delivered(row["number"], sent, now_ms, row["goods"]))
+        until_ms = 0 if sent else (now_ms if made is None else made.time_ms) + DAY_MS
+        return Seen(tuple(events), f"{paid is not None}{sent is not None}", until_ms)
+
+
+KIND = PullKind(CornerShop, KNOWN, TABLES, orders="sales", created="made")
