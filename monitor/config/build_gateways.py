@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monitor.adapters.gateways import GATEWAYS, unusable
+from monitor.config.build_sources import database_of
 from monitor.config.report import Report
 from monitor.config.schema import Document
 from monitor.config.schema_gateways import Gateway
@@ -19,6 +20,8 @@ ASKED_WITH: dict[str, tuple[str, ...]] = {
     "vpay": ("user", "password"),
     "yipay": ("merchant", "key"),
 }
+# Those that can be asked in their database instead.
+READ = ("bepusdt", "epusdt", "vpay")
 # Those whose listener can be seen to live, and what that needs.
 LISTENERS: dict[str, tuple[str, ...]] = {"bepusdt": (), "vpay": ("url", "key")}
 
@@ -58,7 +61,9 @@ def _gateway(
         )
         if value
     }  # fmt: skip
+    database = database_of(gateway.database, secrets, (*at, "database"))
     can_be_asked = gateway.kind in ASKED_WITH and given >= {"url", *ASKED_WITH[gateway.kind]}
+    can_be_asked |= gateway.kind in READ and database is not None
     can_be_watched = gateway.kind in LISTENERS and given >= set(LISTENERS[gateway.kind])
     return GatewayAccess(
         name=gateway.name,
@@ -72,6 +77,7 @@ def _gateway(
         merchant=gateway.merchant or "",
         user=gateway.user or "",
         password=password,
+        database=database,
         providers=tuple(gateway.providers) or (gateway.name,),
         is_asked=can_be_asked and gateway.query is not False,
         ask_for_ms=gateway.ask_for,

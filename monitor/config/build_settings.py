@@ -10,6 +10,7 @@ from monitor.config.schema import Document, Source
 from monitor.config.schema_channels import Channel
 from monitor.config.zones import utc_offsets
 from monitor.model.endpoints import Endpoints, Listen
+from monitor.model.gateways import LISTENER_HEARTBEAT_MS, LISTENER_PREFIX
 from monitor.model.settings import (
     ChannelSettings,
     FailoverSettings,
@@ -53,6 +54,11 @@ def build_settings(document: Document, endpoints: Endpoints) -> Settings:
                 created_means_paid=source.created_means_paid,
             )
             for source in document.sources
+        ),
+        listeners=tuple(
+            SourceSettings(LISTENER_PREFIX + gateway.name, LISTENER_HEARTBEAT_MS)
+            for gateway in endpoints.gateways
+            if gateway.is_watched
         ),
         channels=tuple(_channel_settings(channel) for channel in document.channels),
         failover=_failover_settings(document),

@@ -7,6 +7,7 @@ import re
 from monitor.adapters.shops import PULLS, PUSHES, check_url, kinds
 from monitor.config.report import Report
 from monitor.config.schema import Database, Document, Source
+from monitor.config.schema_database import Place
 from monitor.config.secret_files import SecretReader
 from monitor.config.yaml_lines import YamlPath
 from monitor.model.endpoints import ApiAccess, DatabaseAccess, ShopSource
@@ -71,18 +72,12 @@ def _zone(source: Source, document: Document) -> str:
 
 
 def _source(source: Source, document: Document, secrets: SecretReader, at: YamlPath) -> ShopSource:
-    database, api = source.database, source.api
+    api = source.api
     return ShopSource(
         name=source.name,
         kind=source.kind,
         secrets=secrets.read_all(at, "secret", source.secret, source.secret_file),
-        database=None
-        if database is None
-        else DatabaseAccess(
-            database.url,
-            secrets.read((*at, "database"), "password", database.password, database.password_file),
-            database.prefix,
-        ),
+        database=database_of(source.database, secrets, (*at, "database")),
         api=None
         if api is None
         else ApiAccess(
@@ -111,3 +106,14 @@ def _check_secrets(source: Source, built: ShopSource, report: Report, at: YamlPa
     if not all(form.fits(secret) for secret in built.secrets):
         message = f"{report.name(where)} holds no secret of {source.kind}: {form.looks}"
         report.error(where, message, f"the secret is in {form.where}")
+
+
+def database_of(
+    database: Place | None, secrets: SecretReader, at: YamlPath
+) -> DatabaseAccess | None:
+    """What stands under a key `database`, with its password."""
+    if database is None:
+        return None
+    password = secrets.read(at, "password", database.password, database.password_file)
+    prefix = database.prefix if isinstance(database, Database) else None
+    return DatabaseAccess(database.url, password, prefix)

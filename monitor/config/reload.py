@@ -15,6 +15,7 @@ _SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("promise", ("promise",)),
     ("tiers", ("tiers",)),
     ("sources", ("sources",)),
+    ("gateways", ("listeners",)),
     ("channels", ("channels",)),
     ("failover", ("failover",)),
     ("fallback", ("fallback",)),

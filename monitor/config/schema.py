@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator
 
 from monitor.config.schema_channels import Channel
+from monitor.config.schema_database import Place
 from monitor.config.schema_gateways import Gateway
 from monitor.config.schema_outlets import Egress, Notify, PlainWebhook, Telemetry, Webhook
 from monitor.config.schema_relay import Relay
@@ -96,12 +97,9 @@ class Tiers(ConfigModel):
     l3_after: Span = 30 * MINUTE_MS
 
 
-class Database(ConfigModel):
+class Database(Place):
     """Where a shop keeps its orders: `mysql://user@host/name`, `postgresql://…`, `sqlite:///file`."""
 
-    url: Text
-    password: Text | None = None
-    password_file: Text | None = None
     prefix: Text | None = None
 
 

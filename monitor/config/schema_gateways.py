@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from monitor.config.schema_database import Place
 from monitor.config.values import FEW, ConfigModel, Currency, Files, Flag, Name, Span, Text, Url
 from monitor.model.times import MINUTE_MS
 
@@ -22,6 +23,7 @@ class Gateway(ConfigModel):
     user: Text | None = None
     password: Text | None = None
     password_file: Text | None = None
+    database: Place | None = None
     providers: Annotated[list[Text], FEW] = []
     query: Flag | None = None
     ask_for: Span = 30 * MINUTE_MS

@@ -259,6 +259,7 @@ class GatewayAccess(msgspec.Struct, frozen=True):
     merchant: str = ""
     user: str = ""
     password: Secret | None = None
+    database: DatabaseAccess | None = None
     providers: tuple[str, ...] = ()
     is_asked: bool = False
     ask_for_ms: int = 1_800_000

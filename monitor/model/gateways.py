@@ -14,6 +14,9 @@ import msgspec
 from monitor.model.secret import Secret
 from monitor.model.shops import RawReply, RawRequest
 
+LISTENER_PREFIX = "listener:"  # of the source that a gateway's listener is
+LISTENER_HEARTBEAT_MS = 24_000  # it is silent when nothing is heard of it for longer
+
 
 class Meaning(StrEnum):
     """What a callback means for the order, as in the event contract; only `paid` is payment evidence."""
@@ -67,6 +70,23 @@ class Callback(msgspec.Struct, frozen=True):
     paid_at_ms: int | None = None
     signature: Signature = Signature.UNCHECKED
     fields_digest: str = ""
+
+
+class Inquiry(msgspec.Struct, frozen=True):
+    """An order that a gateway is asked about; its own number for it, where somebody told it."""
+
+    order_id: str
+    trade_no: str = ""
+
+
+class Reported(msgspec.Struct, frozen=True):
+    """What a gateway says of an order when it is asked; `unknown` means that it has no such order."""
+
+    order_id: str
+    meaning: Meaning
+    trade_no: str = ""
+    amount_minor: int | None = None
+    paid_at_ms: int | None = None
 
 
 class GatewayKeys(msgspec.Struct, frozen=True):

@@ -108,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True):
     promise: PromiseTable = PromiseTable()
     tiers: Tiers = Tiers()
     sources: tuple[SourceSettings, ...] = ()
+    listeners: tuple[SourceSettings, ...] = ()  # of payment gateways: they only have heartbeats
     channels: tuple[ChannelSettings, ...] = ()
     failover: FailoverSettings = FailoverSettings()
     fallback: FallbackSettings = FallbackSettings()
@@ -133,3 +134,8 @@ class Settings(msgspec.Struct, frozen=True):
     evaluation_gap_ms: int = SECOND_MS  # after a change rules are looked at no sooner than this
     evaluation_floor_ms: int = 0  # replay of years evaluates rules no more often than this
     public_url: str = "http://127.0.0.1:8080"
+
+    @property
+    def heard(self) -> tuple[SourceSettings, ...]:
+        """All that is expected to be heard of: shops, and listeners."""
+        return (*self.sources, *self.listeners)

@@ -7,16 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 
 from monitor.adapters.gateways.base import Dialect, FieldsGateway, Manners, word_of
+from monitor.adapters.gateways.beijing import beijing_ms
 from monitor.adapters.gateways.fields import bytes_of
 from monitor.adapters.gateways.md5_sign import joined
 from monitor.adapters.gateways.rsa import is_signed
 from monitor.model.gateways import GatewayKeys, Meaning, Said
 from monitor.model.shops import RawReply
-
-_BEIJING = timedelta(hours=8)  # all of Alipay's times; China has no summer time
 
 
 def _check(fields: Mapping[str, str], keys: GatewayKeys) -> bool:
@@ -30,13 +28,7 @@ def _has_key(keys: GatewayKeys) -> bool:
 
 
 def _paid_at(fields: Mapping[str, str]) -> int | None:
-    try:
-        local = datetime.fromisoformat(fields.get("gmt_payment", ""))
-    except ValueError:
-        return None
-    if local.tzinfo is not None:
-        return None
-    return int((local - _BEIJING).replace(tzinfo=UTC).timestamp() * 1000)
+    return beijing_ms(fields.get("gmt_payment", ""))
 
 
 DIALECT = Dialect(

@@ -47,7 +47,7 @@ class NameBook:
 
     def know(self, settings: Settings) -> None:
         """Give the channels and sources of the configuration their codes, however many they are."""
-        for label, configured in (("channel", settings.channels), ("source", settings.sources)):
+        for label, configured in (("channel", settings.channels), ("source", settings.heard)):
             for one in configured:
                 self._ours[label][one.name] = None
                 self._add(label, one.name)

@@ -66,7 +66,7 @@ class Shard:
         """Take over new settings: known channels and sources, and their heartbeats."""
         self.settings, self._clockwork = settings, Clockwork(settings)
         self.names.know(settings)
-        configured = {source.name: source.heartbeat_ms for source in settings.sources}
+        configured = {source.name: source.heartbeat_ms for source in settings.heard}
         for name in configured:
             self.sources.setdefault(name, Source(name, 0, 0))
         for name, source in self.sources.items():  # also one that was taken out of the file
@@ -388,7 +388,7 @@ class Shard:
     def restore(self, snapshot: ShardSnapshot, now_ms: int) -> None:
         """Take over a snapshot; deadlines and rows are rebuilt from it."""
         self.names.restore(snapshot.names)
-        configured = {source.name: source.heartbeat_ms for source in self.settings.sources}
+        configured = {source.name: source.heartbeat_ms for source in self.settings.heard}
         for source in snapshot.sources:
             source.heartbeat_ms = configured.get(source.name)
             self.sources[source.name] = source

@@ -1,0 +1,155 @@
+"""Asks payment gateways about orders whose callback does not come, and about callbacks they deny.
+
+    unpaid order ─► asked ─► paid: `payment.callback` with meaning `paid`, from `gateway:<name>`
+    callback said paid ─► asked ─► twice not paid: `payment.callback` with reason `payment_denied`
+
+One task per gateway, so that one that hangs keeps nobody else waiting. What is asked, and how often,
+is decided by `monitor/core/inquiries.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from monitor.core.inquiries import Inquiries
+from monitor.core.orders.order import Order
+from monitor.model.errors import CapacityError, SourceError, StorageError
+from monitor.model.events import EventType, OrderEvent
+from monitor.model.faults import Fault
+from monitor.model.gateways import Inquiry, Meaning, Reported
+from monitor.ports import Clock
+
+log = logging.getLogger("monitor.gateway_query")
+
+TURN_S = 5.0
+QUESTIONS_PER_TURN = 10  # two a second: nobody's gateway should feel it
+BACK_OFF_S = (5.0, 10.0, 20.0, 40.0, 60.0)
+FOUND_BY_QUERY = "found_by_query"
+
+
+class Asker(Protocol):
+    """Asks one gateway (`monitor/adapters/gateways/asking.py`)."""
+
+    orders_max: int  # how many orders one question is about
+
+    async def ask(self, inquiries: Sequence[Inquiry]) -> tuple[Reported, ...]:
+        """What the gateway says of these orders; raises SourceError."""
+        ...
+
+
+class Submitter(Protocol):
+    """The loop's entrance."""
+
+    async def submit(self, entries: Sequence[OrderEvent]) -> tuple[str, ...]:
+        """Log and fold."""
+        ...
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A gateway as it is asked: under which name, by whom, in which currency."""
+
+    name: str
+    asker: Asker
+    currency: str
+
+
+class GatewayQuery:
+    """Asks one gateway for as long as `run` runs.
+
+    `orders` are those in memory, `name_payment` names a payment's number so that it can be stored.
+    """
+
+    def __init__(
+        self,
+        asked: Asked,
+        inquiries: Inquiries,
+        orders: Callable[[], dict[str, Order]],
+        loop: Submitter,
+        clock: Clock,
+        name_payment: Callable[[str], str],
+    ) -> None:
+        self._asked = asked
+        self._inquiries = inquiries
+        self._orders = orders
+        self._loop = loop
+        self._clock = clock
+        self._name_payment = name_payment
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Ask for ever; a gateway that fails is left alone for longer each time."""
+        while True:
+            is_well = await self.turn()
+            self._failures = 0 if is_well else self._failures + 1
+            at = min(self._failures, len(BACK_OFF_S)) - 1
+            await asyncio.sleep(TURN_S if is_well else BACK_OFF_S[at])
+
+    async def turn(self) -> bool:
+        """Ask about what is due now; False if the gateway, or the store, did not take it."""
+        name, asker = self._asked.name, self._asked.asker
+        self._inquiries.look(self._orders(), self._clock.now_ms())
+        try:
+            for _ in range(QUESTIONS_PER_TURN):
+                due = self._inquiries.choose(name, self._clock.now_ms(), asker.orders_max)
+                if not due:
+                    break
+                await self._take(await asker.ask(due))
+        except (SourceError, StorageError, CapacityError) as error:
+            if not self._failures:
+                fields = {"gateway": name, "error": str(error)}
+                log.warning("gateway_not_asked", extra={"fields": fields})
+            return False
+        return True
+
+    async def _take(self, answers: Sequence[Reported]) -> None:
+        """Hand in what is news; an order is let go only once its news are synced."""
+        name = self._asked.name
+        for answer in answers:
+            if answer.meaning == Meaning.PAID:
+                if not self._inquiries.is_check(name, answer.order_id):
+                    await self._loop.submit((self._paid(answer),))
+                self._inquiries.settled(name, answer.order_id)
+            elif answer.meaning != Meaning.REFUNDED and self._inquiries.denied(
+                name, answer.order_id
+            ):
+                await self._loop.submit((self._denied(answer),))
+                self._inquiries.settled(name, answer.order_id)
+
+    def _paid(self, answer: Reported) -> OrderEvent:
+        now_ms = self._clock.now_ms()
+        # Of a gateway without numbers of its own the shop may have made up another.
+        has_number = answer.trade_no not in ("", answer.order_id)
+        is_told = answer.paid_at_ms is not None and answer.paid_at_ms <= now_ms
+        return OrderEvent(
+            type=EventType.CALLBACK.value,
+            order_id=answer.order_id,
+            source=f"gateway:{self._asked.name}",
+            event_id=f"query:{answer.trade_no or answer.order_id}:paid",
+            time_ms=answer.paid_at_ms if is_told and answer.paid_at_ms is not None else now_ms,
+            received_ms=now_ms,
+            is_inferred=not is_told,
+            meaning=Meaning.PAID.value,
+            reason=FOUND_BY_QUERY,
+            amount_minor=answer.amount_minor,
+            currency=self._asked.currency,
+            payment=self._name_payment(answer.trade_no) if has_number else None,
+        )
+
+    def _denied(self, answer: Reported) -> OrderEvent:
+        now_ms = self._clock.now_ms()
+        return OrderEvent(
+            type=EventType.CALLBACK.value,
+            order_id=answer.order_id,
+            source=f"gateway:{self._asked.name}",
+            event_id=f"query:{answer.trade_no or answer.order_id}:denied",
+            time_ms=now_ms,
+            received_ms=now_ms,
+            is_inferred=True,
+            meaning=answer.meaning.value,
+            reason=Fault.PAYMENT_DENIED.value,
+        )

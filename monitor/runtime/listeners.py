@@ -1,0 +1,76 @@
+"""Watches what payments are seen by: a phone, or a program that reads the chain.
+
+A listener that is offline loses orders and says nothing. As long as it lives it is given a
+heartbeat of the source `listener:<gateway>`; when that falls silent, `PaymentListenerSilent` fires.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from monitor.model.errors import CapacityError, SourceError, StorageError
+from monitor.model.events import EventType, OrderEvent
+from monitor.model.gateways import LISTENER_PREFIX
+from monitor.ports import Clock
+
+log = logging.getLogger("monitor.listeners")
+
+EVERY_S = 8.0  # a third of `LISTENER_HEARTBEAT_MS`, and as long as a question may take
+
+
+class Submitter(Protocol):
+    """The loop's entrance."""
+
+    async def submit(self, entries: Sequence[OrderEvent]) -> tuple[str, ...]:
+        """Log and fold."""
+        ...
+
+
+class ListenerWatch:
+    """Asks one listener whether it lives, for as long as `run` runs."""
+
+    def __init__(
+        self, name: str, is_alive: Callable[[], Awaitable[bool]], loop: Submitter, clock: Clock
+    ) -> None:
+        self._name = name
+        self._is_alive = is_alive
+        self._loop = loop
+        self._clock = clock
+        self._has_failed = False
+
+    async def run(self) -> None:
+        """Ask for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(EVERY_S)
+
+    async def look(self) -> bool:
+        """Ask once; whether it lives. The first failure in a row is logged."""
+        try:
+            is_alive = await self._is_alive()
+            if is_alive:
+                await self._loop.submit((self._heartbeat(),))
+        except (SourceError, StorageError, CapacityError) as error:
+            if not self._has_failed:
+                fields = {"gateway": self._name, "error": str(error)}
+                log.warning("listener_not_asked", extra={"fields": fields})
+            self._has_failed = True
+            return False
+        self._has_failed = False
+        return is_alive
+
+    def _heartbeat(self) -> OrderEvent:
+        now_ms = self._clock.now_ms()
+        return OrderEvent(
+            type=EventType.HEARTBEAT.value,
+            order_id="",
+            source=f"{LISTENER_PREFIX}{self._name}",
+            event_id=f"heartbeat@{now_ms}",
+            time_ms=now_ms,
+            received_ms=now_ms,
+            is_inferred=True,
+            is_unique=True,
+        )
