@@ -4,6 +4,7 @@ canary ─► orders of the test goods      stock ─► counts of the key pool
 hear   ─► who reads what shops send to `/hooks/{source}`, from the first request on
 relay  ─► callbacks of payments on their way to the shop, from the first request on, too
 polls  ─► what changed in the databases of shops, and what their APIs say that no webhook brought
+gateways ─► lost callbacks, and whether what sees payments lives
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from monitor.adapters.canary import CanaryShop
 from monitor.adapters.gateways import GATEWAYS
+from monitor.adapters.gateways.asking import Asker, asker_of
+from monitor.adapters.gateways.listening import listener_of
 from monitor.adapters.goods_file import GoodsFile
 from monitor.adapters.http_client import HttpClient
 from monitor.adapters.marks import MarkFile
@@ -24,10 +27,14 @@ from monitor.adapters.shops.facts import Facts, Naming
 from monitor.adapters.shops.reconcile import APIS
 from monitor.adapters.stock_pool import free_stock
 from monitor.core.engine import Engine
+from monitor.core.inquiries import AskedGateway, Inquiries
 from monitor.model.endpoints import Endpoints, ShopSource
 from monitor.model.times import MINUTE_MS
 from monitor.ports import Clock, ShopPull, ShopPush
 from monitor.runtime.canary import Canaries
+from monitor.runtime.gateway_ear import GatewayEar
+from monitor.runtime.gateway_query import Asked, GatewayQuery
+from monitor.runtime.listeners import ListenerWatch
 from monitor.runtime.loop import Loop
 from monitor.runtime.polling import Poller
 from monitor.runtime.relay import Relay
@@ -51,6 +58,8 @@ class Inlets:
         self._relay: Relay | None = None
         self._pollers: list[Poller] = []
         self._switched_off: dict[str, tuple[str, ...]] = {}  # webhooks, by source
+        self._askers: list[Asker] = []
+        self._ear = GatewayEar(Inquiries(()), clock)
 
     def hear(
         self, endpoints: Endpoints, pepper: Pepper, tell: Tell
@@ -62,7 +71,7 @@ class Inlets:
         self._naming = Naming(pepper.name, pepper.name_goods)
         self._relay = Relay(
             RelayStore(Path(endpoints.data_dir)), ShopWire(), self._clock, self._supervisor, tell,
-            pepper.name_goods,
+            pepper.name_goods, self._ear.heard,
         )  # fmt: skip
         self._renew(endpoints)
         return self._pushes, self._relay
@@ -94,6 +103,8 @@ class Inlets:
                 mark = MarkFile(data_dir, f"{source.name}.api", *place)
                 pull = APIS[source.kind](source, self._facts(source), client, self._note_webhooks)
                 self._poll(source.name, pull, mark, loop, max(source.poll_ms, API_POLL_MIN_MS))
+        self._ask_gateways(loop, engine, client, endpoints)
+        self._watch_listeners(loop, client, endpoints)
 
     def notes(self) -> list[str]:
         """What an operator must be told loudly: callbacks, unreadable shops, webhooks that are off."""
@@ -114,6 +125,9 @@ class Inlets:
         pollers, self._pollers = self._pollers, []
         for poller in pollers:
             await poller.close()
+        askers, self._askers = self._askers, []
+        for asker in askers:
+            await asker.close()
 
     def _poll(self, source: str, pull: ShopPull, mark: MarkFile, loop: Loop, every_ms: int) -> None:
         poller = Poller(source, pull, mark, loop, self._clock, every_ms=every_ms)
@@ -122,6 +136,30 @@ class Inlets:
 
     def _note_webhooks(self, source: str, switched_off: tuple[str, ...]) -> None:
         self._switched_off[source] = switched_off
+
+    def _ask_gateways(
+        self, loop: Loop, engine: Engine, client: HttpClient, endpoints: Endpoints
+    ) -> None:
+        assert self._naming is not None, "a monitor hears before it asks"
+        chosen = [one for one in endpoints.gateways if one.is_asked]
+        inquiries = Inquiries(
+            [AskedGateway(one.name, one.providers, one.ask_for_ms) for one in chosen]
+        )
+        self._ear.inquiries = inquiries
+        for access in chosen:
+            self._askers.append(asker_of(access, client))
+            query = GatewayQuery(
+                Asked(access.name, self._askers[-1], access.keys.currency),
+                inquiries, lambda: engine.shard.orders, loop, self._clock, self._naming.goods,
+            )  # fmt: skip
+            self._tasks.spawn(f"gateway-{access.name}", query.run())
+
+    def _watch_listeners(self, loop: Loop, client: HttpClient, endpoints: Endpoints) -> None:
+        for access in endpoints.gateways:
+            if access.is_watched:
+                is_alive = listener_of(access, client, self._clock, self._ear.is_pushing)
+                watch = ListenerWatch(access.name, is_alive, loop, self._clock)
+                self._tasks.spawn(f"listener-{access.name}", watch.run())
 
     async def close(self) -> None:
         """Ask no more and forward no more; there is no beginning again."""

@@ -60,6 +60,7 @@ def _relay(
         host=relay.host or "",
         patience_ms=relay.patience,
         keys=access.keys if access else GatewayKeys(currency=document.currency),
+        access=access.name if access else "",
     )
 
 

@@ -41,7 +41,7 @@ class AskedGateway(msgspec.Struct, frozen=True):
 class _Waiting:
     """One order that is asked about."""
 
-    __slots__ = ("denials", "due_ms", "is_check", "since_ms", "trade_no")
+    __slots__ = ("asked_ms", "denials", "due_ms", "is_check", "since_ms", "trade_no")
 
     def __init__(self, since_ms: int, due_ms: int, trade_no: str, *, is_check: bool) -> None:
         self.since_ms = since_ms
@@ -49,6 +49,18 @@ class _Waiting:
         self.trade_no = trade_no
         self.is_check = is_check  # a callback said paid already
         self.denials = 0
+        self.asked_ms = (-MINUTE_MS, -MINUTE_MS)  # the last two questions
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether it may be asked about: a minute after the last question but one at the earliest."""
+        return self.due_ms <= now_ms and now_ms - self.asked_ms[0] >= MINUTE_MS
+
+    def put_off(self, now_ms: int) -> None:
+        """It is asked about now."""
+        is_later = now_ms - self.since_ms > LATER_MS
+        spacing_ms = LATER_SPACING_MS if is_later else SPACING_MS
+        self.due_ms = now_ms + (DENIED_SPACING_MS if self.is_check else spacing_ms)
+        self.asked_ms = (self.asked_ms[1], now_ms)
 
 
 class Inquiries:
@@ -60,6 +72,7 @@ class Inquiries:
         self._only = gateways[0].name if len(gateways) == 1 else None
         self._waiting: dict[str, dict[str, _Waiting]] = {one.name: {} for one in gateways}
         self._trade_nos: dict[str, str] = {}
+        self._settled: dict[tuple[str, str], None] = {}  # a gateway repeats its callbacks
 
     def look(self, orders: dict[str, Order], now_ms: int) -> None:
         """Take in the youngest orders, and forget those that need no asking.
@@ -86,12 +99,14 @@ class Inquiries:
 
     def check(self, name: str, inquiry: Inquiry, now_ms: int) -> None:
         """A callback said that an order is paid: hear what the gateway itself says, at once."""
-        waiting = self._waiting.get(name)
-        if waiting is None:
+        waiting, order_id = self._waiting.get(name), inquiry.order_id
+        if waiting is None or (name, order_id) in self._settled:
             return
-        known = waiting.get(inquiry.order_id)
+        known = waiting.get(order_id)
         if known is None or not known.is_check:
-            waiting[inquiry.order_id] = _Waiting(now_ms, now_ms, inquiry.trade_no, is_check=True)
+            waiting[order_id] = _Waiting(now_ms, now_ms, inquiry.trade_no, is_check=True)
+            if known is not None:
+                waiting[order_id].asked_ms = known.asked_ms
 
     def choose(self, name: str, now_ms: int, most: int) -> tuple[Inquiry, ...]:
         """The orders to ask about now: checks first, then the youngest; each is put off by that."""
@@ -99,14 +114,11 @@ class Inquiries:
         due = [
             (not one.is_check, -one.since_ms, order_id)
             for order_id, one in waiting.items()
-            if one.due_ms <= now_ms
+            if one.is_due(now_ms)
         ]
         chosen = [order_id for _, _, order_id in sorted(due)[:most]]
         for order_id in chosen:
-            one = waiting[order_id]
-            is_later = now_ms - one.since_ms > LATER_MS
-            spacing_ms = LATER_SPACING_MS if is_later else SPACING_MS
-            one.due_ms = now_ms + (DENIED_SPACING_MS if one.is_check else spacing_ms)
+            waiting[order_id].put_off(now_ms)
         return tuple(
             Inquiry(order_id, waiting[order_id].trade_no or self._trade_nos.get(order_id, ""))
             for order_id in chosen
@@ -120,6 +132,9 @@ class Inquiries:
     def settled(self, name: str, order_id: str) -> None:
         """What the gateway says is known and handed in: no more questions."""
         self._waiting[name].pop(order_id, None)
+        self._settled[name, order_id] = None
+        while len(self._settled) > WAITING_MAX:
+            del self._settled[next(iter(self._settled))]
 
     def denied(self, name: str, order_id: str) -> bool:
         """The gateway says not paid; whether that is its word now against a callback's claim."""
@@ -137,7 +152,8 @@ class Inquiries:
         name = self._gateway_of(order)
         if name is None or not _is_unpaid(order):
             return
-        waiting, since_ms = self._waiting[name], order.facts.created_ms or now_ms
+        created_ms = order.facts.created_ms
+        waiting, since_ms = self._waiting[name], now_ms if created_ms is None else created_ms
         if order.order_id in waiting or now_ms - since_ms > self._gateways[name].ask_for_ms:
             return
         waiting[order.order_id] = _Waiting(since_ms, since_ms + FIRST_MS, "", is_check=False)

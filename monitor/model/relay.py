@@ -59,7 +59,7 @@ class News(StrEnum):
 class RelaySettings(msgspec.Struct, frozen=True):
     """One relay: callbacks of a gateway to a shop go to `forward`.
 
-    `host` replaces the Host of the request. `patience_ms` None: what its kind of gateway is known
+    `access` names the entry of `gateways` that it is, if any. `host` replaces the Host of the request. `patience_ms` None: what its kind of gateway is known
     to wait.
     """
 
@@ -70,6 +70,7 @@ class RelaySettings(msgspec.Struct, frozen=True):
     host: str = ""
     patience_ms: int | None = None
     keys: GatewayKeys = GatewayKeys()
+    access: str = ""
 
     @property
     def name(self) -> str:

@@ -13,10 +13,13 @@ FORGET_MS = 10 * MINUTE_MS  # its one push of `expired` may have been lost
 
 
 class GatewayEar:
-    """Remembers which gateway called when, and about which orders it should call again."""
+    """Remembers which gateway called when, and about which orders it should call again.
+
+    `inquiries` are those of the configuration in force; what was heard outlives it.
+    """
 
     def __init__(self, inquiries: Inquiries, clock: Clock) -> None:
-        self._inquiries = inquiries
+        self.inquiries = inquiries
         self._clock = clock
         self._called_ms: dict[str, int] = {}
         self._waiting: dict[tuple[str, str], int] = {}  # (gateway, order) -> pushed at
@@ -24,24 +27,23 @@ class GatewayEar:
     def heard(self, name: str, callback: Callback) -> None:
         """A gateway called: its number of the order is known now, and a payment can be checked.
 
-        To be told of every callback, whatever its signature: what is forged must be checked too.
+        A signature that is wrong is nobody's word: nothing rests on it, so there is nothing to check.
         """
+        if callback.signature == Signature.INVALID:
+            return
         now_ms = self._clock.now_ms()
-        if callback.signature != Signature.INVALID:
-            self._called_ms[name] = now_ms
-            self._note(name, callback, now_ms)
+        self._called_ms[name] = now_ms
+        self._note(name, callback, now_ms)
         if not callback.order_id:
             return
         inquiry = Inquiry(callback.order_id, callback.trade_no)
-        self._inquiries.told(name, inquiry)
+        self.inquiries.told(name, inquiry)
         if callback.meaning == Meaning.PAID:
-            self._inquiries.check(name, inquiry, now_ms)
+            self.inquiries.check(name, inquiry, now_ms)
 
-    def is_pushing(self, name: str) -> bool | None:
-        """Whether a gateway that calls about waiting orders still does; None if it never called."""
-        called_ms, now_ms = self._called_ms.get(name), self._clock.now_ms()
-        if called_ms is None:
-            return None
+    def is_pushing(self, name: str) -> bool:
+        """Whether a gateway that calls about waiting orders still does, as far as we were told of any."""
+        called_ms, now_ms = self._called_ms.get(name, 0), self._clock.now_ms()
         if now_ms - called_ms <= PUSH_GAP_MS:
             return True
         return not any(

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from monitor.core.relay.answers import says_no_order, verdict_of
 from monitor.core.relay.desk import Forward, Item, Moves, ShopDesk
 from monitor.model.errors import NotFoundError, StorageError
+from monitor.model.gateways import Callback
 from monitor.model.relay import (
     Arrival,
     Closing,
@@ -69,6 +70,7 @@ class Relay:
         supervisor: Supervisor,
         tell: Tell,
         name_payment: Callable[[str], str],
+        heard: Callable[[str, Callback], None] = lambda gateway, callback: None,
         limits: RelayLimits | None = None,
     ) -> None:
         self._store = store
@@ -76,6 +78,7 @@ class Relay:
         self._clock = clock
         self._tasks = Group(supervisor)
         self._teller = Teller(store, tell, name_payment)
+        self._heard = heard
         self._limits = limits or RelayLimits()
         self._relays: Mapping[str, Relayed] = {}
         self._desks: dict[str, ShopDesk] = {}
@@ -144,6 +147,7 @@ class Relay:
             raise NotFoundError(f"no relay {name} is configured", hint="see relays in monitor.yaml")
         desk = self._desk(relayed.settings.shop)
         arrival = arrival_of(relayed, request, rest, is_full=desk.is_full)
+        self._heard(relayed.settings.access, arrival.callback)
         try:
             receipt = await self._receive(desk, arrival)
         except StorageError as error:

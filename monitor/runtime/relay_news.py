@@ -86,5 +86,8 @@ def event_of(told: Told, name_payment: Callable[[str], str]) -> OrderEvent:
         currency=callback.currency if callback.amount_minor is not None else None,
         provider=gateway,
         reason="bad_signature" if is_forged else _REASONS.get(told.news),
-        payment=payment if meaning == Meaning.PAID else None,
+        # Of a gateway without numbers of its own the shop may have made up another.
+        payment=payment
+        if meaning == Meaning.PAID and callback.trade_no != callback.order_id
+        else None,
     )

@@ -1,8 +1,13 @@
-"""Whether the phone of a V免签 lives: its own `getState`, by the gateway's own clock."""
+"""Whether what sees the payments of a gateway lives.
+
+V免签 has a phone and tells by `getState` when it was heard; BEpusdt reads the chain itself, and is seen to
+live by its calls about orders that wait.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
 
@@ -42,6 +47,22 @@ class VpayListener:
         heard_s = int(heard) if heard.isdigit() and len(heard) <= 12 else 0
         gateway_s = _date_s(answer.headers.get("date", ""), now_ms // 1000)
         return text_of(state, "jkstate") == _ONLINE and gateway_s - heard_s <= HEART_S
+
+
+def listener_of(
+    access: GatewayAccess,
+    client: HttpClient,
+    clock: Clock,
+    is_pushing: Callable[[str], bool],
+) -> Callable[[], Awaitable[bool]]:
+    """How to ask whether the listener of a gateway lives."""
+    if access.kind == "vpay":
+        return VpayListener(access, client, clock).is_alive
+
+    async def is_alive() -> bool:
+        return is_pushing(access.name)
+
+    return is_alive
 
 
 def _date_s(written: str, otherwise_s: int) -> int:

@@ -1,0 +1,206 @@
+"""Each kind of gateway is asked in its own way, over real sockets and in real databases."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from monitor.adapters.gateways.asking import Asker, asker_of
+from monitor.adapters.gateways.listening import VpayListener
+from monitor.adapters.http_client import HttpClient
+from monitor.model.endpoints import DatabaseAccess, GatewayAccess
+from monitor.model.errors import SourceError
+from monitor.model.gateways import GatewayKeys, Inquiry, Meaning, Reported
+from monitor.model.secret import Secret
+from tests.databases import Servers
+from tests.gateways import KEY, MERCHANT, PASSWORD, USER, GatewayHost, Payment, gateway_host
+from tests.unit.app_world import StillClock
+
+
+def access(host: GatewayHost, kind: str, key: str = KEY, password: str = PASSWORD) -> GatewayAccess:
+    return GatewayAccess(
+        "gate", kind, GatewayKeys((Secret(key), Secret("old"))), host.url, MERCHANT, USER,
+        Secret(password),
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def asking(kind: str, **changed: str) -> AsyncIterator[tuple[GatewayHost, Asker]]:
+    async with gateway_host() as host:
+        client = HttpClient(config_hosts=[host.place])
+        asker = asker_of(access(host, kind, **changed), client)
+        try:
+            yield host, asker
+        finally:
+            await asker.close()
+            await client.close()
+
+
+async def test_yipay_is_asked_by_the_shops_number() -> None:
+    """Paid with number, money and Beijing's time; unpaid, refunded and unknown are told apart."""
+    async with asking("yipay") as (host, asker):
+        host.add(Payment("A1", "T1", 1, "88.80", "2026-11-20 10:00:08"), Payment("A2", "T2", 0))
+        host.add(Payment("A 3&x", "T3", 2))
+        found = await asker.ask([Inquiry(one) for one in ("A1", "A2", "A 3&x", "A4")])
+    assert found == (
+        Reported("A1", Meaning.PAID, "T1", 8880, 1_795_140_008_000),
+        Reported("A2", Meaning.WAITING, "T2", 8880),
+        Reported("A 3&x", Meaning.REFUNDED, "T3", 8880),
+        Reported("A4", Meaning.UNKNOWN),
+    )
+
+
+@pytest.mark.parametrize("kind", ["epusdt", "bepusdt"])
+async def test_epusdt_is_asked_by_its_own_number_where_it_is_known(kind: str) -> None:
+    """An order of which nobody told the number cannot be asked about, and is left out."""
+    async with asking(kind) as (host, asker):
+        host.add(Payment("A1", "T1", 2), Payment("A2", "T2", 1), Payment("A3", "T3", 3))
+        asked = [Inquiry("A1", "T1"), Inquiry("A2", "T2"), Inquiry("A3", "T3"), Inquiry("A5")]
+        found = {one.order_id: one.meaning for one in await asker.ask(asked)}
+    assert found == {"A1": Meaning.PAID, "A2": Meaning.WAITING, "A3": Meaning.EXPIRED}
+
+
+async def test_number_that_epusdt_does_not_know_is_an_answer() -> None:
+    """Who forges a callback makes up its number; of BEpusdt the same answer may mean another browser."""
+    async with asking("epusdt") as (_host, asker):
+        assert await asker.ask([Inquiry("A1", "made/up")]) == (
+            Reported("A1", Meaning.UNKNOWN, "made/up"),
+        )
+    async with asking("bepusdt") as (_host, asker):
+        assert await asker.ask([Inquiry("A1", "made up")]) == ()
+
+
+async def test_number_of_another_order_is_no_payment_of_this() -> None:
+    """A paid number of one order in the callback of another is a denial."""
+    async with asking("bepusdt") as (host, asker):
+        host.add(Payment("A1", "T1", 2))
+        (found,) = await asker.ask([Inquiry("A2", "T1")])
+    assert found.meaning == Meaning.UNKNOWN
+
+
+async def test_older_bepusdt_is_asked_as_epusdt() -> None:
+    """Before it had a question of its own it answered that of epusdt."""
+    async with asking("bepusdt") as (host, asker):
+        host.has_info = False
+        host.add(Payment("A1", "T1", 2))
+        (found,) = await asker.ask([Inquiry("A1", "T1")])
+    assert found == Reported("A1", Meaning.PAID, "T1")
+
+
+async def test_vpay_shows_paid_orders_to_its_owner_also_those_whose_callback_failed() -> None:
+    """One session, two lists; what stands in neither is not said to be unpaid."""
+    async with asking("vpay") as (host, asker):
+        host.add(Payment("A1", "V1", 2, "88.8", "1795140008"), Payment("A2", "V2", 1))
+        host.add(Payment("A3", "V3", 0))
+        asked = [Inquiry(one) for one in ("A1", "A2", "A3")]
+        found = await asker.ask(asked)
+        assert await asker.ask(asked) == found
+        assert host.sign_ins == 1
+        host.sign_ins += 1  # somebody else signed in, ours is over
+        assert await asker.ask(asked) == found
+    assert found == (
+        Reported("A1", Meaning.PAID, "A1", 8880, 1_795_140_008_000),
+        Reported("A2", Meaning.PAID, "A2", 8880),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"), [("yipay", {"key": "wrong"}), ("vpay", {"password": "wrong"})]
+)
+async def test_refused_question_says_what_to_check_and_no_secret(
+    kind: str, changed: dict[str, str]
+) -> None:
+    """The error names neither key nor password, and its hint the file that holds it."""
+    async with asking(kind, **changed) as (_host, asker):
+        with pytest.raises(SourceError) as caught:
+            await asker.ask([Inquiry("A1")])
+    assert "_file" in caught.value.hint
+    assert "wrong" not in str(caught.value)
+
+
+async def test_gateway_that_is_down_is_an_error_without_its_key() -> None:
+    """A page of the proxy, and no answer at all."""
+    async with asking("yipay") as (host, asker):
+        host.status = 502
+        with pytest.raises(SourceError, match="502"):
+            await asker.ask([Inquiry("A1")])
+    client = HttpClient(config_hosts=[host.place])
+    with pytest.raises(SourceError) as caught:
+        await asker_of(access(host, "yipay"), client).ask([Inquiry("A1")])
+    await client.close()
+    assert KEY not in str(caught.value)
+
+
+TABLES = {
+    "epusdt": "CREATE TABLE orders (id BIGINT, trade_id VARCHAR(32), order_id VARCHAR(32), "
+    "amount DECIMAL(19,4), status INT)",
+    "bepusdt": "CREATE TABLE bep_order (id BIGINT, trade_id VARCHAR(128), order_id VARCHAR(128), "
+    "money VARCHAR(32), status INT)",
+    "vpay": "CREATE TABLE pay_order (id BIGINT, pay_id VARCHAR(255), order_id VARCHAR(255), "
+    "price DOUBLE NOT NULL, state INT NOT NULL, pay_date BIGINT NOT NULL)",
+}
+ROWS = {
+    "epusdt": "INSERT INTO orders VALUES (1,'T1','A1',88.8,2), (2,'T2','A2',9,1)",
+    "bepusdt": "INSERT INTO bep_order VALUES (1,'T1','A1','88.80',2), (2,'T2','A2','9',1)",
+    "vpay": "INSERT INTO pay_order VALUES (1,'A1','V1',88.8,2,1795140008), (2,'A2','V2',9,0,0)",
+}
+FOUND = {
+    kind: (
+        Reported("A1", Meaning.PAID, trade[0], 8880, paid_ms),
+        Reported("A2", Meaning.WAITING, trade[1], 900),
+        Reported("A3", Meaning.UNKNOWN),
+    )
+    for kind, trade, paid_ms in (
+        ("epusdt", ("T1", "T2"), None), ("bepusdt", ("T1", "T2"), None),
+        ("vpay", ("A1", "A2"), 1_795_140_008_000),
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", sorted(TABLES))
+async def test_gateways_own_database_answers_for_all_orders_at_once(
+    kind: str, mariadb_server: Servers
+) -> None:
+    """One SELECT, read as MariaDB has it: decimals, doubles and texts alike."""
+    database = mariadb_server.database(f"{TABLES[kind]};\n{ROWS[kind]}")
+    asker = asker_of(GatewayAccess("gate", kind, database=database.access), HttpClient())
+    try:
+        assert await asker.ask([Inquiry(one) for one in ("A1", "A2", "A3")]) == FOUND[kind]
+    finally:
+        await asker.close()
+
+
+async def test_sqlite_of_epusdt_is_read_where_it_lies(tmp_path: Path) -> None:
+    """The database that epusdt makes when it is given none."""
+    with sqlite3.connect(tmp_path / "epusdt.db") as shop:
+        shop.execute(TABLES["epusdt"])
+        shop.execute(ROWS["epusdt"])
+    place = DatabaseAccess(f"sqlite:///{tmp_path / 'epusdt.db'}")
+    asker = asker_of(GatewayAccess("gate", "epusdt", database=place), HttpClient())
+    try:
+        assert await asker.ask([Inquiry(one) for one in ("A1", "A2", "A3")]) == FOUND["epusdt"]
+    finally:
+        await asker.close()
+
+
+@pytest.mark.parametrize(
+    ("age_s", "is_online", "is_alive"), [(5, True, True), (90, True, False), (5, False, False)]
+)
+async def test_phone_lives_while_its_heart_beats(
+    age_s: int, *, is_online: bool, is_alive: bool
+) -> None:
+    """V免签 goes on saying online until the phone speaks again, so its heart is looked at too."""
+    async with gateway_host() as host:
+        client = HttpClient(config_hosts=[host.place])
+        host.heart_s, host.is_online = int(time.time()) - age_s, is_online
+        clock = StillClock()  # ours is years off; the gateway's own clock counts
+        watched = VpayListener(access(host, "vpay"), client, clock)
+        assert await watched.is_alive() is is_alive
+        with pytest.raises(SourceError, match="does not tell"):
+            await VpayListener(access(host, "vpay", key="wrong"), client, clock).is_alive()
+        await client.close()
