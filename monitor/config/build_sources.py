@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from monitor.adapters.shops import PULLS, PUSHES, check_url, kinds
 from monitor.config.report import Report
 from monitor.config.schema import Database, Document, Source
@@ -26,6 +24,10 @@ def build_sources(
     found = []
     for index, source in enumerate(document.sources):
         at: YamlPath = ("sources", index)
+        if source.database is not None and source.kind not in PULLS:
+            hint = f"kind is one of {', '.join(sorted(PULLS))}"
+            message = f"{report.name((*at, 'database'))}: no database of {source.kind} can be read"
+            report.error((*at, "database"), message, hint)
         if source.kind in kinds():
             _check(source, report, at)
             built = _source(source, document, secrets, at)
@@ -42,7 +44,7 @@ def _check(source: Source, report: Report, at: YamlPath) -> None:
     """Whether its adapter can work with what is there."""
     if source.poll < POLL_MIN_MS:
         report.error((*at, "poll"), f"{report.name((*at, 'poll'))} is less than 1s", "write 15s")
-    if source.database is not None:
+    if source.database is not None and source.kind in PULLS:
         _check_database(source.kind, source.database, report, (*at, "database"))
     elif source.kind in PULLS and source.kind not in PUSHES:
         report.error_missing(
@@ -56,13 +58,9 @@ def _check_database(kind: str, database: Database, report: Report, at: YamlPath)
         check_url(database.url)
     except InputError as error:
         report.error((*at, "url"), f"{report.name((*at, 'url'))} {error}", error.hint)
-    if database.prefix is None:
-        return
-    name = report.name((*at, "prefix"))
-    if kind not in PULLS or PULLS[kind].prefix is None:
+    if database.prefix is not None and PULLS[kind].prefix is None:
+        name = report.name((*at, "prefix"))
         report.error((*at, "prefix"), f"{name}: the tables of {kind} have none", "leave it out")
-    elif not re.fullmatch(r"\w{0,32}", database.prefix, re.ASCII):
-        report.error((*at, "prefix"), f"{name} is no beginning of a name", "write for example acg_")
 
 
 def _zone(source: Source, document: Document) -> str:

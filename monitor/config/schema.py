@@ -30,6 +30,7 @@ from monitor.config.values import (
     Name,
     Network,
     Places,
+    Prefix,
     Quota,
     Span,
     Spans,
@@ -100,7 +101,7 @@ class Tiers(ConfigModel):
 class Database(Place):
     """Where a shop keeps its orders: `mysql://user@host/name`, `postgresql://…`, `sqlite:///file`."""
 
-    prefix: Text | None = None
+    prefix: Prefix | None = None
 
 
 class Api(ConfigModel):

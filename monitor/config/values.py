@@ -24,6 +24,7 @@ PLACES_MAX = 20_000  # of connections: each may hold a megabyte while it is read
 FILES_MAX = 10  # secrets in force at once; a rotation needs two
 ITEMS_MAX = 200  # of any list or table in the file; contract §2 keeps at most 200 channels apart
 
+_PREFIX = re.compile(r"[A-Za-z0-9_]{0,32}")
 _NAME = re.compile(r"[^\s/\\{}\"',;:#?%*\[\]]+")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
@@ -103,6 +104,12 @@ def _name(value: str) -> str:
         raise ValueError(
             f"must be 1 to {NAME_MAX} letters, digits, '-', '_' or '.', without spaces"
         )
+    return value
+
+
+def _prefix(value: str) -> str:
+    if not _PREFIX.fullmatch(value):
+        raise ValueError("must be at most 32 letters, digits or '_'; write for example acg_")
     return value
 
 
@@ -273,6 +280,7 @@ def _host_name(value: str) -> str:
 Text = Annotated[str, AfterValidator(_text), BeforeValidator(_number_as_text)]
 Files = Annotated[list[Text], AfterValidator(_files), BeforeValidator(_as_list)]
 Name = Annotated[str, AfterValidator(_name), BeforeValidator(_number_as_text)]
+Prefix = Annotated[str, AfterValidator(_prefix)]  # of tables; may be empty
 Span = Annotated[Duration, BeforeValidator(_short), AfterValidator(_span)]
 Spans = Annotated[dict[str, Span], FEW]
 Count = Annotated[int, BeforeValidator(_from_digits), AfterValidator(_count)]
