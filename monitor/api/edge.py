@@ -15,6 +15,7 @@ from monitor.api.fast_answer import Accepted
 from monitor.api.idempotency import Answers
 from monitor.api.overload import PAGES_FILL, Flow
 from monitor.api.quota import Quotas
+from monitor.api.refusals import Refusals
 from monitor.api.service import Service, StreamEvent
 from monitor.api.shed import QUOTA, SIGNALS
 from monitor.api.stream import StreamHub
@@ -79,6 +80,7 @@ class Edge:
         self.name_goods = name_goods
         self.flow = Flow(service.left_out)
         self.quotas = Quotas({})
+        self.refusals = Refusals()
         self.streams = StreamHub()
         self.decisions = Decisions()
         self.answers = Answers()

@@ -16,7 +16,7 @@ from aiohttp import web
 from monitor.api.body import read_raw
 from monitor.api.caller import INGEST, Caller
 from monitor.api.edge import EDGE, Edge
-from monitor.model.errors import CapacityError, InputError, NotFoundError, OverloadError
+from monitor.model.errors import AuthError, CapacityError, InputError, NotFoundError, OverloadError
 from monitor.model.shops import Pushed, RawRequest
 
 HOOKS = "/hooks/{source:[^/]+}"
@@ -65,6 +65,8 @@ async def _taken(request: web.Request, edge: Edge) -> web.StreamResponse:
     finally:
         edge.flow.leave(place)
     _count(edge, name, len(pushed.warnings))
+    for what in pushed.warnings:
+        edge.refusals.note("hook_not_understood", name, what, edge.clock.now_ms())
     reply = pushed.reply
     return web.Response(status=reply.status, body=reply.body, content_type=reply.content_type)
 
@@ -79,9 +81,12 @@ def _read(edge: Edge, name: str, request: web.Request, body: bytes) -> Pushed:
         (key.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
         for key, value in request.raw_headers
     )
-    return push.read(
-        RawRequest(request.method, request.raw_path, headers, body, edge.clock.now_ms())
-    )
+    now_ms = edge.clock.now_ms()
+    try:
+        return push.read(RawRequest(request.method, request.raw_path, headers, body, now_ms))
+    except (AuthError, InputError) as error:
+        edge.refusals.note("hook_refused", name, error.code, now_ms)
+        raise
 
 
 def _count(edge: Edge, name: str, count: int) -> None:

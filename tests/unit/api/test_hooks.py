@@ -1,6 +1,7 @@
 """`POST /hooks/{source}` from outside: who is let in, and what each sender is told."""
 
 import gzip
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -181,3 +182,21 @@ async def test_what_could_not_be_taken_is_counted_and_still_answered() -> None:
         server.service.refused = ("paid@A1",)
         assert (await send(server, b"A1")).status == 200
         assert server.service.left_out.rejected["main"] == 2
+
+
+async def test_what_is_wrong_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever connects a shop sees it in the log; whoever calls all day does not fill it."""
+    async with hooked() as (server, _):
+        with caplog.at_level(logging.WARNING, "monitor.hooks"):
+            for _ in range(5):
+                await send(server, b"A1", key="guess")
+            await send(server, b"")
+            server.service.clock.at_ms += 60_000
+            await send(server, b"A1", key="guess")
+            await send(server, b"A1", path="/hooks/other", key="guess")
+    told = [(one.message, *vars(one)["fields"].values()) for one in caplog.records]
+    assert told == [
+        ("hook_refused", "main", "bad_signature", 1),
+        ("hook_not_understood", "main", "nothing in it", 1),
+        ("hook_refused", "main", "bad_signature", 5),
+    ]
