@@ -12,7 +12,7 @@ import apsw
 from monitor.adapters.relay_schema import connect
 from monitor.adapters.reserve import Reserve
 from monitor.adapters.storage.sqlite_errors import storage_errors
-from monitor.adapters.storage.thread import CallThread
+from monitor.adapters.thread import CallThread
 from monitor.model.errors import StorageError
 
 JOBS_MAX = 20_000

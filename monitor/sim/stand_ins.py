@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from monitor.adapters.storage.thread import CallThread
+from monitor.adapters.thread import CallThread
 
 
 @contextmanager

@@ -33,7 +33,7 @@ class Database:
         self._password = access.password
         self._session: Session | None = None
         # Kinds of shops are read by `check`, too, which starts without an event loop.
-        from monitor.adapters.storage.thread import CallThread  # noqa: PLC0415
+        from monitor.adapters.thread import CallThread  # noqa: PLC0415
 
         self._thread = CallThread("shop-database")
 

@@ -21,7 +21,7 @@ from monitor.adapters.reserve import Reserve
 from monitor.adapters.storage.durations import Durations
 from monitor.adapters.storage.sqlite_errors import storage_errors
 from monitor.adapters.storage.sqlite_schema import overwrite_refused, statement, transaction
-from monitor.adapters.storage.thread import CallThread
+from monitor.adapters.thread import CallThread
 from monitor.model.errors import DiskFailedError, StorageError
 
 JOBS_MAX = 4_096

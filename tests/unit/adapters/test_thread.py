@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from monitor.adapters.storage.thread import CallThread
+from monitor.adapters.thread import CallThread
 
 
 async def test_calls_run_one_after_the_other_on_one_thread() -> None:
