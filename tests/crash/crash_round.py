@@ -52,6 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     scale: int = 10  # a second here stands for so many: fifteen minutes are 90 s
     first_point: int = 0
     late_primary: float = 0.06  # share of the orders
+    refunds: bool = False  # the money goes back to who waits for five seconds
     gives_up: bool = False  # a service that stops by itself ends the round
 
     @property
@@ -126,7 +127,8 @@ class Round:
         self._market_url = self._market.hear(20) or ""
         port = _free_port()
         self._url = f"http://127.0.0.1:{port}"
-        self._config = stage.write(folder, plan.capability, port=port, market=self._market_url)
+        self._config = stage.write(folder, plan.capability, port=port, market=self._market_url,
+                                   refunds=plan.refunds)  # fmt: skip
         self._outcome = Outcome(plan, Verdict())
         self._ended: dict[int, int] = {}
 

@@ -13,7 +13,10 @@ import msgspec
 
 
 class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`kind`: paid, claim, asked, bought, offered, delivered, late, refunded, person, kill."""
+    """`kind`: paid, claim, asked, bought, offered, delivered, late, refunded, person, kill.
+
+    Of what playbooks ask for, by `ref`, the action: told, given (`amount_minor`), back.
+    """
 
     kind: str
     at_ms: int
@@ -23,6 +26,7 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
     fence: int = 0
     goods: tuple[str, ...] = ()
     detail: str = ""
+    amount_minor: int = 0
 
 
 class Ledger:

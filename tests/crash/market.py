@@ -97,6 +97,11 @@ class Market:
         self._ledger = Ledger(folder / "ledger.ndjson")
         self.shop = Shop(self._ledger, seed, orders, per_s, late_primary)
         self._suppliers = {name: Supplier(name, self._ledger) for name in stage.CLASSES}
+        shop = self.shop
+        self._doors: dict[str, Callable[[Json, bytes], tuple[int, Json]]] = {
+            "claim": shop.claim, "deliver": shop.deliver, "release": shop.release,
+            "notify": shop.notify, "compensate": shop.compensate, "refund": shop.refund,
+        }  # fmt: skip
         self._seed = seed
         self._counts: dict[tuple[str, ...], int] = {}
         self._armed: tuple[str, int, int] | None = None  # point, how many more, whom
@@ -106,7 +111,7 @@ class Market:
         app = web.Application()
         app.router.add_post("/{supplier}/buy", self._buy)
         app.router.add_get("/{supplier}/orders/{ref}", self._query)
-        for name in ("claim", "deliver", "release"):
+        for name in self._doors:
             app.router.add_post(f"/shop/{name}", self._shop)
         app.router.add_post("/control/{what}", self._control)
         return app
@@ -185,14 +190,9 @@ class Market:
         asked = json.loads(body)
         number = self._count(what, asked["order_id"])
         kind = fault(faults.OF_SHOP, self._seed, what, asked["order_id"], number)
-        doors = {
-            "claim": self.shop.claim,
-            "deliver": self.shop.deliver,
-            "release": self.shop.release,
-        }
 
         def act() -> web.Response:
-            status, said = doors[what](asked, body)
+            status, said = self._doors[what](asked, body)
             return _json(said, status)
 
         return await self._met(request, what, kind, act)

@@ -126,6 +126,28 @@ MUTANTS = dict((
         ),
         words="opaque first", capability="opaque", kills=1, orders=40,
     ),
+    _mutant(
+        "a buyer has one coupon a month",
+        (
+            "monitor.core.playbooks.deciding:_had_one",
+            "    return about.ledger.had_lately", "    return False and about.ledger.had_lately",
+        ),
+        words="coupons for buyer", capability="queryable",
+    ),
+    _mutant(
+        "an action keeps its name",
+        (
+            "monitor.adapters.shop:Shop._act",
+            '"action_id": effect.action_id, **body',
+            '"action_id": f"{effect.action_id}{now_ms}", **body',
+        ),
+        words="coupons for order", capability="queryable",
+    ),
+    _mutant(
+        "a budget is kept",
+        ("monitor.core.playbooks.money:Ledger.room", "self._sums.get(key, 0)", "0"),
+        words="over budget", capability="queryable",
+    ),
 ))  # fmt: skip
 
 # The same rules, and others, in the deterministic simulation (`tests/sim/mutants.py`).

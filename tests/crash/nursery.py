@@ -19,16 +19,17 @@ import monitor.adapters.clock
 import monitor.app
 import monitor.cli.main
 import monitor.cli.serve
+from monitor.core.playbooks import refunding
 from monitor.core.takeover import by_channel, by_shop, choosing, learning, machine, pace, steps
 from monitor.model.times import SECOND_MS
 from tests.crash.mutants import MUTANTS
 from tests.crash.points import lay
 from tests.sim.planting import planted
 
-_MODULES = (by_channel, by_shop, choosing, learning, machine, pace, steps)
+_MODULES = (by_channel, by_shop, choosing, learning, machine, pace, refunding, steps)
 _TIMES = {"CLAIM_WITHIN_MS", "CLAIM_MARGIN_MS", "PASS_OVER_MS", "QUERY_GAP_MAX_MS", "MINUTE_MS",
           "QUERY_GAP_MIN_MS", "RESOLVE_WITHIN_MS", "RETRY_SAME_MS", "STOCK_SETTLE_MS",
-          "THROTTLE_JITTER_MS"}  # fmt: skip
+          "THROTTLE_JITTER_MS", "LOOK_AGAIN_MS"}  # fmt: skip
 
 
 class Birth(msgspec.Struct, frozen=True):

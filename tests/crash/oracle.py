@@ -17,8 +17,10 @@ from monitor.adapters.storage.sqlite_schema import connect_reader
 from monitor.adapters.storage.sqlite_takeovers import moved_cases
 from monitor.model.takeovers import CaseState
 from monitor.model.times import SECOND_MS
+from tests.crash import stage
 from tests.crash.faults import CLOCK_MS
 from tests.crash.ledger import Fact, facts_of
+from tests.crash.shop import customer_of
 
 
 class Verdict(msgspec.Struct):
@@ -43,6 +45,8 @@ def judge(path: Path) -> Verdict:
     verdict.wrongs += _shared(facts)
     verdict.wrongs += _offers(facts)
     verdict.wrongs += _ends(facts, verdict)
+    verdict.wrongs += _given(facts)
+    verdict.wrongs += _paid_back(facts)
     verdict.wrongs += [
         f"an event was refused: {one.detail}" for one in facts if one.kind == "refused"
     ]
@@ -111,6 +115,46 @@ def _ends(facts: list[Fact], verdict: Verdict) -> list[str]:
             by = "fallback" if one.ref.startswith("tko") else one.ref
             verdict.ends[by] += 1
             verdict.slowest_s = max(verdict.slowest_s, (one.at_ms - paid[order_id]) / 1_000)
+    return wrongs
+
+
+def _given(facts: list[Fact]) -> list[str]:
+    """Coupons: one per order, one per buyer, together no more than the budget, and never reworded."""
+    given = [one for one in facts if one.kind == "given" and one.who != "repeat"]
+    wrongs = []
+    for what, named in (("order", lambda one: one.order_id), ("buyer", _buyer_of)):
+        counts = Counter(map(named, given))
+        wrongs += [
+            f"{count} coupons for {what} {name}" for name, count in counts.items() if count > 1
+        ]
+    total = sum(one.amount_minor for one in given)
+    if total > stage.BUDGET_MINOR:
+        wrongs.append(f"over budget: coupons of {total}")
+    words: dict[str, set[str]] = defaultdict(set)
+    for one in facts:
+        if one.kind in ("told", "given", "back"):
+            words[one.ref].add(one.detail)
+    wrongs += [f"{ref} was asked for in two ways" for ref, found in words.items() if len(found) > 1]
+    return wrongs
+
+
+def _buyer_of(fact: Fact) -> str:
+    return customer_of(fact.order_id)
+
+
+def _paid_back(facts: list[Fact]) -> list[str]:
+    """A refund of ours and a delivery of ours are never both tried."""
+    back, taken = dict[str, None](), dict[str, None]()
+    wrongs = []
+    for one in facts:
+        if one.kind == "back":
+            back[one.order_id] = None
+            if one.order_id in taken:
+                wrongs.append(f"{one.order_id} was delivered, then a refund: both were tried")
+        elif one.kind == "offered" and one.order_id in back:
+            wrongs.append(f"{one.order_id} was paid back, then offered: both were tried")
+        elif one.kind == "delivered" and one.ref.startswith("tko"):
+            taken[one.order_id] = None
     return wrongs
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -23,12 +24,23 @@ from tests.crash.ledger import Ledger, now_ms
 PRICE_MINOR = 1_500
 POOLED = 0.12  # of the orders are for goods that the pool has
 REFUND, PAIRS = 0.05, 0.1
+ORDERS_EACH = 3
 UNTIMED = 0.3  # of the events say nothing of when it happened
 REFUND_S = (1.0, 7.0)  # after the payment the buyer wants the money back
 LATE_S = (0.05, 2.5)  # after the claim the primary delivers what it had already
 BATCH = 50
 TYPES = {"paid": "order.paid", "delivered": "delivery.delivered", "refunded": "order.refunded"}
 Json = dict[str, Any]
+Act = Callable[[Json], tuple[int, Json]]
+
+
+def customer_of(order_id: str) -> str:
+    """Who bought: a few orders each, near in time."""
+    return f"buyer-{int(order_id.rsplit('-', 1)[1]) // ORDERS_EACH}"
+
+
+def _done(_asked: Json) -> tuple[int, Json]:
+    return 200, {"status": "done"}
 
 
 class Row(msgspec.Struct):
@@ -60,6 +72,7 @@ class Shop:
         self._outbox: deque[Json] = deque()
         self._news = asyncio.Event()
         self._number = 0
+        self._actions: dict[str, tuple[int, Json]] = {}  # by id, what was answered
 
     # --- doors --------------------------------------------------------------------------------------
 
@@ -110,6 +123,40 @@ class Shop:
         if row.claim is not None and row.claim["claim_id"] == asked["claim_id"]:
             row.claim = None
         return 200, {"status": "released"}
+
+    # --- what playbooks ask for ---------------------------------------------------------------------
+
+    def notify(self, asked: Json, body: bytes) -> tuple[int, Json]:
+        """Tell the buyer, once per action."""
+        return self._once("told", asked, body, _done)
+
+    def compensate(self, asked: Json, body: bytes) -> tuple[int, Json]:
+        """Give a coupon, once per action."""
+        return self._once("given", asked, body, _done)
+
+    def refund(self, asked: Json, body: bytes) -> tuple[int, Json]:
+        """Pay back what is neither delivered nor held by somebody else."""
+        return self._once("back", asked, body, self._pay_back)
+
+    def _pay_back(self, asked: Json) -> tuple[int, Json]:
+        row = self.rows[asked["order_id"]]
+        if row.state != "paid":
+            return 409, {"status": f"already_{row.state}"}
+        if row.claim is not None and row.claim["claim_id"] != asked.get("claim_id"):
+            return 403, {"status": "refused"}
+        self._close(row, "refunded", "playbook")
+        return 200, {"status": "done"}
+
+    def _once(self, kind: str, asked: Json, body: bytes, act: Act) -> tuple[int, Json]:
+        """Do an action once; a repeat gets the same answer."""
+        action_id = asked["action_id"]
+        known = self._actions.get(action_id)
+        self._ledger.write(
+            kind, order_id=asked["order_id"], ref=action_id, who="repeat" if known else "",
+            detail=hashlib.sha256(body).hexdigest()[:16], amount_minor=asked.get("amount_minor", 0),
+        )  # fmt: skip
+        answer = self._actions[action_id] = known or act(asked)
+        return answer
 
     # --- people -------------------------------------------------------------------------------------
 
@@ -172,7 +219,7 @@ class Shop:
             "id": f"{self._seed}-e{self._number}", "source": "shop", "type": TYPES[what],
             "order_id": row.order_id, "time": format_rfc3339(at_ms), "channel": "auto",
             "sku": row.sku, "quantity": row.quantity, "amount_minor": PRICE_MINOR * row.quantity,
-            "currency": "CNY",
+            "currency": "CNY", "customer_hash": customer_of(row.order_id),
         }  # fmt: skip
         if share01("untimed", self._seed, self._number) < UNTIMED:
             del event["time"]

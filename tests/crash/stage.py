@@ -30,7 +30,24 @@ channels:
 fallback: {{mode: enforce, after: 1s, order: [{order}], claim_ttl: 6h,
            max_per_hour: 1000000, max_value_per_day_minor: 1000000000}}
 shop: {{claim_url: "{market}/shop/claim", deliver_url: "{market}/shop/deliver",
-       release_url: "{market}/shop/release"}}
+       release_url: "{market}/shop/release", notify_url: "{market}/shop/notify",
+       compensate_url: "{market}/shop/compensate", refund_url: "{market}/shop/refund"}}
+playbooks: playbooks.yaml
+"""
+
+COUPON_MINOR, BUDGET_MINOR = 100, 3_000
+# Who waits for long is called out; in some rounds the money goes back as well.
+_PLAYBOOKS = """
+version: 1
+playbooks:
+  - {{id: word, level: 1, when: {{tier: L1}}, do: [{{notify_buyer: {{template: delayed_soft}}}}]}}
+  - id: sorry
+    level: 2
+    when: {{age: ">=3s"}}
+    do: [{{coupon: {{value: 1 CNY, once_per: buyer/30d}}}}]
+    budget: {{coupon: 30 CNY/day}}
+  - {{id: end, level: 3, when: {{age: ">=5s"}}, do: [{end}]}}
+defaults: {{dry_run: false, batch_above: 1000}}
 """
 
 _SUPPLIER = """
@@ -54,8 +71,10 @@ _QUERY = (
 )
 
 
-def write(folder: Path, capability: str, *, port: int, market: str) -> Path:
-    """Write monitor.yaml of a round; returns where it is."""
+def write(folder: Path, capability: str, *, port: int, market: str, refunds: bool) -> Path:
+    """Write monitor.yaml of a round, and its playbooks; returns where it is."""
+    end = "page, refund" if refunds else "page"
+    (folder / "playbooks.yaml").write_text(_PLAYBOOKS.format(end=end))
     suppliers = "".join(
         _SUPPLIER.format(
             name=name,

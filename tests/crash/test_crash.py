@@ -61,7 +61,8 @@ def wrongs_of(outcome: Outcome) -> list[str]:
     wrongs = list(verdict.wrongs)
     if not ORDERS:
         return wrongs  # on a machine that is busy with other tests time says nothing
-    if len(asked) > max(3, PERSONS_MAX[capability] * verdict.orders):
+    # Where the money goes back soon, people are not asked for long.
+    if not outcome.plan.refunds and len(asked) > max(3, PERSONS_MAX[capability] * verdict.orders):
         wrongs.append(f"{len(asked)} of {verdict.orders} went to a person: {sorted(set(asked))}")
     if verdict.doubt_s > outcome.plan.patience_s:
         wrongs.append(f"an outcome was unknown for {verdict.doubt_s:.0f} s, and nobody was told")
@@ -72,12 +73,14 @@ def plans() -> list[Plan]:
     """Two short rounds, or as many as `make crash` wants."""
     if not ORDERS:
         return [Plan(seed=SEED, capability=one, orders=80, kills=6, per_s=14.0, scale=45,
-                     first_point=first) for one, first in (("idempotent", 0), ("queryable", 6))]  # fmt: skip
+                     first_point=first, refunds=first > 0)
+                for one, first in (("idempotent", 0), ("queryable", 6))]  # fmt: skip
     rounds = max(len(CLASSES), ORDERS // ROUND_ORDERS)
     kills = -(-KILLS // rounds)
     return [
         Plan(seed=SEED * 1_000 + number, capability=CLASSES[number % len(CLASSES)], scale=15,
-             orders=-(-ORDERS // rounds), kills=kills, per_s=20.0, first_point=number * kills)
+             orders=-(-ORDERS // rounds), kills=kills, per_s=20.0, first_point=number * kills,
+             refunds=number // len(CLASSES) % 2 == 1)
         for number in range(rounds)
     ]  # fmt: skip
 
@@ -104,7 +107,8 @@ def _summed_up(outcomes: list[Outcome], wrongs: list[str]) -> None:
     kills = sum((one.kills for one in outcomes[1:]), outcomes[0].kills.copy())
     orders = sum(one.verdict.orders for one in outcomes)
     doubt_s = max(one.verdict.doubt_s * one.plan.scale for one in outcomes)
-    clear = [one for one in outcomes if one.plan.capability in ("idempotent", "queryable")]
+    clear = [one for one in outcomes
+             if one.plan.capability in ("idempotent", "queryable") and not one.plan.refunds]  # fmt: skip
     asked = sum(why != "goods_sold_before" for one in clear for why in one.persons.values())
     share = asked / max(1, sum(one.verdict.orders for one in clear))
     never = sorted(set(POINTS) - set(kills))
@@ -148,6 +152,9 @@ RULES = (
     "opaque channels come last",
     "ownership comes first",
     "a submit is sent at most once",
+    "a buyer has one coupon a month",
+    "an action keeps its name",
+    "a budget is kept",
 )
 
 

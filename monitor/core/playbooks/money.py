@@ -92,11 +92,14 @@ class Ledger:
         """Take in an action as it is now."""
         held = held_by(action)
         entry = None if held is None else Entry(action.action_id, *held)
-        if entry != self._entry(action.action_id):
+        known = self._entry(action.action_id)
+        if entry != known:
             self._drop(action.action_id)
             if entry is not None:
                 self._put(entry)
-        if isinstance(action.step, CouponStep) and customer_hash is not None:
+        # One that was never to be given must not take back what another order's buyer just got.
+        is_money = entry is not None or known is not None
+        if isinstance(action.step, CouponStep) and customer_hash is not None and is_money:
             self._note_buyer(action, customer_hash, is_given=held is not None)
         self._prune(now_ms)
 

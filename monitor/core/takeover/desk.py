@@ -33,7 +33,7 @@ from monitor.core.takeover.pace import (
     Wait,
 )
 from monitor.core.takeover.queue import with_deadline
-from monitor.core.takeover.steps import Step, find_attempt, slept
+from monitor.core.takeover.steps import Step, find_attempt, rewound, slept
 from monitor.core.takeover.waiting import Queues, Rank, place_of
 from monitor.model.effects import Effect
 from monitor.model.records import (
@@ -353,11 +353,13 @@ class Desk:
         self._awake_ms, self._away_ms = now_ms, away_ms
 
     def _rested(self, case: TakeoverCase, now_ms: int) -> TakeoverCase:
-        """The case as if no time had passed while we were away, if that was long.
+        """The case by the clock of today, and as if a long time in which we were away had not passed.
 
         Else one look at the clock after an hour's pause would give all that is in doubt to people,
         and nobody would have been asked.
         """
+        if case.changed_ms > now_ms + CLOCK_PLAY_MS and case.state in _PATIENT:
+            return rewound(case, now_ms)
         is_older = case.changed_ms < self._awake_ms and case.state in _PATIENT
         return (
             slept(case, self._away_ms, now_ms)

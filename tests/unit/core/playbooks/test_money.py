@@ -170,3 +170,14 @@ def test_full_memory_of_buyers_gives_nobody_new_anything() -> None:
     ledger = Ledger(LedgerSnapshot(buyers=many))
     assert ledger.had_lately("new", DAY_MS, HOUR_MS + 1)
     assert not ledger.had_lately("new", DAY_MS, HOUR_MS + DAY_MS)
+
+
+def test_coupon_that_was_never_given_takes_nothing_back() -> None:
+    """Two orders of a buyer in one moment: the second gets none, nor does the third an hour later."""
+    ledger = Ledger()
+    ledger.take(coupon("a", "sent", 0, 0), "c", 0)
+    assert ledger.had_lately(buyer_key("c", is_dry_run=False), DAY_MS, 0)
+    ledger.take(coupon("b", "skipped", 0, None, "once_per"), "c", 0)
+    assert ledger.had_lately(buyer_key("c", is_dry_run=False), DAY_MS, HOUR_MS)
+    ledger.take(coupon("a", "failed", 0, 0, "refused"), "c", HOUR_MS)
+    assert not ledger.had_lately(buyer_key("c", is_dry_run=False), DAY_MS, HOUR_MS)

@@ -204,3 +204,17 @@ def test_not_found_soon_after_a_restart_proves_nothing() -> None:
         crowd.answer(0, "not_found", effect_key=f"query_{ref}_{number}", is_query=True)
     assert crowd.case(0).attempts[-1].not_found == 0
     assert [one for one in submitted(crowd.effects) if "pool" in one] == []
+
+
+def test_answer_after_the_clock_was_set_back_puts_nothing_off() -> None:
+    """What was open keeps its distance from now, whoever moves the case first: answer or clock."""
+    crowd = Crowd(1, settings("asked", "pool"))
+    crowd.grant_all()
+    crowd.answer(0, "unknown")
+    crowd.now_ms -= 60 * MINUTE_MS
+    key = f"query_{crowd.case(0).attempts[-1].ref}_1"
+    crowd.answer(0, "accepted", effect_key=key, is_query=True)
+    case = crowd.case(0)
+    assert case.wake_ms is not None
+    assert case.wake_ms - crowd.now_ms <= 5 * MINUTE_MS
+    assert case.attempts[-1].settle_until_ms - crowd.now_ms <= 5 * MINUTE_MS
