@@ -15,10 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from monitor.adapters.channels import Parts, build_channels
 from monitor.adapters.clock import SteadyClock
 from monitor.adapters.goods_file import GoodsFile
-from monitor.adapters.http_client import Blocked, HttpClient
 from monitor.adapters.ids import RandomIds
 from monitor.adapters.pepper import ensure_pepper
 from monitor.adapters.performer import OutsidePerformer
@@ -27,10 +25,6 @@ from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
 from monitor.adapters.telemetry.logs import fields
 from monitor.adapters.telemetry.metrics import MetricsCollector, WriteTimes, write_times
-from monitor.adapters.telemetry.metrics_export import OtlpMetricSink
-from monitor.adapters.telemetry.reading import read
-from monitor.adapters.telemetry.traces import OtlpTraceSink
-from monitor.adapters.vault import SealedVault
 from monitor.api.audit import entry_of_signal
 from monitor.api.broadcast import Broadcast
 from monitor.api.door import Door, sparing
@@ -49,6 +43,7 @@ from monitor.model.notes import Audited, MessageTaken
 from monitor.model.records import AlertMoved, Answer, Instruction
 from monitor.model.rules import RuleSet
 from monitor.model.settings import ChannelSettings, SourceSettings
+from monitor.outlets import Outlets
 from monitor.ports import Clock, StoredAudit
 from monitor.runtime.archive import StateHash
 from monitor.runtime.assembly import Assembly
@@ -89,16 +84,14 @@ class Monitor:
         self.engine = Engine(settings_for(loaded.settings, rules), rules)
         self.store: SqliteStore | None = None
         self.trouble: str | None = STARTING
-        self.left_out, self.blocked = LeftOut(), Blocked()
         self.url = ""
         self.token_path = Path()
         self._data_dir = Path(loaded.endpoints.data_dir)
-        self._client = HttpClient.of(loaded.endpoints, self.blocked)
-        self._outside: OutsidePerformer | None = None
         self._goods = GoodsFile(self._data_dir)
         self._inlets = Inlets(self.supervisor, self.clock, self._goods)
+        self._outlets = Outlets(self.supervisor, self.clock, self._goods, loaded.endpoints)
+        self.left_out, self.blocked = LeftOut(), self._outlets.blocked
         self._assembly: Assembly | None = None
-        self._traces: OtlpTraceSink | None = None
         self._door: Door | None = None
         self._broadcast = Broadcast()
         self._facts: dict[str, str] = {}
@@ -144,10 +137,9 @@ class Monitor:
         await self._inlets.close()
         if self._assembly is not None and self.is_ready and self.supervisor.failure is None:
             await self._assembly.stop()
-        if self._traces is not None:
-            await self._traces.close()
+        await self._outlets.end_traces()
         await self.supervisor.stop()
-        await self._client.close()
+        await self._outlets.client.close()
         await self._goods.close()
         if self.store is not None:
             await self.store.close()
@@ -168,7 +160,7 @@ class Monitor:
                 break
         self.trouble = None
         log.info("ready", extra=fields(orders=len(self.engine.shard.orders)))
-        self._export_metrics()
+        self._outlets.measure(self.loaded.endpoints.telemetry, lambda: self.engine)
         await self._refresh_facts()
 
     async def _open(self) -> None:
@@ -176,29 +168,15 @@ class Monitor:
         self._renew_engine()
         if self.loaded.needs_goods:
             await self._goods.open()
-        telemetry = self.loaded.endpoints.telemetry
-        # One file of traces, however often the store is tried.
-        if telemetry.endpoint is not None and telemetry.traces and self._traces is None:
-            self._traces = OtlpTraceSink(
-                self._client, self.clock, telemetry.endpoint, self._data_dir
-            )
-            self.supervisor.spawn("traces", self._traces.run())
+        self._outlets.trace(self.loaded.endpoints.telemetry, self._data_dir)
         self._assembly = Assembly(
             self.store, self.engine, self._performer(), self.clock, self.supervisor,
             messages=Messages(self.loaded.endpoints.replay_window_ms, self.left_out.count_full),
-            traces=sparing(self._traces, self._door), on_turn=self._publish,
+            traces=sparing(self._outlets.traces, self._door), on_turn=self._publish,
             look=partial(look_through, self._data_dir, self.engine),
         )  # fmt: skip
         await self._assembly.start()
         self._start_inlets()
-
-    def _export_metrics(self) -> None:
-        telemetry = self.loaded.endpoints.telemetry
-        if telemetry.endpoint is not None and telemetry.metrics:
-            sink = OtlpMetricSink(
-                lambda: self._client, telemetry.endpoint, lambda: read(self.engine, self.now_ms())
-            )
-            self.supervisor.spawn("metrics", sink.run())
 
     def _renew_engine(self) -> None:
         """Forget what an attempt that failed had folded and decided: it is not in the store."""
@@ -313,7 +291,7 @@ class Monitor:
             await self._goods.open()  # first: it may refuse, and then nothing has changed
         self.loaded = taken_over(self.loaded, loaded)
         self.engine.configure(settings_for(self.loaded.settings, rules), rules)
-        old, self._client = self._client, HttpClient.of(self.loaded.endpoints, self.blocked)
+        old = self._outlets.renew(self.loaded.endpoints)
         if self._assembly is not None:
             self._assembly.worker.performer = self._performer()
             self._assembly.keeper.settings = self.engine.settings
@@ -322,8 +300,6 @@ class Monitor:
             )
         if self._door is not None:
             self._door.renew(self.loaded.endpoints)
-        if self._traces is not None:
-            self._traces.client = self._client
         if self.is_ready:
             await self._inlets.stop()
             self._start_inlets()
@@ -365,29 +341,21 @@ class Monitor:
         return parts
 
     def _performer(self) -> OutsidePerformer:
-        endpoints = self.loaded.endpoints
-        vault = SealedVault(self._goods)
-        parts = Parts(
-            client=self._client, vault=vault, goods=self._goods, own=endpoints.own_channels
-        )
-        channels = build_channels(self.engine.settings.channels, endpoints.http_channels, parts)
-        self._outside = OutsidePerformer(
-            self._client, endpoints, channels, vault, self.clock, self._outside
-        )
-        self.reports = self._outside.reports
-        return self._outside
+        performer = self._outlets.performer(self.engine.settings.channels, self.loaded.endpoints)
+        self.reports = performer.reports
+        return performer
 
     def _start_inlets(self) -> None:
         loop = self._running().loop
-        self._inlets.start(loop, self.engine, self._client, self.loaded.endpoints)
+        self._inlets.start(loop, self.engine, self._outlets.client, self.loaded.endpoints)
 
     async def _refresh_facts(self) -> None:
         while self.store is not None:
             try:
                 self._facts = await self.store.health()
                 self._outbox_rows = await self.store.depth()
-                if self._traces is not None:
-                    self._outbox_rows["traces"] = self._traces.counts.waiting
+                if self._outlets.traces is not None:
+                    self._outbox_rows["traces"] = self._outlets.traces.counts.waiting
                 if self.trouble is not None and self._assembly is not None:
                     self.trouble = self._assembly.loop.trouble
             except StorageError as error:

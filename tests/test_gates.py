@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TREE = """
-__init__ __main__ app inlets ports
+__init__ __main__ app inlets outlets ports
 model/__init__ core/__init__ runtime/__init__ api/__init__ web/__init__ config/__init__
 sim/__init__ testing/__init__ cli/__init__
 adapters/__init__ adapters/clock
