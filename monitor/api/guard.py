@@ -29,6 +29,7 @@ from monitor.api.express import Express
 from monitor.api.fast_answer import as_bytes
 from monitor.api.fast_intake import Waiting
 from monitor.api.problems import from_error, problem
+from monitor.api.raw_target import RawTargets
 from monitor.api.shed import CONNECTIONS
 from monitor.model.errors import OverloadError
 
@@ -177,7 +178,7 @@ class GuardedConnection(web.RequestHandler):
 
     __slots__ = (
         "_answered", "_asked", "_connections", "_ended_s", "_has_begun", "_head_since_s", "_held",
-        "_owed", "_socket", "_stuck_since_s",
+        "_owed", "_socket", "_stuck_since_s", "targets",
     )  # fmt: skip
 
     def __init__(self, manager: web.Server, connections: Connections, **options: Any) -> None:
@@ -191,6 +192,7 @@ class GuardedConnection(web.RequestHandler):
         self._ended_s: float | None = None
         self._asked: Waiting | None = None  # a request that aiohttp knows nothing of
         self._held = b""  # what came behind it
+        self.targets = RawTargets()
         self._answered: asyncio.Future[None] | None = None  # while the end waits for its answer
 
     # --- of asyncio -------------------------------------------------------------------------------
@@ -225,6 +227,8 @@ class GuardedConnection(web.RequestHandler):
                 express.intake.take(whole.head, whole.body, asked)
                 return
         count = self._request_count
+        if not self._has_begun and self._owed is None:
+            data = self.targets.escaped(data)
         super().data_received(data)
         if self._request_count != count:
             body = self._messages[-1][1]

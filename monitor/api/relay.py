@@ -13,11 +13,12 @@ from multidict import CIMultiDict
 from monitor.api.body import read_raw
 from monitor.api.edge import EDGE
 from monitor.api.fast_answer import SERVER
+from monitor.api.guard import GuardedConnection
 from monitor.model.errors import InputError
 from monitor.model.shops import RawRequest
 
 RELAY_PREFIX = "/relay/"
-RELAY_PATH = "/relay/{shop:[^/]+}/{gateway:[^/]+}{rest:(/.*)?}"
+RELAY_PATH = "/relay/{shop:[^/]+}/{gateway:[^/]+}{rest:(/(?s:.*))?}"
 
 
 class Passed(web.Response):
@@ -27,7 +28,7 @@ class Passed(web.Response):
 async def pass_callback(request: web.Request) -> web.StreamResponse:
     """Answer with what the shop said, or in its place; raises NotFoundError, InputError."""
     edge = request.app[EDGE]
-    target = request.raw_path
+    target = _target(request)
     raw = RawRequest(
         method=request.method,
         target=target,
@@ -57,6 +58,13 @@ def rest_of(target: str) -> str:
         raise InputError("the target is not a path of the relay", code="bad_target")
     below = f"/{parts[4]}" if len(parts) == 5 else ""
     return below + mark + query
+
+
+def _target(request: web.Request) -> str:
+    """The target as it was sent, also where the parser got it escaped."""
+    connection = request.protocol
+    assert isinstance(connection, GuardedConnection)
+    return connection.targets.raw(request.raw_path)
 
 
 def _text(raw: bytes) -> str:

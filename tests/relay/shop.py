@@ -83,7 +83,8 @@ class Shop:
         self.changed.set()
         try:
             await self.gate.wait()
-            writer.write(self.says(seen))
+            said = self.says(seen)
+            writer.write(said if seen.method != "HEAD" else said.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
             await writer.drain()
         finally:
             self.under_way[order] -= 1

@@ -60,7 +60,7 @@ async def running(data_dir: Path, *relays: RelaySettings) -> AsyncIterator[Monit
         assert monitor.supervisor.failure is None
 
 
-async def raw(url: str, request: bytes) -> bytes:
+async def raw(url: str, request: bytes, *, is_head: bool = False) -> bytes:
     """Send bytes and read the answer to its end."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=4 << 20)
@@ -69,6 +69,8 @@ async def raw(url: str, request: bytes) -> bytes:
         await writer.drain()
         async with asyncio.timeout(30):
             head = await reader.readuntil(b"\r\n\r\n")
+            if is_head:
+                return head
             length = 0
             for line in head.lower().split(b"\r\n"):
                 if line.startswith(b"content-length:"):
