@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import apsw
 
@@ -16,18 +16,43 @@ from monitor.adapters.thread import CallThread
 from monitor.model.errors import StorageError
 
 JOBS_MAX = 20_000
+GATHERED_S = 0.02  # a process that dies within it asks a shop again that had said yes
+RETRY_S = 1.0
 
 T = TypeVar("T")
 Job = Callable[[apsw.Connection], T]
 
 
+class Jobs(Protocol):
+    """Runs jobs of a database one after the other."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the latest commit was refused."""
+        ...
+
+    async def run(self, job: Job[T], *, writes_once: bool = False) -> T:
+        """Run a job in a transaction; durable when this returns."""
+        ...
+
+    def add(self, job: Job[None]) -> None:
+        """Let a job be done without anybody waiting for it."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what waits."""
+        ...
+
+
 class _Waiting:
     """A job in line; `answer` None: nobody waits for it, and it is tried again until it succeeds."""
 
-    __slots__ = ("answer", "job")
+    __slots__ = ("answer", "job", "writes_once")
 
-    def __init__(self, job: Job[Any], answer: asyncio.Future[Any] | None) -> None:
-        self.job, self.answer = job, answer
+    def __init__(
+        self, job: Job[Any], answer: asyncio.Future[Any] | None, *, writes_once: bool = False
+    ) -> None:
+        self.job, self.answer, self.writes_once = job, answer, writes_once
 
 
 class RelayJobs:
@@ -39,25 +64,37 @@ class RelayJobs:
         self._thread = CallThread("relay")
         self._waiting: list[_Waiting] = []
         self._under_way: list[_Waiting] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._idle: asyncio.Future[None] | None = None
-        self.trouble: str | None = None  # why the latest commit was refused
+        self._trouble: str | None = None
 
-    async def run(self, job: Job[T]) -> T:
+    @property
+    def trouble(self) -> str | None:
+        """Why the latest commit was refused."""
+        return self._trouble
+
+    async def run(self, job: Job[T], *, writes_once: bool = False) -> T:
         """Run a job in a transaction; durable when this returns.
 
+        `writes_once`: it has one statement that writes, which SQLite commits by itself. That is one
+        way through the interpreter's lock instead of three, each held up by a busy loop.
         Raises: StorageError; then nothing of it is kept.
         """
         if len(self._waiting) >= JOBS_MAX:
             raise StorageError(f"{JOBS_MAX} callbacks wait for the disk", code="storage_busy")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(job, answer))
+        self._waiting.append(_Waiting(job, answer, writes_once=writes_once))
         self._flush()
         return await answer
 
     def add(self, job: Job[None]) -> None:
-        """Let a job be done with the next commit; one that is refused is tried with later ones."""
+        """Let a job be done with the next commit; one that is refused is tried with later ones.
+
+        A callback that comes meanwhile takes it along instead of waiting behind a commit of its own.
+        """
         self._waiting.append(_Waiting(job, None))
-        self._flush()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHERED_S, self._flush)
 
     async def close(self) -> None:
         """Finish what waits and let go of the file."""
@@ -69,6 +106,9 @@ class RelayJobs:
         self._thread.stop()
 
     def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._under_way or not self._waiting:
             return
         self._under_way, self._waiting = self._waiting, []
@@ -78,7 +118,7 @@ class RelayJobs:
     def _flushed(self, done: asyncio.Future[list[Any]]) -> None:
         batch, self._under_way = self._under_way, []
         error = done.exception()
-        self.trouble = None if error is None else str(error)
+        self._trouble = None if error is None else str(error)
         for index, one in enumerate(batch):
             if one.answer is None or one.answer.done():
                 continue
@@ -88,8 +128,11 @@ class RelayJobs:
                 one.answer.set_exception(error)
         if error is not None:  # the others come with the next request: not at once, for ever
             self._waiting = [*(one for one in batch if one.answer is None), *self._waiting]
-        if error is None or any(one.answer is not None for one in self._waiting):
+        if any(one.answer is not None for one in self._waiting) or self._idle is not None:
             self._flush()
+        elif self._waiting and self._timer is None:
+            delay_s = GATHERED_S if error is None else RETRY_S
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._flush)
         if self._idle is not None and not self._under_way and not self._idle.done():
             self._idle.set_result(None)
 
@@ -109,6 +152,8 @@ class RelayJobs:
         if self._connection is None:
             self._connection = connect(self._path)
         connection = self._connection
+        if len(batch) == 1 and batch[0].writes_once:
+            return [batch[0].job(connection)]
         connection.execute("BEGIN IMMEDIATE")
         try:
             results = [one.job(connection) for one in batch]

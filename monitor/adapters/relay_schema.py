@@ -1,6 +1,6 @@
 """The tables of `relay.db`: raw callbacks, what became of them, and what the monitor is still to hear.
 
-callback  one body under one key; `item` is the first row of the key, `order_id` is there for erasing
+callback  one body under one key; `item` is the first row of the key, NULL in that row itself
 news      what the monitor is told, once each; `told` 0 while it has not been taken
 
 open ──► accepted · passed · undelivered            extra: another body after the shop had accepted
@@ -22,8 +22,8 @@ BUSY_MS = 5_000
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS callback (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    item INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY,
+    item INTEGER,
     relay TEXT NOT NULL,
     key TEXT NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('duty', 'passing', 'plain')),
@@ -53,9 +53,7 @@ CREATE TABLE IF NOT EXISTS news (
     UNIQUE (item, kind)
 );
 CREATE INDEX IF NOT EXISTS callback_key ON callback (key) WHERE key != '';
-CREATE INDEX IF NOT EXISTS callback_item ON callback (item);
-CREATE INDEX IF NOT EXISTS callback_order ON callback (order_id);
-CREATE INDEX IF NOT EXISTS callback_open ON callback (id) WHERE state = 'open';
+CREATE INDEX IF NOT EXISTS callback_open ON callback (ifnull(item, id)) WHERE state = 'open';
 CREATE INDEX IF NOT EXISTS callback_undelivered ON callback (id) WHERE state = 'undelivered';
 CREATE INDEX IF NOT EXISTS callback_conflict ON callback (id) WHERE is_conflict;
 CREATE INDEX IF NOT EXISTS callback_closed ON callback (closed_ms) WHERE closed_ms IS NOT NULL;

@@ -20,7 +20,7 @@ from monitor.adapters.relay_bytes import (
     unpacked_reply,
     unpacked_request,
 )
-from monitor.adapters.relay_jobs import RelayJobs
+from monitor.adapters.relay_jobs import Jobs, RelayJobs
 from monitor.adapters.relay_schema import DATABASE_NAME
 from monitor.adapters.storage.sqlite_checks import damaged
 from monitor.model.gateways import Callback
@@ -47,6 +47,8 @@ NEWS_AT_ONCE = 500
 
 T = TypeVar("T")
 
+_OPEN_ITEM = "ifnull(item, id) = ? AND state = 'open'"
+
 _packer = msgspec.msgpack.Encoder()
 _callback_reader = msgspec.msgpack.Decoder(Callback)
 
@@ -54,8 +56,8 @@ _callback_reader = msgspec.msgpack.Decoder(Callback)
 class RelayStore:
     """See `ports.RelayStore`; opens on first use."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._jobs = RelayJobs(data_dir / DATABASE_NAME)
+    def __init__(self, data_dir: Path, jobs: Jobs | None = None) -> None:
+        self._jobs = jobs or RelayJobs(data_dir / DATABASE_NAME)
 
     @property
     def trouble(self) -> str | None:
@@ -68,7 +70,9 @@ class RelayStore:
 
     async def arrive(self, arrival: Arrival) -> Receipt:
         """Keep a callback, or find it by its key; durable when this returns."""
-        receipt, answer = await self._jobs.run(lambda connection: _arrive(connection, arrival))
+        receipt, answer = await self._jobs.run(
+            lambda connection: _arrive(connection, arrival), writes_once=True
+        )
         if answer is None:
             return receipt
         return msgspec.structs.replace(receipt, answer=_decoded(unpacked_reply, answer))
@@ -85,7 +89,7 @@ class RelayStore:
         self._jobs.add(
             lambda connection: _run(
                 connection,
-                "UPDATE callback SET attempts = ?, due_ms = ? WHERE item = ? AND state = 'open'",
+                f"UPDATE callback SET attempts = ?, due_ms = ? WHERE {_OPEN_ITEM}",  # noqa: S608
                 (attempts, due_ms, item),
             )
         )
@@ -142,11 +146,13 @@ def _decoded(read: Callable[[bytes], T], body: bytes) -> T:
 def counts_of(connection: apsw.Connection) -> RelayCounts:
     """Count what is in a file, by partial indexes."""
     found: list[Any] = connection.execute(
-        "SELECT count(DISTINCT item), min(received_ms) FROM callback"
+        "SELECT count(DISTINCT ifnull(item, id)), min(received_ms) FROM callback"
         " WHERE state = 'open' AND kind = 'duty'"
     ).fetchall()
     owed, oldest_ms = found[0]
-    undelivered = "SELECT count(DISTINCT item) FROM callback WHERE state = 'undelivered'"
+    undelivered = (
+        "SELECT count(DISTINCT ifnull(item, id)) FROM callback WHERE state = 'undelivered'"
+    )
     conflicts = "SELECT count(*) FROM callback WHERE is_conflict"
     return RelayCounts(
         owed, connection.execute(undelivered).get, connection.execute(conflicts).get, oldest_ms
@@ -169,7 +175,7 @@ def _open_items(
     )
     found: dict[int, StoredItem] = {}
     rows: list[Any] = connection.execute(
-        "SELECT id, item, relay, order_id, received_ms, attempts, due_ms FROM callback"
+        "SELECT id, ifnull(item, id), relay, order_id, received_ms, attempts, due_ms FROM callback"
         " WHERE state = 'open' ORDER BY id"
     ).fetchall()
     for row, item, relay, order_id, received_ms, attempts, due_ms in rows:
@@ -192,10 +198,11 @@ def _arrive(connection: apsw.Connection, arrival: Arrival) -> tuple[Receipt, byt
 
     Here nothing is decoded: an error would be one of all callbacks in the same commit.
     """
-    if not arrival.key:
-        return _insert(connection, arrival), None
+    fresh = _insert_fresh(connection, arrival)  # nearly always, in one statement
+    if fresh is not None:
+        return Receipt(fresh, fresh, is_new=True), None
     rows: list[Any] = connection.execute(
-        "SELECT id, item, state, body_digest, fields_digest, answer FROM callback"
+        "SELECT id, ifnull(item, id), state, body_digest, fields_digest, answer FROM callback"
         " WHERE key = ? ORDER BY id",
         (arrival.key,),
     ).fetchall()
@@ -204,7 +211,7 @@ def _arrive(connection: apsw.Connection, arrival: Arrival) -> tuple[Receipt, byt
     for row, item, _, _, _, answer in rows:
         if answer is not None:
             if is_conflict:
-                _insert(connection, arrival, item, is_extra=True, is_conflict=True)
+                _insert(connection, arrival, item, "extra", is_conflict=True)
             return Receipt(row, item, is_new=False, is_conflict=is_conflict), answer
     waiting = [row for row in rows if row[2] == "open"]
     for row, item, _, body_digest, _, _ in waiting:
@@ -217,31 +224,49 @@ def _arrive(connection: apsw.Connection, arrival: Arrival) -> tuple[Receipt, byt
     return _insert(connection, arrival, first, is_conflict=is_conflict), None
 
 
+_COLUMNS = (
+    "item, relay, key, kind, order_id, state, is_conflict, received_ms, closed_ms, body_digest,"
+    " fields_digest, callback, request, crc32"
+)
+_MARKS = ", ".join("?" * 14)
+
+
+def _insert_fresh(connection: apsw.Connection, arrival: Arrival) -> int | None:
+    """Keep a callback unless its key is known; the row, or None."""
+    found: Any = connection.execute(
+        f"INSERT INTO callback ({_COLUMNS}) SELECT {_MARKS} WHERE ?3 = ''"  # noqa: S608 - our own names
+        " OR NOT EXISTS (SELECT 1 FROM callback WHERE key = ?3 AND key != '') RETURNING id",
+        _values(arrival, None, "open", is_conflict=False),
+    ).get
+    row: int | None = found
+    return row
+
+
 def _insert(
     connection: apsw.Connection,
     arrival: Arrival,
-    item: int | None = None,
+    item: int | None,
+    state: str = "open",
     *,
-    is_extra: bool = False,
-    is_conflict: bool = False,
+    is_conflict: bool,
 ) -> Receipt:
-    request = packed_request(StoredRequest(arrival.request, arrival.rest))
-    received_ms = arrival.request.received_ms
     row: Any = connection.execute(
-        "INSERT INTO callback (item, relay, key, kind, order_id, state, is_conflict, received_ms,"
-        " closed_ms, body_digest, fields_digest, callback, request, crc32)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-        (
-            item or 0, arrival.relay, arrival.key, arrival.kind, arrival.callback.order_id,
-            "extra" if is_extra else "open", is_conflict, received_ms,
-            received_ms if is_extra else None, arrival.body_digest,
-            arrival.callback.fields_digest, _packer.encode(arrival.callback), request,
-            zlib.crc32(request),
-        ),
-    ).get  # fmt: skip
-    if item is None:
-        connection.execute("UPDATE callback SET item = id WHERE id = ?", (row,))
+        f"INSERT INTO callback ({_COLUMNS}) VALUES ({_MARKS}) RETURNING id",  # noqa: S608 - our own names
+        _values(arrival, item, state, is_conflict=is_conflict),
+    ).get
     return Receipt(row, item or row, is_new=True, is_conflict=is_conflict)
+
+
+def _values(
+    arrival: Arrival, item: int | None, state: str, *, is_conflict: bool
+) -> tuple[int | str | bytes | None, ...]:
+    request = packed_request(StoredRequest(arrival.request, arrival.rest))
+    received_ms, callback = arrival.request.received_ms, arrival.callback
+    return (
+        item, arrival.relay, arrival.key, arrival.kind, callback.order_id, state, is_conflict,
+        received_ms, None if state == "open" else received_ms, arrival.body_digest,
+        callback.fields_digest, _packer.encode(callback), request, zlib.crc32(request),
+    )  # fmt: skip
 
 
 def _request(connection: apsw.Connection, row: int) -> tuple[bytes, int]:
@@ -253,7 +278,7 @@ def _request(connection: apsw.Connection, row: int) -> tuple[bytes, int]:
 
 def _close(connection: apsw.Connection, closing: Closing, news: Sequence[News]) -> None:
     connection.execute(
-        "UPDATE callback SET state = ?, closed_ms = ? WHERE item = ? AND state = 'open'",
+        f"UPDATE callback SET state = ?, closed_ms = ? WHERE {_OPEN_ITEM}",  # noqa: S608
         (closing.state, closing.at_ms, closing.item),
     )
     answer = closing.answer

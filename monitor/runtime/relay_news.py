@@ -22,6 +22,7 @@ from monitor.runtime.relay_ports import Store, Tell
 log = logging.getLogger("monitor.relay")
 
 RETRY_S = 1.0
+GATHERED_S = 0.2  # many pieces are one entry of the log
 PAID_BEFORE_MS_MAX = 30 * DAY_MS  # a gateway that tells an older time has a wrong clock
 PAID_AFTER_MS_MAX = 5 * MINUTE_MS
 
@@ -57,6 +58,7 @@ class Teller:
                 await asyncio.sleep(RETRY_S)  # the state is being rebuilt, or the disk is full
                 continue
             await self._wake.wait()
+            await asyncio.sleep(GATHERED_S)
             self._wake.clear()
 
 

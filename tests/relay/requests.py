@@ -10,7 +10,7 @@ from tests.relay.world import FORWARD
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 OURS = (b"x-delivery-monitor-relay", b"connection")
 _PATH = "abcXYZ019-._~!$&'()*+,;=:@%2F%E4%BC%9A/"
-_QUERY = _PATH + "?[]{}|\\^`\"<>"
+_QUERY = _PATH + '?[]{}|\\^`"<>'
 _NAME = "abcXYZ-_019"
 _VALUE = bytes(range(0x21, 0x7F)) + bytes(range(0x80, 0x100)) + b"  \t"
 

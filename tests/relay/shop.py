@@ -84,7 +84,9 @@ class Shop:
         try:
             await self.gate.wait()
             said = self.says(seen)
-            writer.write(said if seen.method != "HEAD" else said.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+            writer.write(
+                said if seen.method != "HEAD" else said.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+            )
             await writer.drain()
         finally:
             self.under_way[order] -= 1
