@@ -16,6 +16,7 @@ from pathlib import Path
 
 from monitor.cli.doctor_disk import look_at_disk
 from monitor.cli.doctor_outside import look_outside
+from monitor.cli.doctor_shops import look_at_shops
 from monitor.cli.finding import BAD, OK, Finding
 from monitor.cli.output import line_of, say, say_json, table
 from monitor.config.load import Loaded, load
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     if loaded is not None:
         findings += look_at_disk(Path(loaded.endpoints.data_dir), loaded.endpoints.listen)
         findings += look_outside(loaded)
+        findings += look_at_shops(loaded)
     bad = [finding for finding in findings if finding.state == BAD]
     if options.json:
         say_json({"ok": not bad, "checks": findings})

@@ -29,7 +29,7 @@ from monitor.model.rules import RuleSet
 from monitor.model.secret import Secret
 from monitor.model.settings import ChannelSettings, Settings
 from monitor.model.times import UnixMs
-from monitor.ports import Checkpoint
+from monitor.ports import Checkpoint, Clock
 from monitor.runtime.found import decode_segment
 from monitor.runtime.loop import LEASE_TTL_MS
 from monitor.runtime.segments import outbox_row, segment_of
@@ -118,7 +118,7 @@ def loaded(data_dir: Path, *places: str, settings: Settings | None = None) -> Lo
 async def running(
     config: Loaded,
     *,
-    clock: StillClock | None = None,
+    clock: Clock | None = None,
     open_store: Callable[[Path], Awaitable[SqliteStore]] = open_sqlite,
     reread: Callable[[], tuple[Loaded, RuleSet]] | None = None,
 ) -> AsyncIterator[Monitor]:
