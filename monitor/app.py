@@ -88,9 +88,9 @@ class Monitor:
         self.token_path = Path()
         self._data_dir = Path(loaded.endpoints.data_dir)
         self._goods = GoodsFile(self._data_dir)
-        self._inlets = Inlets(self.supervisor, self.clock, self._goods)
         self._outlets = Outlets(self.supervisor, self.clock, self._goods, loaded.endpoints)
         self.left_out, self.blocked = LeftOut(), self._outlets.blocked
+        self._inlets = Inlets(self.supervisor, self.clock, self._goods, self.left_out)
         self._assembly: Assembly | None = None
         self._door: Door | None = None
         self._broadcast = Broadcast()

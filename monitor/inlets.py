@@ -3,6 +3,7 @@
 canary ─► orders of the test goods      stock ─► counts of the key pool
 hear   ─► who reads what shops send to `/hooks/{source}`, from the first request on
 relay  ─► callbacks of payments on their way to the shop, from the first request on, too
+tails  ─► what shops write into their logs
 polls  ─► what changed in the databases of shops, and what their APIs say that no webhook brought
 gateways ─► lost callbacks, and whether what sees payments lives
 """
@@ -26,10 +27,16 @@ from monitor.adapters.shops import PULLS, PUSHES
 from monitor.adapters.shops.facts import Facts, Naming
 from monitor.adapters.shops.reconcile import APIS
 from monitor.adapters.stock_pool import free_stock
+from monitor.adapters.tail_file import LogFile
+from monitor.adapters.tail_lines import reader_of
+from monitor.api.decode import DecodeContext
+from monitor.api.left_out import LeftOut
+from monitor.api.tail_log import TailLog
 from monitor.core.engine import Engine
 from monitor.core.inquiries import AskedGateway, Inquiries
 from monitor.model.endpoints import Endpoints, ShopSource
-from monitor.model.times import MINUTE_MS
+from monitor.model.tails import TailSource
+from monitor.model.times import MINUTE_MS, SECOND_MS
 from monitor.ports import Clock, ShopPull, ShopPush
 from monitor.runtime.canary import Canaries
 from monitor.runtime.gateway_ear import GatewayEar
@@ -42,16 +49,21 @@ from monitor.runtime.relay_ports import Relayed, Tell
 from monitor.runtime.stock import StockTaker
 from monitor.runtime.supervisor import Group, Supervisor
 
+TAIL_EVERY_MS = SECOND_MS // 2
 API_POLL_MIN_MS = MINUTE_MS  # an API counts its callers, and is asked only for what got lost
 
 
 class Inlets:
     """The tasks that ask others and submit what they say; they end before the loop does."""
 
-    def __init__(self, supervisor: Supervisor, clock: Clock, goods: GoodsFile) -> None:
+    def __init__(
+        self, supervisor: Supervisor, clock: Clock, goods: GoodsFile, left_out: LeftOut
+    ) -> None:
         self._tasks = Group(supervisor)
         self._clock = clock
         self._goods = goods
+        self._left_out = left_out
+        self._tails: list[TailLog] = []
         self._pushes: dict[str, ShopPush] = {}
         self._naming: Naming | None = None
         self._supervisor = supervisor
@@ -91,6 +103,8 @@ class Inlets:
             lambda: engine.shard.tallies.stock, loop, self._clock,
         )  # fmt: skip
         self._tasks.spawn("stock", self._stock.run())
+        for tail in endpoints.tails:
+            self._follow(tail, loop, engine, Path(endpoints.data_dir))
         for source in endpoints.shop_sources:
             data_dir = Path(endpoints.data_dir)
             if source.database is not None and source.kind in PULLS:
@@ -112,6 +126,7 @@ class Inlets:
         notes += [
             f"{one.source}: {one.trouble}" for one in self._pollers if one.trouble is not None
         ]
+        notes += [note for tail in self._tails for note in tail.notes()]
         return notes + [
             f"{source}: the shop switched its webhooks off: {', '.join(webhooks)}"
             for source, webhooks in self._switched_off.items()
@@ -122,6 +137,7 @@ class Inlets:
         """Ask no more."""
         await self._tasks.stop()
         self._switched_off.clear()
+        self._tails.clear()
         pollers, self._pollers = self._pollers, []
         for poller in pollers:
             await poller.close()
@@ -133,6 +149,33 @@ class Inlets:
         poller = Poller(source, pull, mark, loop, self._clock, every_ms=every_ms)
         self._pollers.append(poller)
         self._tasks.spawn(f"poll-{source}", poller.run())
+
+    def _follow(self, tail: TailSource, loop: Loop, engine: Engine, data_dir: Path) -> None:
+        naming = self._naming
+        assert naming is not None, "a monitor hears before it asks"
+        known = {one.name: one for one in engine.settings.sources}
+
+        def context(now_ms: int) -> DecodeContext:
+            return DecodeContext(
+                received_ms=now_ms,
+                default_source=tail.source,
+                sources=known,
+                name_customer=naming.customer,
+                name_goods=naming.goods,
+            )
+
+        def count_bad(bad: int) -> None:
+            self._left_out.count(tail.source, rejected=bad, ignored_fields=0)
+
+        file = LogFile(Path(tail.file), tail.line_bytes_max)
+        log = TailLog(tail.source, file, reader_of(tail), context, count_bad)
+        self._tails.append(log)
+        mark = MarkFile(data_dir, f"{tail.source}.tail", tail.file)
+        poller = Poller(
+            tail.source, log, mark, loop, self._clock, every_ms=TAIL_EVERY_MS, has_pulse=False
+        )
+        self._pollers.append(poller)
+        self._tasks.spawn(f"tail-{tail.source}", poller.run())
 
     def _note_webhooks(self, source: str, switched_off: tuple[str, ...]) -> None:
         self._switched_off[source] = switched_off

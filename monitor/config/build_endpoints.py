@@ -13,6 +13,7 @@ from monitor.config.build_gateways import build_gateways
 from monitor.config.build_relays import build_relays
 from monitor.config.build_sources import EVENTS, build_sources
 from monitor.config.build_suppliers import probe_of, request_of, rows_of, signing_of
+from monitor.config.build_tails import build_tails
 from monitor.config.report import Report
 from monitor.config.schema import Document
 from monitor.config.schema_channels import Callback as CallbackKeys
@@ -79,12 +80,9 @@ def build_endpoints(
         source_secrets=builder.source_secrets(),
         shop_sources=build_sources(document, secrets, report),
         gateways=build_gateways(document, secrets, report),
+        tails=build_tails(document, secrets.folder, report),
         get_sources=tuple(source.name for source in document.sources if source.allow_get),
-        quotas={
-            source.name: source.max_events_per_s
-            for source in document.sources
-            if source.max_events_per_s is not None
-        },
+        quotas=_quotas(document),
         replay_window_ms=document.replay_window,
         egress_allow=tuple(document.egress.allow),
         allowed_hosts=_allowed_hosts(document),
@@ -97,6 +95,12 @@ def build_endpoints(
     urls = [*builder.urls, *asked, *([otlp.endpoint] if otlp else [])]
     hosts = dict.fromkeys(host_port(url) for url in urls)
     return msgspec.structs.replace(endpoints, relays=relays, config_hosts=tuple(hosts))
+
+
+def _quotas(document: Document) -> dict[str, int]:
+    """Events a second that a source may send, where that is limited."""
+    limits = {source.name: source.max_events_per_s for source in document.sources}
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 def _asked(endpoints: Endpoints) -> list[str]:

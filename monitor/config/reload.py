@@ -35,7 +35,7 @@ _ENDPOINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("data_dir", ("data_dir",)),
     ("disk_reserve_mib", ("disk_reserve_mib",)),
     ("allowed_hosts", ("allowed_hosts",)),
-    ("sources", ("keys", "source_secrets", "shop_sources", "quotas", "get_sources")),
+    ("sources", ("keys", "source_secrets", "shop_sources", "quotas", "get_sources", "tails")),
     ("gateways", ("gateways",)),
     ("relays", ("relays",)),
     ("replay_window", ("replay_window_ms",)),

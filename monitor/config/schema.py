@@ -16,6 +16,7 @@ from monitor.config.schema_database import Place
 from monitor.config.schema_gateways import Gateway
 from monitor.config.schema_outlets import Egress, Notify, PlainWebhook, Telemetry, Webhook
 from monitor.config.schema_relay import Relay
+from monitor.config.schema_tail import Tail
 from monitor.config.values import (
     FEW,
     ConfigModel,
@@ -131,6 +132,7 @@ class Source(ConfigModel):
     timezone: Text | None = None
     created_means_paid: Flag = False
     allow_get: Flag = False
+    tail: Tail | None = None
     max_events_per_s: Quota | None = None
 
 

@@ -17,7 +17,7 @@ class SecretReader:
     """Resolves `secret` and `secret_file`; a path is relative to the configuration file."""
 
     def __init__(self, folder: Path, report: Report) -> None:
-        self._folder = folder
+        self.folder = folder
         self._report = report
 
     def read(
@@ -47,7 +47,7 @@ class SecretReader:
         return tuple(one.reveal() for one in found if one is not None)
 
     def _from_file(self, at: YamlPath, file: str, *, is_public: bool = False) -> Secret | None:
-        path = self._folder / file
+        path = self.folder / file
         try:
             mode = path.stat().st_mode
             # Opening a pipe or a device could wait for ever.

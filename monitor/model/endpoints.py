@@ -14,6 +14,7 @@ import msgspec
 from monitor.model.gateways import GatewayKeys
 from monitor.model.relay import RelaySettings
 from monitor.model.secret import Secret
+from monitor.model.tails import TailSource
 
 REQUEST_MS_MAX = 60_000  # how long any request to the outside may take, from dialling to the answer
 
@@ -296,6 +297,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     shop_sources: tuple[ShopSource, ...] = ()  # of `sources`, those with a kind of their own
     gateways: tuple[GatewayAccess, ...] = ()
     relays: tuple[RelaySettings, ...] = ()
+    tails: tuple[TailSource, ...] = ()  # logs that are followed
     get_sources: tuple[str, ...] = ()  # their events may come by GET
     quotas: dict[str, int] = {}  # events a second, by source; without one as many as there are
     replay_window_ms: int = 300_000  # how far a signature's time may be from ours

@@ -36,7 +36,10 @@ class Submitter(Protocol):
 
 
 class Poller:
-    """Reads one source; `trouble` says why it cannot be read now, None if it can."""
+    """Reads one source; `trouble` says why it cannot be read now, None if it can.
+
+    `has_pulse`: that it can be read says that the shop is there. Of a log it does not.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Poller:
         clock: Clock,
         *,
         every_ms: int,
+        has_pulse: bool = True,
     ) -> None:
         self.source = source
         self.trouble: str | None = None
@@ -55,6 +59,7 @@ class Poller:
         self._loop = loop
         self._clock = clock
         self._every_ms = every_ms
+        self._has_pulse = has_pulse
         self._offset_ms = round(hash01("poll", source) * every_ms)
         self._failures = 0
 
@@ -71,7 +76,7 @@ class Poller:
     async def round(self) -> bool:
         """Ask until there is nothing new; False if that was not possible."""
         try:
-            if await self._read():
+            if await self._read() and self._has_pulse:
                 await self._loop.submit((self._heartbeat(),))
         except SourceError as error:
             self._failed(error)
