@@ -206,7 +206,7 @@ class ShopContract:
                     wanted[name] = value
             assert (story.name, found) == (story.name, wanted)
             assert orders[order_id].facts.contradictions == ()
-            assert orders[order_id].faults == story.faults
+            assert (story.name, orders[order_id].faults) == (story.name, story.faults)
 
     async def test_bad_luck_changes_nothing(self, bench: ShopBench) -> None:
         """Lost, doubled and late pushes, pages that come twice, marks that are lost: the same facts."""

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 
 from monitor.adapters.http_client import HttpClient
-from monitor.adapters.shops.api import LOOK_BACK_MS, OVERLAP_MS, Sweep
 from monitor.adapters.shops.facts import Facts, Naming
 from monitor.adapters.shops.reconcile import APIS
+from monitor.adapters.shops.sweep import LOOK_BACK_MS, OVERLAP_MS, Sweep
 from monitor.core.orders import facts as core_facts
 from monitor.model.endpoints import ApiAccess, ShopSource
 from monitor.model.errors import SourceError

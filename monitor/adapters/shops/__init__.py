@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.adapters.shops import acg_faka, dujiaoka
+from monitor.adapters.shops import acg_faka, dujiao_next, dujiaoka, kami_faka, zfaka
 from monitor.adapters.shops.database_url import parse_url as check_url
 from monitor.adapters.shops.lemonsqueezy import LemonSqueezy
 from monitor.adapters.shops.paddle import Paddle
@@ -18,7 +18,10 @@ __all__ = ["PULLS", "PUSHES", "check_url", "kinds"]
 # Read where they keep their orders.
 PULLS: dict[str, PullKind] = {
     "acg-faka": acg_faka.KIND,
+    "dujiao-next": dujiao_next.KIND,
     "dujiaoka": dujiaoka.KIND,
+    "kami-faka": kami_faka.KIND,
+    "zfaka": zfaka.KIND,
 }
 # Read when they call `POST /hooks/{source}`.
 PUSHES: dict[str, type[Push]] = {

@@ -16,13 +16,13 @@ from monitor.adapters.http_client import HttpClient
 from monitor.adapters.shops.api import (
     ReadItem,
     ShopApi,
-    Sweep,
     WebhookState,
     decode_page,
     read_items,
 )
 from monitor.adapters.shops.facts import Facts
 from monitor.adapters.shops.shopify_orders import ShopifyOrder, events_of
+from monitor.adapters.shops.sweep import Sweep
 from monitor.model.endpoints import ApiAccess, ShopSource
 from monitor.model.errors import SourceError
 from monitor.model.shops import Known, Polled, Precision

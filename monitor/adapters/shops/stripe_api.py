@@ -12,13 +12,13 @@ from monitor.adapters.http_client import HttpClient
 from monitor.adapters.shops.api import (
     ReadItem,
     ShopApi,
-    Sweep,
     WebhookState,
     decode_page,
     read_items,
 )
 from monitor.adapters.shops.facts import Facts
 from monitor.adapters.shops.stripe_events import KINDS, StripeEvent, events_of
+from monitor.adapters.shops.sweep import Sweep
 from monitor.model.endpoints import ApiAccess, ShopSource
 from monitor.model.errors import SourceError
 from monitor.model.shops import Known, Polled, Precision

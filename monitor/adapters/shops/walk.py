@@ -5,7 +5,7 @@
     gaps      ids that were skipped: a row of a longer transaction appears late. They are watched, too
     first     the last day, found by halving the ids, and before it a week of what is still owed
 
-Two statements when nothing happens, both through the primary key. All that has to be remembered is
+One statement when nothing happens, through the primary key. All that has to be remembered is
 in the mark: a lost one means that some facts are told again, under the same ids.
 """
 
@@ -82,7 +82,10 @@ class _Mark(msgspec.Struct, omit_defaults=True):
 
 
 class Walk:
-    """One table; `read` says what a row means and leaves behind what must not leave the shop."""
+    """One table; `read` says what a row means and leaves behind what must not leave the shop.
+
+    A row has the state that it was seen in before as `seen`, None if it was not watched.
+    """
 
     def __init__(
         self, database: Database, rows: Rows, facts: Facts, read: Callable[[Row, int], Seen]
@@ -99,9 +102,7 @@ class Walk:
             return _polled([], await self._begin(now_ms), is_last=False)
         if mark.owed_from < mark.owed_to:
             return _polled(await self._owed(mark, now_ms), mark, is_last=False)
-        events, is_last = await self._new(mark, now_ms)
-        if is_last:
-            events += await self._changed(mark, now_ms)
+        events, is_last = await self._look(mark, now_ms)
         return _polled(events, mark, is_last=is_last)
 
     # --- the first time ---------------------------------------------------------------------------
@@ -157,22 +158,31 @@ class Walk:
 
     # --- from then on -----------------------------------------------------------------------------
 
-    async def _new(self, mark: _Mark, now_ms: int) -> tuple[list[OrderEvent], bool]:
-        """A page of rows behind the newest one, which is asked for once more as a landmark."""
+    async def _look(self, mark: _Mark, now_ms: int) -> tuple[list[OrderEvent], bool]:
+        """What changed of the watched rows, and a page behind the newest one.
+
+        That one is asked for once more as a landmark.
+        """
         order_id = self._rows.order_id
+        looks = [one.row_id for one in _due(mark.watched, now_ms)]
+        watched = f" OR {order_id} IN ({places_for(looks)})" if looks else ""
         found = await self._database.rows(
-            f"{self._rows.select} WHERE {order_id} >= %s ORDER BY {order_id} LIMIT {PAGE + 1}",
-            [mark.last],
+            f"{self._rows.select} WHERE {order_id} >= %s{watched} ORDER BY {order_id} "
+            f"LIMIT {PAGE + 1 + len(looks)}",
+            [mark.last, *looks],
         )
-        new = [row for row in found if row["id"] > mark.last]
-        if not found and mark.last and await self._newest() < mark.last:
+        behind = [row for row in found if row["id"] >= mark.last][: PAGE + 1]
+        if not behind and mark.last and await self._newest() < mark.last:
             # The table was emptied or restored: ids that were seen are given to other orders.
             mark.last, mark.watched = 0, []
             return [], False
+        wanted = set(looks)
+        changed = [row for row in found if row["id"] in wanted]
+        new = [row for row in behind if row["id"] > mark.last]
         if new:
             self._watch_gaps(mark, [row["id"] for row in new], now_ms)
             mark.last = new[-1]["id"]
-        return self._take(mark, new, now_ms), len(found) <= PAGE
+        return self._take(mark, [*changed, *new], now_ms), len(behind) <= PAGE
 
     def _watch_gaps(self, mark: _Mark, ids: Sequence[int], now_ms: int) -> None:
         """Ids between those of a page; which is not there may be that of a row not yet committed."""
@@ -182,25 +192,14 @@ class Walk:
         )
         mark.watched += [_Watched(gap, _NOT_SEEN, now_ms + GAP_MS) for gap in gaps[-GAPS_MAX:]]
 
-    async def _changed(self, mark: _Mark, now_ms: int) -> list[OrderEvent]:
-        """What changed of the rows that are watched."""
-        looks = _due(mark.watched, now_ms)
-        if not looks:
-            return []
-        found = await self._database.rows(
-            f"{self._rows.select} WHERE {self._rows.order_id} IN ({places_for(looks)}) "
-            f"ORDER BY {self._rows.order_id}",
-            [one.row_id for one in looks],
-        )
-        return self._take(mark, found, now_ms)
-
     def _take(self, mark: _Mark, rows: Sequence[Row], now_ms: int) -> list[OrderEvent]:
         """Tell what is new in these rows, and watch those that may change."""
         watched = {one.row_id: one for one in mark.watched if one.until_ms > now_ms}
         events: list[OrderEvent] = []
         for row in rows:
-            row_id, seen = int(row["id"]), self._seen(row, now_ms)
+            row_id = int(row["id"])
             known = watched.pop(row_id, None)
+            seen = self._seen(row | {"seen": known.state if known else None}, now_ms)
             if known is None or known.state != seen.state:
                 events += seen.events
             if seen.until_ms > now_ms:

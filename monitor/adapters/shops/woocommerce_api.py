@@ -19,13 +19,13 @@ from monitor.adapters.http_client import HttpClient
 from monitor.adapters.shops.api import (
     ReadItem,
     ShopApi,
-    Sweep,
     WebhookState,
     decode_page,
     log,
     read_items,
 )
 from monitor.adapters.shops.facts import Facts
+from monitor.adapters.shops.sweep import Sweep
 from monitor.adapters.shops.woocommerce_orders import WooOrder, events_of
 from monitor.model.endpoints import ApiAccess, ShopSource
 from monitor.model.errors import SourceError
