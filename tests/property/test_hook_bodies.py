@@ -28,7 +28,7 @@ NOW_S = NOW_MS // 1_000
 EXAMPLES = int(os.environ.get("DELIVERY_MONITOR_HOOK_EXAMPLES", "30"))
 Path = tuple[str | int, ...]
 
-WILD = (
+WILD: tuple[Any, ...] = (
     None, True, -1, 0, 2**63, -(2**70), 1.5, 1e300, "", "9" * 400, "x" * 5_000, "\x00\u202e",
     "1e400", "-1", "2026-13-01T00:00:00", "9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z",
     "0001-01-01T00:00:00+14:00", [], {}, [None], {"id": 1},

@@ -41,23 +41,12 @@ class _Handled(msgspec.Struct, frozen=True):
     happened_at: str | None = None
 
 
-class _Transaction(msgspec.Struct, frozen=True):
-    """Money that moved with a refund."""
-
-    amount: str | None = None
-    currency: str | None = None
-    kind: str | None = None
-    status: str | None = None
-    gateway: str | None = None
-
-
 class _Refund(msgspec.Struct, frozen=True):
-    """The body of `refunds/create`; its note and its line items are not read."""
+    """The body of `refunds/create`; its note, its line items and its transactions are not read."""
 
     id: int
     order_id: int
     created_at: str | None = None
-    transactions: tuple[_Transaction, ...] = ()
 
 
 class _Deleted(msgspec.Struct, frozen=True):
@@ -78,7 +67,8 @@ class Shopify(Push):
     )
     PATIENCE_S = 4 * 3_600
     SECRET = SecretForm(
-        "Shopify admin › Settings › Notifications › Webhooks, at the end of the page"
+        "Shopify admin › Settings › Notifications › Webhooks, at the end of the page; of an app "
+        "its client secret"
     )
 
     def prove(self, request: RawRequest) -> None:
@@ -126,10 +116,6 @@ class Shopify(Push):
 
     def _money_back(self, request: RawRequest) -> OrderEvent:
         refund = decoded(request.body, _Refund)
-        moved = [one for one in refund.transactions if one.kind == "refund"]
-        first = moved[0] if moved else _Transaction()
-        amounts = [self.facts.minor(one.amount, one.currency) for one in moved]
-        known = [amount for amount in amounts if amount is not None]
         return self.facts.event(
             EventType.CALLBACK,
             str(refund.order_id),
@@ -137,8 +123,6 @@ class Shopify(Push):
             request.received_ms,
             key=str(refund.id),
             meaning="refunded",
-            reason="refund" if known else None,
-            provider=first.gateway,
         )
 
     def _handled(self, request: RawRequest) -> tuple[OrderEvent, ...]:

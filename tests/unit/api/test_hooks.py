@@ -1,5 +1,6 @@
 """`POST /hooks/{source}` from outside: who is let in, and what each sender is told."""
 
+import asyncio
 import gzip
 import logging
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from monitor.model.errors import (
 )
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.shops import Pushed, RawReply, RawRequest
+from tests.schemes import SECRET, adapter, in_base64, mac
 from tests.unit.api.serving import Answered, MemoryService, Server, ask, serving
 
 HOOK = "/hooks/main"
@@ -200,3 +202,32 @@ async def test_what_is_wrong_is_told_once_a_minute(caplog: pytest.LogCaptureFixt
         ("hook_not_understood", "main", "nothing in it", 1),
         ("hook_refused", "main", "bad_signature", 5),
     ]
+
+
+async def test_webhooks_are_taken_while_the_state_is_rebuilt() -> None:
+    """As events are: a sender that tries once must not be told to come again."""
+    async with hooked() as (server, _):
+        server.service.is_ready = False
+        assert (await send(server, b"A1")).status == 200
+        assert (await ask(server, "/v1/orders")).status == 503
+
+
+async def test_burst_of_woocommerce_is_kept_whole() -> None:
+    """25 orders at once, five deliveries to one id: every order is there, each once."""
+    service = MemoryService()
+    service.pushes = {"main": adapter("woocommerce", SECRET)}
+    async with serving(service=service) as server:
+
+        async def order(number: int) -> int:
+            body = b'{"id":%d,"status":"pending","date_created_gmt":"2026-01-05T02:00:00"}' % number
+            headers = {
+                "X-WC-Webhook-Resource": "order", "X-WC-Webhook-Event": "created",
+                "X-WC-Webhook-Signature": in_base64(mac(body)),
+                "X-WC-Webhook-Delivery-ID": f"second-{number // 5}",
+            }  # fmt: skip
+            return (await send(server, body, **headers)).status
+
+        for _ in range(2):
+            statuses = await asyncio.gather(*(order(number) for number in range(25)))
+            assert statuses == [200] * 25
+    assert sorted(int(event.order_id) for event in service.events) == list(range(25))
