@@ -24,6 +24,7 @@ from monitor.adapters.pepper import Pepper
 from monitor.adapters.relay_store import RelayStore
 from monitor.adapters.relay_wire import ShopWire
 from monitor.adapters.shops import PULLS, PUSHES
+from monitor.adapters.shops.database import Database
 from monitor.adapters.shops.facts import Facts, Naming
 from monitor.adapters.shops.reconcile import APIS
 from monitor.adapters.stock_pool import free_stock
@@ -190,7 +191,7 @@ class Inlets:
         )
         self._ear.inquiries = inquiries
         for access in chosen:
-            self._askers.append(asker_of(access, client))
+            self._askers.append(asker_of(access, client, Database))
             query = GatewayQuery(
                 Asked(access.name, self._askers[-1], access.keys.currency),
                 inquiries, lambda: engine.shard.orders, loop, self._clock, self._naming.goods,

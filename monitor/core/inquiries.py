@@ -85,9 +85,9 @@ class Inquiries:
         for name, waiting in self._waiting.items():
             gateway = self._gateways[name]
             for order_id, one in list(waiting.items()):
-                order = orders.get(order_id)
+                known = orders.get(order_id)
                 is_old = now_ms - one.since_ms > gateway.ask_for_ms
-                if is_old or (not one.is_check and (order is None or not _is_unpaid(order))):
+                if is_old or (not one.is_check and (known is None or not _is_unpaid(known))):
                     del waiting[order_id]
 
     def told(self, name: str, inquiry: Inquiry) -> None:

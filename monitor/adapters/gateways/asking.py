@@ -8,15 +8,15 @@ V免签               the list of its own pages                 query_vpay
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from monitor.adapters.gateways.query_database import DatabaseAsker
+from monitor.adapters.gateways.query_database import DatabaseAsker, Rows
 from monitor.adapters.gateways.query_epusdt import EpusdtAsker
 from monitor.adapters.gateways.query_vpay import VpayAsker
 from monitor.adapters.gateways.query_yipay import YipayAsker
 from monitor.adapters.http_client import HttpClient
-from monitor.model.endpoints import GatewayAccess
+from monitor.model.endpoints import DatabaseAccess, GatewayAccess
 from monitor.model.gateways import Inquiry, Reported
 
 
@@ -34,10 +34,12 @@ class Asker(Protocol):
         ...
 
 
-def asker_of(access: GatewayAccess, client: HttpClient) -> Asker:
+def asker_of(
+    access: GatewayAccess, client: HttpClient, open_database: Callable[[DatabaseAccess], Rows]
+) -> Asker:
     """Who asks this gateway."""
     if access.database is not None:
-        return DatabaseAsker(access)
+        return DatabaseAsker(access, open_database(access.database))
     match access.kind:
         case "yipay":
             return YipayAsker(access, client)

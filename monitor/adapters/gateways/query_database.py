@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
 from monitor.adapters.gateways.base import meaning_of, minor_of
 from monitor.adapters.gateways.bepusdt import DIALECT
-from monitor.adapters.shops.database import Database, places_for
 from monitor.model.endpoints import GatewayAccess
 from monitor.model.gateways import Inquiry, Meaning, Reported, Said
 
 ORDERS_MAX = 200
+
+
+class Rows(Protocol):
+    """A database that can only be read (`monitor/adapters/shops/database.py`)."""
+
+    async def rows(self, sql: str, args: Sequence[object] = ()) -> Sequence[Mapping[str, Any]]:
+        """The rows of a SELECT; raises SourceError."""
+        ...
+
+    async def close(self) -> None:
+        """Hang up."""
+        ...
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -45,11 +57,10 @@ class DatabaseAsker:
 
     orders_max = ORDERS_MAX
 
-    def __init__(self, access: GatewayAccess) -> None:
-        assert access.database is not None, "a gateway is asked there because it was given"
+    def __init__(self, access: GatewayAccess, database: Rows) -> None:
         self._table = TABLES[access.kind]
         self._currency = access.keys.currency
-        self._database = Database(access.database)
+        self._database = database
 
     async def ask(self, inquiries: Sequence[Inquiry]) -> tuple[Reported, ...]:
         """What the gateway says of these orders; raises SourceError."""
@@ -58,7 +69,7 @@ class DatabaseAsker:
         rows = await self._database.rows(  # names stand in TABLES, values go by themselves
             f"SELECT {table.order} AS order_id, {table.trade} AS trade_no, {table.state} AS status, "  # noqa: S608 - see above
             f"{table.amount} AS amount, {paid_at} AS paid_at FROM {table.name} "
-            f"WHERE {table.order} IN ({places_for(wanted)})",
+            f"WHERE {table.order} IN ({', '.join(['%s'] * len(wanted))})",
             wanted,
         )
         found = {order_id: Reported(order_id, Meaning.UNKNOWN) for order_id in wanted}

@@ -10,6 +10,7 @@ import pytest
 from monitor.adapters.gateways import GATEWAYS
 from monitor.adapters.gateways.asking import asker_of
 from monitor.adapters.http_client import HttpClient
+from monitor.adapters.shops.database import Database
 from monitor.core.engine import Engine
 from monitor.core.inquiries import AskedGateway, Inquiries
 from monitor.model.commands import Batch
@@ -57,7 +58,7 @@ class World:
         keys = GatewayKeys((Secret(KEY),))
         access = GatewayAccess("gate", kind, keys, host.url, MERCHANT)
         self.query = GatewayQuery(
-            Asked("gate", asker_of(access, client), "CNY"), self.inquiries,
+            Asked("gate", asker_of(access, client, Database), "CNY"), self.inquiries,
             lambda: self.loop.engine.shard.orders, self.loop, self.clock, lambda text: f"n:{text}",
         )  # fmt: skip
 

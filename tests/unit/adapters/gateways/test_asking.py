@@ -13,6 +13,7 @@ import pytest
 from monitor.adapters.gateways.asking import Asker, asker_of
 from monitor.adapters.gateways.listening import VpayListener
 from monitor.adapters.http_client import HttpClient
+from monitor.adapters.shops.database import Database
 from monitor.model.endpoints import DatabaseAccess, GatewayAccess
 from monitor.model.errors import SourceError
 from monitor.model.gateways import GatewayKeys, Inquiry, Meaning, Reported
@@ -33,7 +34,7 @@ def access(host: GatewayHost, kind: str, key: str = KEY, password: str = PASSWOR
 async def asking(kind: str, **changed: str) -> AsyncIterator[tuple[GatewayHost, Asker]]:
     async with gateway_host() as host:
         client = HttpClient(config_hosts=[host.place])
-        asker = asker_of(access(host, kind, **changed), client)
+        asker = asker_of(access(host, kind, **changed), client, Database)
         try:
             yield host, asker
         finally:
@@ -131,7 +132,7 @@ async def test_gateway_that_is_down_is_an_error_without_its_key() -> None:
             await asker.ask([Inquiry("A1")])
     client = HttpClient(config_hosts=[host.place])
     with pytest.raises(SourceError) as caught:
-        await asker_of(access(host, "yipay"), client).ask([Inquiry("A1")])
+        await asker_of(access(host, "yipay"), client, Database).ask([Inquiry("A1")])
     await client.close()
     assert KEY not in str(caught.value)
 
@@ -168,7 +169,7 @@ async def test_gateways_own_database_answers_for_all_orders_at_once(
 ) -> None:
     """One SELECT, read as MariaDB has it: decimals, doubles and texts alike."""
     database = mariadb_server.database(f"{TABLES[kind]};\n{ROWS[kind]}")
-    asker = asker_of(GatewayAccess("gate", kind, database=database.access), HttpClient())
+    asker = asker_of(GatewayAccess("gate", kind, database=database.access), HttpClient(), Database)
     try:
         assert await asker.ask([Inquiry(one) for one in ("A1", "A2", "A3")]) == FOUND[kind]
     finally:
@@ -181,7 +182,7 @@ async def test_sqlite_of_epusdt_is_read_where_it_lies(tmp_path: Path) -> None:
         shop.execute(TABLES["epusdt"])
         shop.execute(ROWS["epusdt"])
     place = DatabaseAccess(f"sqlite:///{tmp_path / 'epusdt.db'}")
-    asker = asker_of(GatewayAccess("gate", "epusdt", database=place), HttpClient())
+    asker = asker_of(GatewayAccess("gate", "epusdt", database=place), HttpClient(), Database)
     try:
         assert await asker.ask([Inquiry(one) for one in ("A1", "A2", "A3")]) == FOUND["epusdt"]
     finally:
