@@ -21,11 +21,15 @@ class Sent(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """A kind of shop, its secret, and its requests with a card in them, at a time in unix seconds."""
+    """A kind of shop, its secret, and its requests with a card in them, at a time in unix seconds.
+
+    `is_signed`: the body is; otherwise the secret is a word in the address.
+    """
 
     kind: str
     secret: str
     sent: Callable[[str, int], tuple[Sent, ...]]
+    is_signed: bool = True
 
 
 def _raw(body: object) -> bytes:
