@@ -28,6 +28,7 @@ VERBS = {
     "serve": "run the service",
     "demo": "watch an outage, the alert, the switch and the rescue on synthetic orders",
     "init": "ask a few questions and write monitor.yaml and key files",
+    "connect": "connect a shop: ask what its kind needs, try it, write it down",
     "check": "validate configuration and rules; prints every problem",
     "doctor": "self-test: storage, clock, SQLite, sources, receivers",
     "emit": "send one event to a running service",

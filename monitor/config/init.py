@@ -106,15 +106,17 @@ def answer_problem(key: str, text: str) -> str:
     return ""
 
 
-def render_config(answers: Mapping[str, str]) -> str:
+def render_config(answers: Mapping[str, str], *, has_source: bool = True) -> str:
     """Write the commented `monitor.yaml`; missing answers take the defaults.
+
+    Without `has_source` its list of sources is still to be filled, and no key of one is needed.
 
     Raises: InputError whose pointer is the key of the first bad answer.
     """
     given = _complete(answers)
     is_zh = given["language"] != "en"
     lines: list[str] = []
-    for zh, en, text in _sections(given):
+    for zh, en, text in _sections(given, has_source=has_source):
         lines += [f"# {zh if is_zh else en}", text, ""]
     return "\n".join(lines)
 
@@ -147,7 +149,7 @@ def _complete(answers: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
-def _sections(given: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def _sections(given: Mapping[str, str], *, has_source: bool) -> list[tuple[str, str, str]]:
     """Chinese comment, English comment, YAML."""
     sections = [
         (
@@ -171,7 +173,7 @@ def _sections(given: Mapping[str, str]) -> list[tuple[str, str, str]]:
         (
             "店铺及其 API 密钥；密钥只放在文件里",
             "The shop and its API key; keys stand in files only",
-            _sources(given["source"]),
+            _sources(given["source"]) if has_source else "sources:",
         ),
         (
             "发货渠道；external 表示店铺自己发货",

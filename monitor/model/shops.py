@@ -30,6 +30,26 @@ class Known(msgspec.Struct, frozen=True):
     source: str
 
 
+class ShopKind(msgspec.Struct, frozen=True):
+    """What there is to know of a kind of shop before one is connected.
+
+    `is_read`: in its database; `prefix`: of its tables, None if they have none;
+    `timezone`: where its times live. `is_asked`: over its
+    API. `secret_at`: where it shows the secret of its webhooks, None if it sends none. `patience_s`:
+    how long we may be down before something it sent is lost; None: nothing is ever lost.
+    """
+
+    kind: str
+    known: tuple[Known, ...]
+    is_read: bool = False
+    is_asked: bool = False
+    prefix: str | None = None
+    timezone: str = ""
+    secret_at: str | None = None
+    is_secret_needed: bool = False
+    patience_s: int | None = None
+
+
 class RawRequest(msgspec.Struct, frozen=True):
     """A request exactly as it came: signatures are made over bytes, not over what they mean.
 
