@@ -189,6 +189,7 @@ class Inlets:
         inquiries = Inquiries(
             [AskedGateway(one.name, one.providers, one.ask_for_ms) for one in chosen]
         )
+        inquiries.go_on_from(self._ear.inquiries)
         self._ear.inquiries = inquiries
         for access in chosen:
             self._askers.append(asker_of(access, client, Database))

@@ -74,6 +74,13 @@ class Inquiries:
         self._trade_nos: dict[str, str] = {}
         self._settled: dict[tuple[str, str], None] = {}  # a gateway repeats its callbacks
 
+    def go_on_from(self, before: Inquiries) -> None:
+        """Take over what was heard under an earlier configuration; unpaid orders are found anew."""
+        self._trade_nos, self._settled = before._trade_nos, before._settled
+        for name, waiting in self._waiting.items():
+            known = before._waiting.get(name, {})
+            waiting |= {order_id: one for order_id, one in known.items() if one.is_check}
+
     def look(self, orders: dict[str, Order], now_ms: int) -> None:
         """Take in the youngest orders, and forget those that need no asking.
 

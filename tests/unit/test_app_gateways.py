@@ -83,5 +83,6 @@ async def test_payment_that_the_relay_hears_of_is_checked_at_the_gateway(tmp_pat
             await monitor.reload()  # what was heard is not forgotten, and asked at once
             await until(lambda: len(host.asked) > 0)
             assert host.asked == ["A1"]
-            await until(lambda: monitor.engine.shard.orders["A1"].facts.paid_ms is not None)
-            assert monitor.engine.shard.orders["A1"].faults == ()
+            orders = monitor.engine.shard.orders
+            await until(lambda: "A1" in orders and orders["A1"].facts.paid_ms is not None)
+            assert orders["A1"].faults == ()

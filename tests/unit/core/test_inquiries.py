@@ -115,6 +115,17 @@ def test_number_that_a_callback_told_goes_with_the_question() -> None:
     assert set(inquiries.choose("gate", 60_000, 9)) == {Inquiry("A1", "T1"), Inquiry("A2")}
 
 
+def test_claim_and_number_outlive_a_reload() -> None:
+    """A claim that was not checked yet is checked under the new configuration."""
+    before, after = Inquiries([GATE, OTHER]), Inquiries([GATE])
+    before.check("gate", Inquiry("A1", "T1"), 0)
+    before.check("other", Inquiry("A2", "T2"), 0)
+    before.told("gate", Inquiry("A3", "T3"))
+    after.go_on_from(before)
+    after.look(unpaid("A3"), 60_000)
+    assert set(after.choose("gate", 60_000, 9)) == {Inquiry("A1", "T1"), Inquiry("A3", "T3")}
+
+
 def test_flood_of_orders_is_bounded() -> None:
     """Beyond the limit the oldest are no longer asked about."""
     inquiries, orders = Inquiries([GATE]), dict[str, Order]()
