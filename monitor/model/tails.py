@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 JSON_BYTES_MAX = 64 * 1024  # of one line
-PATTERN_BYTES_MAX = 1024  # of one line that a pattern is tried on: see docs/decisions/0035
+PATTERN_BYTES_MAX = 1024  # of one line that a pattern is tried on
 
 
 class TailField(msgspec.Struct, frozen=True):
