@@ -122,13 +122,14 @@ class KamiFaka:
         if not row["auto"]:
             return Seen((), "by hand")
         created = self._facts.when(row["updatetime"], now_ms)
-        events = [self._event(EventType.CREATED, row, created, now_ms)]
-        if row["status"]:
-            ended = self._facts.when(row["endtime"], now_ms)
-            events.append(self._event(EventType.PAID, row, ended, now_ms))
-            return Seen(tuple(events), "paid")
-        since_ms = now_ms if created is None else created.time_ms
-        return Seen(tuple(events), "unpaid", since_ms + UNPAID_MS)
+        until_ms = (now_ms if created is None else created.time_ms) + UNPAID_MS
+        if not row["status"] and row["seen"] == "unpaid":  # most of what is watched
+            return Seen((), "unpaid", until_ms)
+        made = self._event(EventType.CREATED, row, created, now_ms)
+        if not row["status"]:
+            return Seen((made,), "unpaid", until_ms)
+        ended = self._facts.when(row["endtime"], now_ms)
+        return Seen((made, self._event(EventType.PAID, row, ended, now_ms)), "paid")
 
     def _read_made(self, row: Row, now_ms: int) -> Seen:
         card = row["card"]

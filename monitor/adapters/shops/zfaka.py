@@ -87,6 +87,8 @@ class Zfaka:
             until_ms = since_ms + UNPAID_MS
         elif status in (PAID, FAILED):
             until_ms, is_urgent = since_ms + OWED_MS, True
+        if row["seen"] == str(status):  # most of what is watched does not change
+            return Seen((), str(status), until_ms, is_urgent)
         events = [self._event(EventType.CREATED, row, created, now_ms)]
         paid = self._facts.when(row["paytime"], now_ms)
         if paid is not None:
