@@ -4,7 +4,7 @@
 only if the number of ways to divide a line between its repeats is bounded: at most one repeat may hand
 back characters that what follows it could take as well, no repeat stands within a repeat, and nothing
 refers back. With the longest line that a pattern is tried on that is at most half a million steps,
-whatever the line says.
+whatever the line says (docs/decisions/0035-bounded-patterns.md).
 """
 
 from __future__ import annotations
