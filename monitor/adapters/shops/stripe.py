@@ -23,7 +23,7 @@ class Stripe(Push):
         ),
         Known("paid", Precision.SECOND, "created of the event"),
         Known("refunded", Precision.SECOND, "charge.refunded, once all of it is back"),
-        Known("cancelled", Precision.SECOND, "payment_intent.canceled, checkout.session.expired"),
+        Known("callback", Precision.SECOND, "tries to pay that failed, expired or were given up"),
         Known("delivered", Precision.MISSING, "the shop knows"),
     )
     PATIENCE_S = 3 * 86_400

@@ -3,10 +3,10 @@
     checkout.session.completed            order.paid if the money is there, else order.created
     checkout.session.async_payment_succeeded, payment_intent.succeeded      order.paid
     checkout.session.async_payment_failed, payment_intent.payment_failed    payment.callback, not paid
-    checkout.session.expired              order.expired
-    payment_intent.canceled               order.cancelled
+    checkout.session.expired, payment_intent.canceled                       the same: one try is over
     charge.refunded                       order.refunded once all of it is back
 
+A session and an intent are tries to pay an order, not the order: the buyer may open another one.
 Stripe knows the shop's order only if the shop tells it: `metadata.order_id` (WooCommerce's plugin
 does) or `client_reference_id`. What names no order is no fact about one. `client_secret` and the
 rest of an object are never decoded.
@@ -30,10 +30,10 @@ KINDS: dict[str, EventType | None] = {
     "checkout.session.completed": None,
     "checkout.session.async_payment_succeeded": EventType.PAID,
     "checkout.session.async_payment_failed": EventType.CALLBACK,
-    "checkout.session.expired": EventType.EXPIRED,
+    "checkout.session.expired": EventType.CALLBACK,
     "payment_intent.succeeded": EventType.PAID,
     "payment_intent.payment_failed": EventType.CALLBACK,
-    "payment_intent.canceled": EventType.CANCELLED,
+    "payment_intent.canceled": EventType.CALLBACK,
     "charge.refunded": None,
 }
 

@@ -166,10 +166,10 @@ def test_order_of_shopify_that_is_not_there_yet() -> None:
         ("checkout.session.completed", {"payment_status": "paid"}, "order.paid"),
         ("checkout.session.completed", {"payment_status": "unpaid"}, "order.created"),
         ("checkout.session.async_payment_succeeded", {}, "order.paid"),
-        ("checkout.session.expired", {}, "order.expired"),
+        ("checkout.session.expired", {}, "payment.callback"),
         ("payment_intent.succeeded", {}, "order.paid"),
         ("payment_intent.payment_failed", {}, "payment.callback"),
-        ("payment_intent.canceled", {}, "order.cancelled"),
+        ("payment_intent.canceled", {}, "payment.callback"),
         ("charge.refunded", {"refunded": True}, "order.refunded"),
     ],
 )

@@ -102,7 +102,7 @@ def test_objects_of_stripe_come_in() -> None:
     for kind, name, expected in (
         ("payment_intent.succeeded", "payment_intent", "order.paid"),
         ("checkout.session.completed", "checkout.session", "order.created"),
-        ("checkout.session.expired", "checkout.session", "order.expired"),
+        ("checkout.session.expired", "checkout.session", "payment.callback"),
     ):
         thing = resources[name] | {"metadata": {"order_id": "A1"}}
         event = resources["event"] | {"type": kind, "data": {"object": thing}}
