@@ -50,6 +50,14 @@ _NO_METRIC = {
     "callback_lag": "there is no metric of callbacks by provider",
     "stock": "there is no metric of stock",
     "baseline": "learned limits are not metrics",
+    "worker_ratio": "there is no metric of steps that are missing",
+    "event_lag": "there is no metric of how late events are told",
+    "unattempted_age": "there is no metric of attempts that are missing",
+    "unbooked_age": "there is no metric of payments that the shop does not know",
+    "wallet": "there is no metric of suppliers' wallets",
+    "wallet_left": "there is no metric of suppliers' wallets",
+    "webhook_state": "there is no metric of webhooks of shops",
+    "stock_gap": "there is no metric of the stock of shops",
 }
 
 

@@ -50,6 +50,7 @@ from monitor.model.rule_tests import (
     ExpectedAction,
     ExpectedCount,
     Interruption,
+    Measure,
     OrderLine,
     Outage,
     Reload,
@@ -104,8 +105,15 @@ class _Reader:
         """One story as data."""
         orders = tuple(_orders(line) for line in test.events if not _is_happening(line))
         outages = tuple(_outage(line) for line in test.events if line.outage)
+        measures = tuple(_measure(line) for line in test.events if line.gauge)
         happenings = tuple(self._interruptions(test.events, (*at, "events")))
-        until_ms = max([test.until, *_ends(test, orders, outages, happenings)])
+        until_ms = max(
+            [
+                test.until,
+                *_ends(test, orders, outages, happenings),
+                *(one.at_ms for one in measures),
+            ]
+        )
         return RuleTest(
             name=test.name,
             events=orders,
@@ -135,6 +143,7 @@ class _Reader:
                 for number, line in enumerate(test.expect_actions)
             ),
             outages=outages,
+            measures=measures,
             interruptions=happenings,
         )
 
@@ -207,7 +216,14 @@ def _named_alerts(file: StoriesFile) -> Iterable[tuple[str, YamlPath]]:
 
 
 def _is_happening(line: EventLine) -> bool:
-    return bool(line.restart or line.outage or line.reload is not None)
+    return bool(line.restart or line.outage or line.gauge or line.reload is not None)
+
+
+def _measure(line: EventLine) -> Measure:
+    assert line.gauge is not None  # the schema asks for all three
+    assert line.name is not None
+    assert line.value is not None
+    return Measure(line.at, line.gauge, line.name, line.value)
 
 
 def _outage(line: EventLine) -> Outage:
@@ -232,6 +248,8 @@ def _orders(line: EventLine) -> OrderLine:
         promise_ms=line.promise,
         sku=line.sku,
         provider=line.provider,
+        attempt_ms=line.attempt,
+        lag_ms=line.lag or 0,
     )
 
 

@@ -35,6 +35,7 @@ ENDS = tuple(
         EventType.EXPIRED,
     )
 )
+GAUGES = ("wallet", "webhook", "stock")
 ACTIONS = ("failover", "manual_review", "takeover")
 WHOLE = (0, TIME_MAX_MS)  # `never: true`
 
@@ -105,7 +106,7 @@ def _known(words: Iterable[str]) -> BeforeValidator:
 
 _OF_ORDERS = (
     "orders", "times", "every", "order", "channel", "delay", "ends", "pay", "type", "meaning",
-    "promise", "sku", "provider",
+    "promise", "sku", "provider", "attempt", "lag",
 )  # fmt: skip
 
 
@@ -135,11 +136,18 @@ class EventLine(StrictModel):
     )
     lost: bool | None = None
     reload: Name | None = None
+    attempt: Span | None = None
+    lag: Span | None = None
+    gauge: Annotated[str, _known(GAUGES)] | None = None
+    name: Name | None = None
+    value: Annotated[int, Field(ge=0, le=2**53)] | None = None
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
         happened = [
-            name for name in ("restart", "outage", "reload") if getattr(self, name) is not None
+            name
+            for name in ("restart", "outage", "reload", "gauge")
+            if getattr(self, name) is not None
         ]
         if len(happened) > 1:
             raise ValueError(f"'{happened[0]}' and '{happened[1]}' are two entries")
@@ -152,6 +160,8 @@ class EventLine(StrictModel):
             ("for", self.for_ms, "outage"),
             ("lost", self.lost, "outage"),
             ("down", self.down, "restart"),
+            ("name", self.name, "gauge"),
+            ("value", self.value, "gauge"),
         )
         for name, value, of in needed:
             if value is not None and kind != of:
@@ -166,6 +176,8 @@ class EventLine(StrictModel):
             raise ValueError("'restart' is true, or kill")
         if kind == "outage" and self.for_ms is None:
             raise ValueError("needs 'for', how long nothing arrives")
+        if kind == "gauge" and (self.name is None or self.value is None):
+            raise ValueError("needs 'name' and 'value', what was measured")
         if self.source is not None and kind != "outage":
             raise ValueError(f"'source' does not go with '{kind}'")
 

@@ -11,7 +11,7 @@ it, walked through again from the rows (`resume`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -21,6 +21,7 @@ from monitor.core.failover.breaker import ChannelSpeed, Lane, channel_speeds, sl
 from monitor.core.failover.controller import Controller, RouteState
 from monitor.core.failover.reviews import Reviews
 from monitor.core.learning import Learning
+from monitor.core.orders.absences import Absence
 from monitor.core.orders.tallies import Tallies
 from monitor.core.rules.panel import Panel
 from monitor.core.rules.schedule import Schedule, next_multiple
@@ -72,6 +73,7 @@ class View(msgspec.Struct, frozen=True, eq=False):
     p95_ms: Mapping[str, int | None]
     heard: Heard
     now_ms: int
+    absences: Callable[[], Sequence[Absence]] = tuple
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -187,6 +189,8 @@ class Control:
             sources=view.sources,
             baselines=self.baselines,
             stock=view.tallies.stock,
+            gauges=view.tallies.gauges,
+            absences=view.absences,
             rules=self.rules,
             offsets=self.settings.utc_offsets,
             now_ms=view.now_ms,

@@ -4,8 +4,7 @@
     Tick  ─────────────────────► judge deadlines ─► evaluate rules ─► decisions and effects
 
 A batch is folded whole before anything is judged. Decisions change the state as they are made and
-leave as `Decide` commands for the log; `refold` takes logged records in again without deciding
-anything, so a restarted engine is where the old one was (design D4d).
+leave as `Decide` commands for the log; `refold` takes what was logged in again (design D4d).
 """
 
 from __future__ import annotations
@@ -57,6 +56,7 @@ from monitor.model.records import (
     Decision,
     EffectClosed,
     Entry,
+    Gauged,
     HandOverAnswered,
     Notified,
     ReviewOrdered,
@@ -176,6 +176,8 @@ class Engine(EngineState):
                 self._count_double("" if case is None else case.order_id, entry)
             case StockCounted():
                 self.shard.tallies.stock = dict(sorted(entry.counts.items()))
+            case Gauged():
+                return "accepted" if self.shard.tallies.gauges.note(entry) else "duplicate"
             case SelfAudited():
                 self.shard.totals.invariant_violations = len(entry.findings)
             case ClockSetBack():
@@ -228,7 +230,7 @@ class Engine(EngineState):
                     self.response.ordered(entry, now_ms)
                 case ClockSetBack():
                     self._commands.append(Rewind(entry.at_ms, entry.by_ms))
-                case Notified() | EffectClosed() | StockCounted() | ReviewOrdered():
+                case Notified() | EffectClosed() | StockCounted() | Gauged() | ReviewOrdered():
                     pass
                 case _:
                     assert_never(entry)

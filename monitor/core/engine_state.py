@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from monitor.core.batches import Batches
 from monitor.core.control import Control, Measured, View
 from monitor.core.failover.controller import RouteState
+from monitor.core.orders.absences import Absence, absences
 from monitor.core.orders.fingerprint import StateHasher
 from monitor.core.orders.order import Order
 from monitor.core.orders.shard import Shard
@@ -62,7 +64,12 @@ class EngineState:
             p95_ms={name: self.shard.history.p95_ms(name, now_ms) for name in channels},
             heard=self.shard.heard(now_ms),
             now_ms=now_ms,
+            absences=cache(lambda: self._absences(now_ms)),
         )
+
+    def _absences(self, now_ms: int) -> list[Absence]:
+        shard = self.shard
+        return absences(shard.sources, shard.rows.waits, now_ms, shard.awake_ms)
 
     def sources(self, now_ms: int) -> list[SourceView]:
         """Sources that were heard at least once."""

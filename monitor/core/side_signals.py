@@ -9,6 +9,8 @@ Each is read when a rule asks for it.
     source_age source_silent         the sources themselves
     baseline(signal)                 a limit a person took over, else what was learned, by channel
     stock(sku)                       keys left in the pool
+    wallet wallet_left webhook_state stock_gap     what was measured outside
+    worker_ratio event_lag unattempted_age unbooked_age     what is missing of each source
 """
 
 from __future__ import annotations
@@ -18,17 +20,19 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from monitor.core.orders.absences import Absence, Missed
 from monitor.core.rules.tables import SignalTable
 from monitor.core.signals.arrivals import ArrivalReading, arrival_table
 from monitor.core.signals.calendar import Offsets, hour_of_week
 from monitor.core.signals.callbacks import CallbackReading, lag_table, paid_table
 from monitor.core.signals.charts import ChartReading
+from monitor.core.signals.gauges import Gauges
 from monitor.core.signals.normal import normal_s
 from monitor.core.signals.slo import SloBook
 from monitor.model.baselines import Baseline
 from monitor.model.errors import InvariantError
 from monitor.model.ids import ALL_ORDERS
-from monitor.model.rules import BUDGET_SIGNALS, RuleSet, Signal
+from monitor.model.rules import ABSENCE_SIGNALS, BUDGET_SIGNALS, RuleSet, Signal
 from monitor.model.times import SECOND_MS
 
 
@@ -53,6 +57,8 @@ class SideSignals(msgspec.Struct, frozen=True, eq=False):
     sources: Sequence[SourceView]
     baselines: Mapping[str, Baseline]
     stock: Mapping[str, int]
+    gauges: Gauges
+    absences: Callable[[], Sequence[Absence]]
     rules: RuleSet
     offsets: Offsets
     now_ms: int
@@ -76,6 +82,10 @@ class SideSignals(msgspec.Struct, frozen=True, eq=False):
                 return self._normal(signal.argument, is_split=is_split)
             case "stock":
                 return _single(self.stock.get(signal.argument))
+            case "wallet" | "wallet_left" | "webhook_state" | "stock_gap":
+                return self.gauges.table(signal.name, self.now_ms)
+            case name if name in ABSENCE_SIGNALS:
+                return self._missed(ABSENCE_SIGNALS[name])
             case _:
                 raise InvariantError(f"{signal.name} is read from orders")
 
@@ -104,6 +114,18 @@ class SideSignals(msgspec.Struct, frozen=True, eq=False):
             label="source",
             names=tuple(source.name for source in self.sources),
             values=_floats(ages if name == "source_age" else silences),
+        )
+
+    def _missed(self, part: str) -> SignalTable:
+        found = self.absences()
+        read: list[Missed] = [getattr(one, part) for one in found]
+        return SignalTable(
+            label="source",
+            names=tuple(one.source for one in found),
+            values=_floats([one.value for one in read]),
+            k=np.array([one.k for one in read], np.int64),
+            n=np.array([one.n for one in read], np.int64),
+            is_proven=np.array([one.is_proven for one in read], np.bool_),
         )
 
     def _normal(self, signal: str, *, is_split: bool) -> SignalTable:

@@ -130,6 +130,19 @@ class StockCounted(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t
     at_ms: int
 
 
+class Gauged(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="gauge"):
+    """Something was measured outside; told only when it is not what is known already.
+
+    `kind` and `name`: wallet of a channel (minor units), webhook of a source (1 on, 0 off), stock
+    of a shop's sku (keys not sold yet).
+    """
+
+    kind: str
+    name: str
+    value: int
+    at_ms: int
+
+
 class SelfAudited(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="self_audit"):
     """The files were looked through for what must never be; `findings` name rules and ids."""
 
@@ -324,7 +337,7 @@ Instruction = (
     | BatchOrdered
     | BatchCancelled
 )
-Entry = OrderEvent | Answer | Instruction | StockCounted | SelfAudited | ClockSetBack
+Entry = OrderEvent | Answer | Instruction | StockCounted | Gauged | SelfAudited | ClockSetBack
 """What comes in, is acknowledged once it is logged, and is then folded."""
 Decision = (
     Breached

@@ -17,7 +17,8 @@ class OrderLine(msgspec.Struct, frozen=True):
     Each is paid, and ends (`end` is the type of that event) `delay_ms` later, None: never. With
     `is_created_first` it is created at its time and paid `pay_ms` later, None: never. With `type`
     it is one event of that type per repetition instead, for `order_id` or, without one, of the
-    source.
+    source. With `attempt_ms` a delivery attempt is told so long after the payment. Everything
+    arrives `lag_ms` after it happened.
     """
 
     at_ms: int
@@ -35,6 +36,17 @@ class OrderLine(msgspec.Struct, frozen=True):
     promise_ms: int | None = None
     sku: str | None = None
     provider: str | None = None
+    attempt_ms: int | None = None
+    lag_ms: int = 0
+
+
+class Measure(msgspec.Struct, frozen=True):
+    """Something outside is measured: what `Gauged` of the log says."""
+
+    at_ms: int
+    kind: str
+    name: str
+    value: int
 
 
 class Outage(msgspec.Struct, frozen=True):
@@ -141,6 +153,7 @@ class RuleTest(msgspec.Struct, frozen=True):
     until_ms: int
     actions: tuple[ExpectedAction, ...] = ()
     outages: tuple[Outage, ...] = ()
+    measures: tuple[Measure, ...] = ()
     interruptions: tuple[Interruption, ...] = ()
 
 

@@ -34,11 +34,26 @@ SIGNALS: dict[str, str] = {
     "budget_remaining": "ratio",
     "stock": "count",
     "baseline": "duration",
+    "worker_ratio": "number",
+    "event_lag": "duration",
+    "unattempted_age": "duration",
+    "unbooked_age": "duration",
+    "wallet": "count",
+    "wallet_left": "duration",
+    "webhook_state": "count",
+    "stock_gap": "count",
 }
 RATIOS = ("delayed_ratio", "bad_ratio", "failed_ratio")
 QUANTILES = {"p50_delay": 0.50, "p90_delay": 0.90, "p95_delay": 0.95, "p99_delay": 0.99}
 SOURCE_SIGNALS = ("source_age", "source_silent")
 BUDGET_SIGNALS = ("burn_rate", "budget_remaining")
+# Signals about what is missing of a source, and the part of its absence that each reads.
+ABSENCE_SIGNALS = {
+    "worker_ratio": "worker",
+    "event_lag": "lag",
+    "unattempted_age": "unattempted",
+    "unbooked_age": "unbooked",
+}
 BASELINED = (*QUANTILES, "mean_delay")  # what `baseline(…)` may be asked for
 
 ORDER_LABELS = ("channel", "source", "provider", "sku")
@@ -57,6 +72,14 @@ SIDE_SIGNALS: dict[str, str] = {
     "source_age": "source",
     "source_silent": "source",
     "baseline": "channel",
+    "worker_ratio": "source",
+    "event_lag": "source",
+    "unattempted_age": "source",
+    "unbooked_age": "source",
+    "wallet": "channel",
+    "wallet_left": "channel",
+    "webhook_state": "source",
+    "stock_gap": "sku",
 }
 
 

@@ -16,6 +16,7 @@ from monitor.model.records import (
     ChannelSteered,
     ClockSetBack,
     Entry,
+    Gauged,
     ReviewOrdered,
     SelfAudited,
     StockCounted,
@@ -38,6 +39,7 @@ _WITHOUT_EFFECT = (
     ReviewOrdered,
     CaseResolved,
     StockCounted,
+    Gauged,
     SelfAudited,
     ClockSetBack,
 )

@@ -23,7 +23,7 @@ from monitor.core.rules.lookback import settings_for
 from monitor.core.views.ledger import Ledger
 from monitor.model.commands import Batch, Decide, Input, Tick, WakeAt
 from monitor.model.events import OrderEvent
-from monitor.model.records import Decision, Entry
+from monitor.model.records import Decision, Entry, Gauged
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
 from monitor.model.times import MINUTE_MS
@@ -55,7 +55,7 @@ class Stand:
         self._log: list[tuple[Entry | Decision, ...]] = []  # by segment, as it is stored
         self._as_of_snapshot: dict[str, Order] = {}  # stored orders that came back since
 
-    def go_to(self, now_ms: int, entries: tuple[OrderEvent, ...] = ()) -> None:
+    def go_to(self, now_ms: int, entries: tuple[OrderEvent | Gauged, ...] = ()) -> None:
         """Let time pass, hand over what arrives, and let everything happen that is due by now.
 
         While the service is down nothing happens and nothing may arrive.
@@ -99,7 +99,7 @@ class Stand:
         self.engine.configure(settings_for(self._settings, rules), rules)
         self._handle(Tick(), now_ms)
 
-    def _bring_back(self, entries: tuple[OrderEvent, ...], now_ms: int) -> None:
+    def _bring_back(self, entries: tuple[OrderEvent | Gauged, ...], now_ms: int) -> None:
         known = {
             one: self._store[one] for one in self.engine.missing(entries) if one in self._store
         }

@@ -13,28 +13,37 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from monitor.model.events import LIFECYCLE_RANK, EventType, OrderEvent
+from monitor.model.records import Gauged
 from monitor.model.rule_tests import OrderLine, Outage, Restart, RuleTest
 
 
-def arrivals(test: RuleTest, start_ms: int) -> dict[int, tuple[OrderEvent, ...]]:
-    """All events of a story by the time of their arrival; what is lost is left out."""
+def arrivals(test: RuleTest, start_ms: int) -> dict[int, tuple[OrderEvent | Gauged, ...]]:
+    """All entries of a story by the time of their arrival; what is lost is left out."""
     found: dict[int, list[OrderEvent]] = defaultdict(list)
     outages = _outages(test)
     for number, line in enumerate(test.events):
         for turn in range(line.count):
             order_id = line.order_id or f"{number + 1}-{turn + 1}"
             for event in _events(line, order_id, start_ms + line.at_ms + turn * line.every_ms):
-                at_ms = _arrival_ms(event, outages, start_ms)
+                at_ms = _arrival_ms(event, event.time_ms + line.lag_ms, outages, start_ms)
                 if at_ms == event.time_ms:
                     found[at_ms].append(event)
                 elif at_ms is not None:
                     found[at_ms].append(msgspec.structs.replace(event, received_ms=at_ms))
-    return {at_ms: tuple(sorted(found[at_ms], key=_happened)) for at_ms in sorted(found)}
+    measured: dict[int, list[Gauged]] = defaultdict(list)
+    for one in test.measures:
+        at_ms = start_ms + one.at_ms
+        measured[at_ms].append(Gauged(one.kind, one.name, one.value, at_ms))
+    return {
+        at_ms: (*sorted(found[at_ms], key=_happened), *measured[at_ms])
+        for at_ms in sorted({*found, *measured})
+    }
 
 
-def _arrival_ms(event: OrderEvent, outages: Sequence[Outage], start_ms: int) -> int | None:
-    """When an event gets through; None if it never does. One outage may follow on another."""
-    at_ms = event.time_ms
+def _arrival_ms(
+    event: OrderEvent, at_ms: int, outages: Sequence[Outage], start_ms: int
+) -> int | None:
+    """When an event sent then gets through; None if it never does. One outage may follow another."""
     for outage in outages:
         from_ms = start_ms + outage.at_ms
         is_meant = outage.source in (None, event.source)
@@ -69,6 +78,8 @@ def _events(line: OrderLine, order_id: str, at_ms: int) -> Iterator[OrderEvent]:
         return
     paid_ms = at_ms + line.pay_ms
     yield _event(line, EventType.PAID, order_id, paid_ms)
+    if line.attempt_ms is not None:
+        yield _event(line, EventType.ATTEMPTED, order_id, paid_ms + line.attempt_ms)
     if line.delay_ms is not None:
         yield _event(line, line.end, order_id, paid_ms + line.delay_ms)
 

@@ -31,6 +31,8 @@ def count_end(
     if delivered_ms is None:
         history.add(done_ms, channel, facts.sku, None, received_ms=now_ms)
         return
+    if order.handed_over_ms is None:  # ours come from elsewhere than the shop's stock
+        tallies.gauges.sell(facts.sku, facts.quantity, now_ms)
     delay_ms = max(delivered_ms - paid_ms, 0)
     totals.count_delay(channel, delay_ms)
     history.add(delivered_ms, channel, facts.sku, delay_ms, received_ms=now_ms)

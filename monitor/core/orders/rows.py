@@ -12,6 +12,7 @@ from monitor.core.orders.facts import Facts
 from monitor.core.orders.names import NameBook
 from monitor.core.orders.order import Order
 from monitor.core.orders.table import Codes, OrderTable, row_of
+from monitor.core.orders.waits import Waits
 from monitor.core.signals.observation import Observation
 from monitor.model.ids import hash64
 
@@ -29,6 +30,7 @@ class OrderRows:
     """One row per paid order; names get their codes in the order of the changes."""
 
     def __init__(self, names: NameBook) -> None:
+        self.waits = Waits()
         self._names = names
         self._table = OrderTable()
         self._slots: dict[str, int] = {}
@@ -36,6 +38,7 @@ class OrderRows:
 
     def change(self, order: Order, channel: str, *, is_held: bool, is_unconfirmed: bool) -> None:
         """Note what a paid order is now, and the channel that it is counted for."""
+        self.waits.look(order)
         facts = order.facts
         codes = self._names.codes(channel, facts.source, facts.provider, facts.sku)
         taken_ms = None if order.case is None else order.taken_ms
@@ -45,6 +48,7 @@ class OrderRows:
 
     def forget(self, order_id: str) -> None:
         """Take out the row of an order that left."""
+        self.waits.forget(order_id)
         self._changes.pop(order_id, None)
         slot = self._slots.pop(order_id, None)
         if slot is not None:

@@ -53,7 +53,7 @@ class Shard:
         self.totals = Totals()
         self.tallies = Tallies()
         self.awake_ms = 0  # since when we are here to hear anything, after a restart
-        self._rows = OrderRows(self.names)
+        self.rows = OrderRows(self.names)
         self.plans = Plans()
         self._holds = Holds(lambda: self.sources)
         self._resting = Resting()
@@ -115,7 +115,7 @@ class Shard:
         news.take(event, timeline, order.facts.channel)
         if is_repeated(event, known, timeline):
             return "duplicate"
-        source.note_lag(event.received_ms - event.time_ms)
+        source.note(event, timeline)
         return "accepted"
 
     def settle(self) -> None:
@@ -133,6 +133,7 @@ class Shard:
         order.timeline = news.timeline
         self.dirty[order.order_id] = None
         if before is not UNKNOWN and not news.is_moving and not is_new(before, facts):
+            self.rows.waits.step(order)
             return  # a step more: every second event
         if before.paid_ms is None and is_overdue(facts, heard_ms):
             order.hold_until_ms = heard_ms + self.settings.backlog_hold_ms
@@ -188,8 +189,7 @@ class Shard:
         left = self._evict(now_ms)
         if not (decisions or woken or left or looked):  # whatever is stuck was looked at
             return NOTHING  # nearly always
-        found = (tuple(stuck), tuple(woken), tuple(left), tuple(looked))
-        return Judgement(tuple(decisions), *found)
+        return Judgement(tuple(decisions), tuple(stuck), tuple(woken), tuple(left), tuple(looked))
 
     def apply(self, decision: ShardDecision) -> None:
         """Make a decision true; live and in recovery alike."""
@@ -251,7 +251,7 @@ class Shard:
         if facts.paid_ms is not None:
             is_waiting = held_ms is None or now_ms < held_ms
             is_unheard = unheard_ms is None or now_ms < unheard_ms
-            self._rows.change(
+            self.rows.change(
                 order,
                 order.breach_channel or facts.channel or UNNAMED_CHANNEL,
                 # A breach is definite, and so is a delivery in time: the rest can be held.
@@ -260,7 +260,7 @@ class Shard:
                 is_unconfirmed=is_unheard and facts.done_ms is None,
             )
         else:  # an earlier payment turned out to be none
-            self._rows.forget(order.order_id)
+            self.rows.forget(order.order_id)
         self.plans.plan(order, self._clockwork, now_ms, held_ms)
 
     def _evict(self, now_ms: int) -> list[Order]:
@@ -290,7 +290,7 @@ class Shard:
         if order.facts.done_ms is None:
             self.dormant[order.order_id] = order.awake()
         self.plans.forget(order.order_id)
-        self._rows.forget(order.order_id)
+        self.rows.forget(order.order_id)
 
     # --- channels ---------------------------------------------------------------------------------
 
@@ -333,7 +333,7 @@ class Shard:
     def observe(self) -> Observation:
         """Mergeable columns of all orders that signals look at."""
         self.settle()
-        return self._rows.observe()
+        return self.rows.observe()
 
     def heard(self, now_ms: int) -> Heard:
         """How far the sources are believed, by their codes."""

@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
+from monitor.core.orders.habits import Habits
 from monitor.core.orders.shop_time import fold_hour, reached_ms, shares
 from monitor.core.signals.calendar import Offsets
 from monitor.core.signals.evidence import quick_rate_lower_bound
 from monitor.core.signals.heard import Heard
+from monitor.model.events import OrderEvent
 from monitor.model.records import SourceMoved
 from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS
 
@@ -55,6 +57,7 @@ class Source(msgspec.Struct, omit_defaults=True, dict=True):
     hour_orders: int = 0  # new orders in it
     week: list[int] = []  # new orders by local hour of the week, in 16ths: `shop_time`
     week_since: int = 0  # the first hour that is in it
+    habits: Habits = msgspec.field(default_factory=Habits)
 
     def hear(self, received_ms: int) -> None:
         """Note that the source said something."""
@@ -65,6 +68,11 @@ class Source(msgspec.Struct, omit_defaults=True, dict=True):
             usual_ms = self.gap_ms or gap_ms
             self.gap_ms = max(1, usual_ms + (gap_ms - usual_ms) // _GAPS)
         self.last_ms = received_ms
+
+    def note(self, event: OrderEvent, timeline: tuple[OrderEvent, ...]) -> None:
+        """Learn from an event that was accepted; `timeline` is that of its order, the event in it."""
+        self.note_lag(event.received_ms - event.time_ms)
+        self.habits.note(event, timeline)
 
     def note_lag(self, lag_ms: int) -> None:
         """An event was told so long after it happened: follow the 95th percentile of that."""

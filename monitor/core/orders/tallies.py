@@ -5,6 +5,7 @@
     budgets    it is judged, and judged anew when news change the verdict
     paces      a prompt order is done
     stock      the local pool is counted
+    gauges     something was measured outside
 
 Our own synthetic orders say nothing about customers: they have a pace and a verdict, but no arrival
 and no payment.
@@ -22,6 +23,7 @@ from monitor.core.orders.names import NameBook
 from monitor.core.orders.order import Order
 from monitor.core.signals.arrival_counts import ArrivalCounter, CountsSnapshot
 from monitor.core.signals.callback_counts import CallbackCounter, CallbackCountsSnapshot
+from monitor.core.signals.gauges import Gauge, Gauges
 from monitor.core.signals.ledger import is_prompt
 from monitor.core.signals.paces import PaceRow, Paces
 from monitor.core.signals.slo import BudgetState, Fault, SloBook
@@ -44,6 +46,7 @@ class TalliesSnapshot(msgspec.Struct, frozen=True):
     paces: list[PaceRow] = []
     stock: dict[str, int] = {}
     has_canaries: bool = False
+    gauges: list[Gauge] = []
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -66,6 +69,7 @@ class Tallies:
         self.paces = Paces(held.paces)
         self.stock: dict[str, int] = dict(held.stock)
         self.has_canaries = held.has_canaries
+        self.gauges = Gauges(held.gauges)
 
     def count_first(self, source: str, order_id: str, at_ms: int) -> None:
         """An order was heard of for the first time."""
@@ -149,6 +153,7 @@ class Tallies:
             self.paces.snapshot(),
             self.stock,
             self.has_canaries,
+            self.gauges.state(),
         )
 
 

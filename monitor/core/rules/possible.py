@@ -45,7 +45,9 @@ _APPLY: dict[str, Callable[[float, float], float]] = {
 _EVERYTHING = (-math.inf, math.inf)
 _DOMAINS = {"ratio": (0.0, 1.0), "score": (0.0, 100.0)}
 _OWN_DOMAINS = {"paid_ratio": (0.0, math.inf), "budget_remaining": (-math.inf, 1.0)}
-_WHOLE = ("open_orders", "orders", "consecutive_late", "source_silent", "stock")
+_WHOLE = (
+    "open_orders", "orders", "consecutive_late", "source_silent", "stock", "webhook_state", "stock_gap",
+)  # fmt: skip
 
 
 class Bound(msgspec.Struct, frozen=True):

@@ -20,6 +20,9 @@ LOW_IS_BAD = (
     "paid_ratio",
     "budget_remaining",
     "stock",
+    "wallet",
+    "wallet_left",
+    "webhook_state",
 )
 """Signals that fall when something is wrong: evidence is asked for where one is said to be low."""
 

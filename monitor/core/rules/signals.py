@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from monitor.core.rules.tokens import ParseError
-from monitor.model.rules import BASELINED, BUDGET_SIGNALS, QUANTILES, RATIOS, Window
+from monitor.model.rules import (
+    ABSENCE_SIGNALS,
+    BASELINED,
+    BUDGET_SIGNALS,
+    QUANTILES,
+    RATIOS,
+    Window,
+)
 from monitor.model.spelling import did_you_mean
 from monitor.model.times import HOUR_MS, MINUTE_MS
 
@@ -28,6 +35,11 @@ WINDOWLESS = (
     "budget_remaining",  # its window is that of the objective
     "stock",
     "baseline",
+    *ABSENCE_SIGNALS,
+    "wallet",
+    "wallet_left",
+    "webhook_state",
+    "stock_gap",
 )
 JUDGED_WINDOW = Window(span_ms=10 * MINUTE_MS, min_orders=20, max_ms=6 * HOUR_MS)
 FLOW_WINDOW = Window(span_ms=10 * MINUTE_MS)

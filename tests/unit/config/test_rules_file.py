@@ -288,7 +288,7 @@ def test_missing_files_and_empty_folders_are_named(tmp_path: Path) -> None:
 
 
 def test_shipped_rules_are_those_of_the_contract() -> None:
-    """The eight rules of contract §4 with their severities, and one for listeners of payments."""
+    """The eight rules of contract §4 and those about what is missing, with their severities."""
     rules = {rule.alert: rule for rule in load_shipped().rules}
     assert {name: rule.severity for name, rule in rules.items()} == {
         "DeliveryStalled": "critical",
@@ -300,6 +300,13 @@ def test_shipped_rules_are_those_of_the_contract() -> None:
         "PaymentListenerSilent": "critical",
         "CallbackDrought": "warning",
         "ShopSilent": "warning",
+        "PaidWithoutAttempt": "warning",
+        "WorkerDead": "warning",
+        "EmitterLag": "warning",
+        "WebhookDisabled": "warning",
+        "UpstreamWalletLow": "warning",
+        "StockLedgerMismatch": "warning",
+        "GatewayPaidShopUnpaid": "warning",
     }
     stalled = rules["DeliveryStalled"]
     assert (stalled.for_ms, stalled.expr) == (
@@ -317,7 +324,7 @@ def test_shipped_rules_are_those_of_the_contract() -> None:
 
 def test_shipped_annotations_leave_no_gap() -> None:
     """In both languages every name of every template has a value."""
-    labels = (("channel", "auto"), ("provider", "alipay"), ("source", "main"))
+    labels = (("channel", "auto"), ("provider", "alipay"), ("source", "main"), ("sku", "card"))
     for rule in load_shipped().rules:
         assert [name for name, _ in rule.annotations] == ["summary", "summary_zh"]
         comparison = rule.expr

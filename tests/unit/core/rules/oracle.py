@@ -48,7 +48,7 @@ OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 TELLING = ("insufficient_evidence", "trimmed_mean", "trimmed_health", "below")
 LOW_IS_BAD = (
     "health_index", "speed_ratio", "arrival_ratio", "paid_ratio", "budget_remaining", "stock",
-)  # fmt: skip
+    "wallet", "wallet_left", "webhook_state")  # fmt: skip
 ENOUGH = 5  # orders that weigh, for the health index to mean anything
 
 
