@@ -4,6 +4,7 @@ canary ─► orders of the test goods      stock ─► counts of the key pool
 hear   ─► who reads what shops send to `/hooks/{source}`, from the first request on
 relay  ─► callbacks of payments on their way to the shop, from the first request on, too
 tails  ─► what shops write into their logs
+gauges ─► wallets at suppliers, webhooks that shops switched off
 polls  ─► what changed in the databases of shops, and what their APIs say that no webhook brought
 gateways ─► lost callbacks, and whether what sees payments lives
 """
@@ -11,9 +12,11 @@ gateways ─► lost callbacks, and whether what sees payments lives
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from monitor.adapters.canary import CanaryShop
+from monitor.adapters.channels.probe import ask_wallet
 from monitor.adapters.gateways import GATEWAYS
 from monitor.adapters.gateways.asking import Asker, asker_of
 from monitor.adapters.gateways.listening import listener_of
@@ -35,13 +38,14 @@ from monitor.api.left_out import LeftOut
 from monitor.api.tail_log import TailLog
 from monitor.core.engine import Engine
 from monitor.core.inquiries import AskedGateway, Inquiries
-from monitor.model.endpoints import Endpoints, ShopSource
+from monitor.model.endpoints import Endpoints, HttpChannel, ShopSource
 from monitor.model.tails import TailSource
 from monitor.model.times import MINUTE_MS, SECOND_MS
 from monitor.ports import Clock, ShopPull, ShopPush
 from monitor.runtime.canary import Canaries
 from monitor.runtime.gateway_ear import GatewayEar
 from monitor.runtime.gateway_query import Asked, GatewayQuery
+from monitor.runtime.gauges import Gauging, Wallets
 from monitor.runtime.listeners import ListenerWatch
 from monitor.runtime.loop import Loop
 from monitor.runtime.polling import Poller
@@ -106,6 +110,7 @@ class Inlets:
         self._tasks.spawn("stock", self._stock.run())
         for tail in endpoints.tails:
             self._follow(tail, loop, engine, Path(endpoints.data_dir))
+        self._measure(loop, engine, client, endpoints)
         for source in endpoints.shop_sources:
             data_dir = Path(endpoints.data_dir)
             if source.database is not None and source.kind in PULLS:
@@ -178,8 +183,28 @@ class Inlets:
         self._pollers.append(poller)
         self._tasks.spawn(f"tail-{tail.source}", poller.run())
 
+    def _measure(
+        self, loop: Loop, engine: Engine, client: HttpClient, endpoints: Endpoints
+    ) -> None:
+        self._gauging = Gauging(engine.shard.tallies.gauges.value, loop, self._clock)
+        self._tasks.spawn("gauges", self._gauging.run())
+        ask = {
+            one.name: partial(self._ask_wallet, one, client, engine)
+            for one in endpoints.http_channels
+            if one.probe is not None and one.probe.balance is not None
+        }
+        if ask:
+            self._tasks.spawn("wallets", Wallets(ask, self._gauging).run())
+
+    async def _ask_wallet(
+        self, channel: HttpChannel, client: HttpClient, engine: Engine
+    ) -> int | None:
+        return await ask_wallet(channel, client, self._clock.now_ms(), engine.settings.currency)
+
     def _note_webhooks(self, source: str, switched_off: tuple[str, ...]) -> None:
         self._switched_off[source] = switched_off
+        is_off = any(one.endswith("disabled") for one in switched_off)  # not paused by a person
+        self._gauging.note("webhook", source, 0 if is_off else 1)
 
     def _ask_gateways(
         self, loop: Loop, engine: Engine, client: HttpClient, endpoints: Endpoints

@@ -203,7 +203,7 @@ class Engine(EngineState):
             match entry:
                 case OrderEvent():
                     if outcome == "accepted" and (entry.type in _ENDS or speaks(entry)):
-                        self._find_faults(entry, now_ms)
+                        self._tell_faults(self.shop_watch.look(entry, now_ms))
                         self._react_to_end(entry, now_ms)
                 case ClaimAnswered() | AttemptAnswered() | HandOverAnswered():
                     if isinstance(entry, ClaimAnswered) and not entry.paid:
@@ -241,9 +241,6 @@ class Engine(EngineState):
             self._take(self.desk.finished(order.case, end, event.takeover_id, now_ms), now_ms)
         if order is not None and order.actions:
             self.response.finished(order, now_ms)
-
-    def _find_faults(self, event: OrderEvent, now_ms: int) -> None:
-        self._tell_faults(self.shop_watch.look(event, now_ms))
 
     def _find_unpaid(self, answer: ClaimAnswered, now_ms: int) -> None:
         case = self.desk.cases.get(answer.takeover_id)

@@ -83,7 +83,7 @@ async def test_failed_attempt_to_start_leaves_nothing_running(tmp_path: Path) ->
         assert opener.opened == 2
         own = [name for name in tasks(monitor) if not name.startswith("lane ")]
         assert own == [
-            "boot", "housekeeping", "keys", "lease", "loop", "outbox", "self-audit", "stock", "traces",
+            "boot", "gauges", "housekeeping", "keys", "lease", "loop", "outbox", "self-audit", "stock", "traces",
         ]  # fmt: skip
         assert await monitor.ingest((paid("A2", clock.at_ms),)) == ("accepted",)
     assert monitor.supervisor.failure is None

@@ -11,6 +11,7 @@ from monitor.adapters.supplier_sign import sign
 from monitor.adapters.supplier_template import Value, fill, own_values
 from monitor.model.endpoints import HttpChannel
 from monitor.model.errors import EffectError
+from monitor.model.money import decimals_of, to_minor
 
 
 class Probed(msgspec.Struct, frozen=True):
@@ -38,3 +39,10 @@ async def probe(channel: HttpChannel, client: HttpClient, now_ms: int) -> Probed
         return Probed(False, detail=f"http {answer.status}, not as a working one answers")
     balance = None if channel.probe.balance is None else value_at(said, channel.probe.balance)
     return Probed(True, "" if balance is None else str(balance)[:40])
+
+
+async def ask_wallet(
+    channel: HttpChannel, client: HttpClient, now_ms: int, currency: str
+) -> int | None:
+    """Minor units left at the supplier, a balance being in major units; None if it does not say."""
+    return to_minor((await probe(channel, client, now_ms)).balance, decimals_of(currency))

@@ -37,7 +37,7 @@ _STEPS = (
     _ATTEMPTED, EventType.ATTEMPT_FAILED.value, _DELIVERED, EventType.VERIFIED.value,
     EventType.FAILED.value, _EXPIRED,
 )  # fmt: skip
-_MOVING = (_PAID, EventType.CANCELLED.value, *_STEPS)
+_MOVING = frozenset((_PAID, EventType.CANCELLED.value, *_STEPS))
 BOOKINGS = (
     _PAID, EventType.ACCEPTED.value, EventType.RESERVED.value, _ATTEMPTED,
     EventType.ATTEMPT_FAILED.value, _DELIVERED, EventType.VERIFIED.value, EventType.FAILED.value,
@@ -141,13 +141,12 @@ class Habits(msgspec.Struct, omit_defaults=True):
             self.lags.note(at_ms - event.time_ms, at_ms)
         if len(timeline) == 1:
             self._arrive(event)
-        elif _is_moving(event):
-            self._leave(event, timeline)
+        else:
+            self._move(event, timeline)
         if kind in _STEPS and event.takeover_id is None:
             self.steps.step(at_ms)
-            self._count_attempt(event, timeline)
-        if kind in BOOKINGS and len(timeline) > 1:
-            self._count_booking(event, timeline)
+            if kind in (_ATTEMPTED, _DELIVERED):
+                self._count_attempt(event, timeline)
 
     @property
     def is_telling_attempts(self) -> bool:
@@ -166,24 +165,30 @@ class Habits(msgspec.Struct, omit_defaults=True):
         if event.type == _CREATED and not event.created_means_paid:
             self.expiries.arrive(event.received_ms)
 
-    def _leave(self, event: OrderEvent, timeline: tuple[OrderEvent, ...]) -> None:
-        """The order is paid, or ended: it is not one that nobody pays any more."""
-        came_ms = None
-        for one in timeline:
-            if one.type == _CREATED and one.source == event.source:
-                came_ms = one.received_ms
-            elif one is not event and _is_moving(one):
-                return  # it left before
-        if came_ms is None:
+    def _move(self, event: OrderEvent, timeline: tuple[OrderEvent, ...]) -> None:
+        """Something was said of an order that is known: it may be the first word of a kind."""
+        is_booking, came_ms, called_ms = event.type in BOOKINGS, None, None
+        is_moving = _is_moving(event)
+        if not is_booking and not is_moving:
             return
-        if event.type == _EXPIRED:
-            self.expiries.step(event.received_ms, came_ms)
-        else:
-            self.expiries.leave(came_ms)
+        for one in timeline:
+            kind = one.type
+            if kind == _CREATED:
+                came_ms = one.received_ms if one.source == event.source else came_ms
+            elif kind == _CALLBACK and one.meaning == "paid":
+                called_ms = one.received_ms if called_ms is None else called_ms
+                is_moving = is_moving and one is event
+            elif one is not event and kind in _MOVING:
+                return  # not the first
+        if is_moving and came_ms is not None:  # it is not one that nobody pays any more
+            if event.type == _EXPIRED:
+                self.expiries.step(event.received_ms, came_ms)
+            else:
+                self.expiries.leave(came_ms)
+        if is_booking and called_ms is not None:
+            self.booking_wait.note(max(event.received_ms - called_ms, 0), event.received_ms)
 
     def _count_attempt(self, event: OrderEvent, timeline: tuple[OrderEvent, ...]) -> None:
-        if event.type not in (_ATTEMPTED, _DELIVERED):
-            return
         if any(one.type == event.type and one is not event for one in timeline):
             return  # another one of the same order
         if event.type == _DELIVERED:
@@ -195,13 +200,3 @@ class Habits(msgspec.Struct, omit_defaults=True):
         paid_ms = next((one.time_ms for one in timeline if one.type == _PAID), None)
         if paid_ms is not None:
             self.attempt_wait.note(max(event.time_ms - paid_ms, 0), event.received_ms)
-
-    def _count_booking(self, event: OrderEvent, timeline: tuple[OrderEvent, ...]) -> None:
-        called_ms = None
-        for one in timeline:
-            if one.type == _CALLBACK and one.meaning == "paid":
-                called_ms = one.received_ms if called_ms is None else called_ms
-            elif one.type in BOOKINGS and one is not event:
-                return  # not the first word
-        if called_ms is not None:
-            self.booking_wait.note(max(event.received_ms - called_ms, 0), event.received_ms)

@@ -17,6 +17,7 @@ BACKLOG_MS = DAY_MS  # what is told later than this is history that is brought i
 LEARNED_MAX_MS = 10 * MINUTE_MS  # what a source tells when it is connected is a backlog
 _SHARE = 128  # how fast the usual lag follows, as a share of itself per minute with events
 _QUANTILE = 0.9
+_UNIT_MS = 128
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -50,7 +51,8 @@ class Lags(msgspec.Struct, omit_defaults=True):
         if not self.minutes or minute > self.minutes[-1].minute:
             self._begin(minute)
         counts = self.minutes[-1].counts
-        place = str(_place(lag_ms))
+        units = lag_ms >> 7 if lag_ms > 0 else 0
+        place = _NAMES[units] if units < len(_NAMES) else str(_place(units))
         counts[place] = counts.get(place, 0) + 1
 
     def now(self, now_ms: int, from_ms: int) -> Lag | None:
@@ -89,9 +91,8 @@ class Lags(msgspec.Struct, omit_defaults=True):
             self.usual_ms = max(self.usual_ms - step_ms, lag_ms)
 
 
-def _place(lag_ms: int) -> int:
-    """The bucket of a lag: four of equal width per power of two, by eighths of a second."""
-    units = max(lag_ms, 0) * 8 // SECOND_MS
+def _place(units: int) -> int:
+    """The bucket of a lag in units of 128 ms: four of equal width per power of two."""
     shift = max(units.bit_length() - 3, 0)
     return (shift << 3) + (units >> shift)
 
@@ -99,7 +100,10 @@ def _place(lag_ms: int) -> int:
 def _upper_ms(place: int) -> int:
     """Where a bucket ends."""
     shift, head = place >> 3, place & 7
-    return ((head + 1) << shift) * SECOND_MS // 8
+    return ((head + 1) << shift) * _UNIT_MS
+
+
+_NAMES = tuple(str(_place(units)) for units in range(512))  # nearly always one of these
 
 
 def _add(found: dict[str, int], counts: dict[str, int]) -> None:

@@ -36,8 +36,10 @@ class Waits:
 
     def look(self, order: Order) -> None:
         """Something of a paid order changed."""
-        _keep(self.unattempted, order.order_id, _unattempted(order))
-        _keep(self.unbooked, order.order_id, _unbooked(order.timeline))
+        unbooked = _unbooked(order.timeline)
+        _keep(self.unbooked, order.order_id, unbooked)
+        # Nobody tries to deliver what he does not know to be paid.
+        _keep(self.unattempted, order.order_id, None if unbooked else _unattempted(order))
 
     def step(self, order: Order) -> None:
         """Something was said of an order that changes nothing else."""
@@ -64,8 +66,9 @@ def _unattempted(order: Order) -> Wait | None:
     is_ours = order.hold_until_ms or order.case is not None  # a backlog, or in our hands
     if is_ours or facts.is_paid_inferred or facts.fulfilment == "manual":
         return None
-    if any(event.type == _ATTEMPT_FAILED for event in order.timeline):
-        return None
+    for event in order.timeline:
+        if event.type == _ATTEMPT_FAILED:
+            return None
     return Wait(facts.source, facts.paid_ms)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.adapters.channels.probe import Probed, probe
+from monitor.adapters.channels.probe import Probed, ask_wallet, probe
 from monitor.adapters.http_client import HttpClient
 from tests.contracts.test_presets import described
 from tests.loopback import DROP, Answer, loopback
@@ -45,4 +45,20 @@ async def test_supplier_that_is_not_there_does_not_work(tmp_path: Path) -> None:
         client = HttpClient(config_hosts=[server.place])
         channel = described("kinguin", server.place, tmp_path)
         assert not (await probe(channel, client, NOW_MS)).is_working
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [(b'{"ok":true,"balance":"12.50"}', 1_250), (b'{"ok":true}', None), (b"<html>", None)],
+)
+async def test_wallet_is_what_the_probe_finds_in_minor_units(
+    tmp_path: Path, body: bytes, left: int | None
+) -> None:
+    """Nothing is known of a supplier that does not say it, or does not answer as usual."""
+    async with loopback() as server:
+        server.script = [Answer(body=body)]
+        client = HttpClient(config_hosts=[server.place])
+        channel = described("dujiao-next", server.place, tmp_path)
+        assert await ask_wallet(channel, client, NOW_MS, "CNY") == left
         await client.close()
