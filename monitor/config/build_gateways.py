@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitor.adapters.gateways import GATEWAYS, unusable
-from monitor.config.build_sources import database_of
+from monitor.config.build_sources import check_place, database_of
 from monitor.config.report import Report
 from monitor.config.schema import Document
 from monitor.config.schema_gateways import Gateway
@@ -90,6 +90,12 @@ def _check(gateway: Gateway, built: GatewayAccess, at: YamlPath, report: Report)
     for which, problem, hint in unusable(gateway.kind, built.keys):
         where = (*at, "public_key_file" if which == "public_keys" else own)
         report.error(where, f"{report.name(where)}{problem}", hint)
+    if gateway.database is not None:
+        check_place(gateway.database, report, (*at, "database"))
+        if gateway.kind not in READ:
+            where = (*at, "database")
+            message = f"{report.name(where)}: orders of a {gateway.kind} are not read there"
+            report.error(where, message, f"known are {', '.join(READ)}; leave it out")
     if gateway.query and not built.is_asked:
         _refuse_wish("query", ASKED_WITH, "be asked about orders", gateway, at, report)
     if gateway.listener and not built.is_watched:

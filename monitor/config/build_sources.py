@@ -54,13 +54,18 @@ def _check(source: Source, report: Report, at: YamlPath) -> None:
 
 
 def _check_database(kind: str, database: Database, report: Report, at: YamlPath) -> None:
+    check_place(database, report, at)
+    if database.prefix is not None and PULLS[kind].prefix is None:
+        name = report.name((*at, "prefix"))
+        report.error((*at, "prefix"), f"{name}: the tables of {kind} have none", "leave it out")
+
+
+def check_place(database: Place, report: Report, at: YamlPath) -> None:
+    """Whether the address of a database can be one."""
     try:
         check_url(database.url)
     except InputError as error:
         report.error((*at, "url"), f"{report.name((*at, 'url'))} {error}", error.hint)
-    if database.prefix is not None and PULLS[kind].prefix is None:
-        name = report.name((*at, "prefix"))
-        report.error((*at, "prefix"), f"{name}: the tables of {kind} have none", "leave it out")
 
 
 def _zone(source: Source, document: Document) -> str:

@@ -11,6 +11,7 @@ from monitor.adapters.gateways.epusdt import epusdt
 from monitor.adapters.gateways.key_checks import unusable
 from monitor.adapters.gateways.vpay import vpay
 from monitor.adapters.gateways.wechat import wechat
+from monitor.adapters.gateways.wechat_v2 import wechat_v2
 from monitor.adapters.gateways.yipay import yipay
 from monitor.model.gateways import Gateway, GatewayKeys
 
@@ -23,6 +24,7 @@ GATEWAYS: Mapping[str, Callable[[GatewayKeys], Gateway]] = MappingProxyType(
         "epusdt": epusdt,
         "vpay": vpay,
         "wechat": wechat,
+        "wechat_v2": wechat_v2,
         "yipay": yipay,
     }
 )

@@ -56,6 +56,7 @@ class Dialect(msgspec.Struct, frozen=True):
     volatile: tuple[str, ...] = ("sign", "sign_type", "signature")
     refund: str = ""
     paid_at: Callable[[Fields], int | None] | None = None
+    is_in_minor: bool = False  # amounts are minor units already
 
 
 class Manners(msgspec.Struct, frozen=True):
@@ -125,7 +126,7 @@ def told(fields: Fields, dialect: Dialect, keys: GatewayKeys) -> Callback:
         order_id=order_id,
         trade_no=named(fields, dialect.trade) or order_id,
         meaning=meaning,
-        amount_minor=minor_of(amount, keys.currency),
+        amount_minor=_minor(amount, dialect, keys),
         currency=keys.currency,
         paid_at_ms=dialect.paid_at(fields) if dialect.paid_at else None,
         signature=_signature(fields, dialect, keys),
@@ -164,6 +165,13 @@ def digest_of(fields: Fields, volatile: tuple[str, ...]) -> str:
         part for name in sorted(fields) if name not in volatile for part in (name, fields[name])
     ]
     return digest(*parts).hex()
+
+
+def _minor(written: str, dialect: Dialect, keys: GatewayKeys) -> int | None:
+    if not dialect.is_in_minor:
+        return minor_of(written, keys.currency)
+    is_number = written.isascii() and written.isdigit() and len(written) <= _DIGITS_MAX
+    return int(written) if is_number else None
 
 
 def _fits(value: str, wanted: str) -> bool:

@@ -54,6 +54,8 @@ def test_public_keys_come_in_any_of_their_forms(tmp_path: Path) -> None:
         ("{name: a, kind: alipay, query: true}", "1:43 gateways[1].query: a gateway of kind alipay cannot be asked about orders; write query: false"),
         ("{name: a, kind: yipay, query: true}", "1:42 gateways[1].query: to be asked about orders it needs url, merchant, key_file"),
         ("{name: a, kind: vpay, listener: true}", "1:44 gateways[1].listener: to be watched it needs url, key_file"),
+        ("{name: a, kind: vpay, database: {url: 'redis://h/0'}}", "1:50 gateways[1].database.url is no address of a database that can be read; write mysql://user@host:3306/name, postgresql://user@host:5432/name or sqlite:///path/of/file.db"),
+        ("{name: a, kind: yipay, database: {url: 'mysql://r@h/x'}}", "1:45 gateways[1].database: orders of a yipay are not read there; known are bepusdt, epusdt, vpay; leave it out"),
         ("{name: a, kind: vpay}, {name: a, kind: vpay}", "1:42 gateways[2].name: 'a' is taken by an earlier entry"),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ _WORDS = {
     "bepusdt": b"ok",
     "vpay": b"success",
     "alipay": b"success",
+    "wechat_v2": b"<xml><return_code><![CDATA[SUCCESS]]></return_code></xml>",
     "wechat": b'{"code":"SUCCESS","message":"OK"}',
 }
 
@@ -65,6 +66,8 @@ def test_shops_answer_is_judged_by_its_whole_text(
         ("vpay", 500, b"success", True),
         ("vpay", 200, b"success\n", False),
         ("wechat", 204, b"", True),
+        ("wechat_v2", 200, b"Notice: x <return_code><![CDATA[SUCCESS]]></return_code>", True),
+        ("wechat_v2", 200, b"success", False),
         ("wechat", 500, b'{"code":"SUCCESS"}', False),
     ],
 )
@@ -92,3 +95,19 @@ def test_shops_answer_to_wechat_is_read_as_json(
 ) -> None:
     """WeChat's shops answer with a code, or with nothing."""
     assert GATEWAYS["wechat"](GatewayKeys()).shop_accepted(status, body) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"<xml>\n<return_code>SUCCESS</return_code></xml>\n", ShopAnswer.ACCEPTED),
+        (b"<xml><return_code><![CDATA[FAIL]]></return_code></xml>", ShopAnswer.REFUSED),
+        (b"<xml><return_msg>OK</return_msg></xml>", ShopAnswer.UNCLEAR),
+        (b"Notice: x\n<xml><return_code>SUCCESS</return_code></xml>", ShopAnswer.UNCLEAR),
+        (b"fail", ShopAnswer.REFUSED),
+        (b"success", ShopAnswer.UNCLEAR),
+    ],
+)
+def test_shops_answer_to_older_wechat_is_read_as_xml(body: bytes, expected: ShopAnswer) -> None:
+    """It answers with a code, and with nothing before it."""
+    assert GATEWAYS["wechat_v2"](GatewayKeys()).shop_accepted(200, body) == expected

@@ -6,6 +6,7 @@ import pytest
 
 from monitor.adapters.gateways import GATEWAYS
 from monitor.adapters.gateways.md5_sign import sorted_check
+from monitor.adapters.gateways.wechat_v2 import DIALECT as WECHAT_V2
 from monitor.model.gateways import Callback, GatewayKeys, Meaning, Signature
 from monitor.model.secret import Secret
 from monitor.model.shops import RawRequest
@@ -18,6 +19,7 @@ VECTORS: dict[str, tuple[GatewayKeys, RawRequest]] = {
     "bepusdt": (vectors.EPUSDT_KEYS, post(vectors.EPUSDT_BODY)),
     "vpay": (vectors.VPAY_KEYS, get(vectors.VPAY_QUERY)),
     "alipay": (vectors.ALIPAY_KEYS, post(alipay_form())),
+    "wechat_v2": (vectors.WECHAT_V2_KEYS, post(vectors.wechat_v2_body())),
     "wechat": (vectors.WECHAT_KEYS, post(vectors.WECHAT_BODY, vectors.WECHAT_HEADERS)),
 }
 FACTS: dict[str, tuple[str, int, int | None]] = {
@@ -26,6 +28,7 @@ FACTS: dict[str, tuple[str, int, int | None]] = {
     "bepusdt": ("20261120167", 2888, None),
     "vpay": ("A1001", 8880, None),
     "alipay": ("2026112022001400001", 8880, vectors.PAID_MS),
+    "wechat_v2": ("4200000000202611209999", 8880, vectors.PAID_MS),
     "wechat": ("4200000000202611201234567890", 8880, vectors.PAID_MS),
 }
 
@@ -72,6 +75,27 @@ def test_the_vector_of_epusdts_documentation_passes() -> None:
     keys = GatewayKeys((Secret("epusdt_password_xasddawqe"),))
     assert sorted_check("signature", ("signature",))(fields, keys)
     assert not sorted_check("signature", ("signature",))(fields | {"amount": "43"}, keys)
+
+
+def test_the_vectors_of_wechats_documentation_pass() -> None:
+    """Both signatures of the example in its chapter on signatures come out."""
+    fields = {
+        "appid": "wxd930ea5d5a258f4f", "mch_id": "10000100", "device_info": "1000",
+        "body": "test", "nonce_str": "ibuaiVcKdpRxkhJA",
+    }  # fmt: skip
+    for sign in (
+        "9A0A8659F005D6984697E2CA0A9CF3B7",
+        "6A9AE1657590FD6257D693A078E1C3E4BB6BA4DC30B23E0EE2496E54170DACD6",
+    ):
+        assert WECHAT_V2.check({**fields, "sign": sign}, vectors.WECHAT_V2_KEYS)
+        assert not WECHAT_V2.check({**fields, "body": "tesu", "sign": sign}, vectors.WECHAT_V2_KEYS)
+
+
+def test_wechats_newer_hash_is_told_by_its_length() -> None:
+    """HMAC-SHA256 has twice the digits."""
+    request = post(vectors.wechat_v2_body(vectors.WECHAT_V2_HMAC))
+    found = GATEWAYS["wechat_v2"](vectors.WECHAT_V2_KEYS).read(request)
+    assert (found.signature, found.meaning) == (Signature.VALID, Meaning.PAID)
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,24 @@ WECHAT_HEADERS = (
     ("Content-Type", "application/json"),
 )
 
+# The key of the example in WeChat's documentation.
+WECHAT_V2_KEYS = GatewayKeys(secrets=(Secret("192006250b4c09247ec02edce69f6a2d"),))
+WECHAT_V2_FIELDS = {
+    "appid": "wx2421b1c4370ec43b", "attach": "月卡 A&B", "device_info": "", "fee_type": "CNY",
+    "mch_id": "10000100", "nonce_str": "5d2b6c2a8db53831", "out_trade_no": "A1001",
+    "result_code": "SUCCESS", "return_code": "SUCCESS", "time_end": "20261120100008",
+    "total_fee": "8880", "trade_type": "NATIVE", "transaction_id": "4200000000202611209999",
+}  # fmt: skip
+WECHAT_V2_MD5 = "DD033D919D40732ABAD08172AFAB75C2"
+WECHAT_V2_HMAC = "86E27A73001398827776AECBD1EE1641F26168D5C4C61E45A967CA298842F41D"
+
+
+def wechat_v2_body(sign: str = WECHAT_V2_MD5) -> bytes:
+    """The notice of the vector."""
+    fields = WECHAT_V2_FIELDS | {"sign": sign}
+    inner = "".join(f"<{name}><![CDATA[{value}]]></{name}>\n" for name, value in fields.items())
+    return f"<xml>{inner}</xml>".encode()
+
 
 def get(query: str) -> RawRequest:
     """A gateway calls by GET."""
