@@ -29,7 +29,7 @@ class GatewayEar:
 
         A signature that is wrong is nobody's word: nothing rests on it, so there is nothing to check.
         """
-        if callback.signature == Signature.INVALID:
+        if callback.signature is Signature.INVALID:
             return
         now_ms = self._clock.now_ms()
         self._called_ms[name] = now_ms

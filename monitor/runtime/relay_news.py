@@ -66,7 +66,7 @@ def event_of(told: Told, name_payment: Callable[[str], str]) -> OrderEvent:
     """The event that says what a callback meant and what the shop made of it."""
     callback, received_ms = told.callback, told.received_ms
     shop, _, gateway = told.relay.partition("/")
-    is_forged = callback.signature == Signature.INVALID
+    is_forged = callback.signature is Signature.INVALID
     meaning = Meaning.UNKNOWN if is_forged else callback.meaning
     paid_ms = callback.paid_at_ms
     is_known = paid_ms is not None and (

@@ -29,7 +29,7 @@ def patience_ms(relayed: Relayed) -> int:
 def arrival_of(relayed: Relayed, request: RawRequest, rest: str, *, is_full: bool) -> Arrival:
     """Read a request as a callback; `is_full`: no further duty can be taken on."""
     callback = relayed.gateway.read(request)
-    is_forged = callback.signature == Signature.INVALID
+    is_forged = callback.signature is Signature.INVALID
     kind = kind_of(callback.meaning, is_forged=is_forged, has_order=bool(callback.order_id))
     if kind == Kind.DUTY and is_full:
         kind = Kind.PLAIN
