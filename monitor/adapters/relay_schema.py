@@ -9,11 +9,14 @@ open ──► accepted · passed · undelivered            extra: another body 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 
 from monitor.adapters.storage.directory import PRIVATE_DIRECTORY, PRIVATE_FILE, sync_directory
+from monitor.adapters.storage.sqlite_errors import storage_errors
 from monitor.model.errors import StorageError
 
 DATABASE_NAME = "relay.db"
@@ -89,3 +92,22 @@ def connect(path: Path) -> apsw.Connection:
             connection.execute(_TABLES)
             connection.pragma("user_version", VERSION)
     return connection
+
+
+def erase_callbacks(data_dir: Path, orders: Sequence[str]) -> tuple[int, int]:
+    """Delete callbacks of these orders, so that no old page holds them: (how many, how many stay).
+
+    What is owed to the shop stays: deleting it would lose a payment. Raises: StorageError.
+    """
+    path = data_dir / DATABASE_NAME
+    if not path.exists():
+        return 0, 0
+    ids = [(order,) for order in orders]
+    with storage_errors(path), closing(connect(path)) as connection:
+        count = "SELECT count(*) FROM callback WHERE order_id = ?"
+        known = sum(int(connection.execute(count, one).get) for one in ids)
+        connection.executemany("DELETE FROM callback WHERE order_id = ? AND state != 'open'", ids)
+        connection.execute("VACUUM")
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        left = sum(int(connection.execute(count, one).get) for one in ids)
+    return known - left, left

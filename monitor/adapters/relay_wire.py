@@ -23,12 +23,11 @@ from monitor.adapters.names import Names
 from monitor.adapters.relay_bytes import as_bytes as head_bytes
 from monitor.adapters.relay_bytes import as_text
 from monitor.model.addresses import address_of
-from monitor.model.relay import ShopReply, StoredRequest
+from monitor.model.relay import MARK, ShopReply, StoredRequest
 
 ANSWER_BYTES_MAX = 1024 * 1024
 CONNECT_S = 5.0
 ANSWER_S = 60.0  # longer than PHP lets a script run
-MARK = "X-Delivery-Monitor-Relay"
 
 _OF_CONNECTION = frozenset(
     (

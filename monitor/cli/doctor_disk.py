@@ -27,6 +27,7 @@ from monitor.adapters.storage.sqlite_schema import (
 )
 from monitor.cli.directory import owner_of
 from monitor.cli.finding import BAD, OK, WAITING, Finding
+from monitor.cli.relay_checks import owed
 from monitor.model.endpoints import Listen
 from monitor.model.errors import StorageError
 from monitor.model.times import MINUTE_MS, format_duration, format_rfc3339
@@ -37,7 +38,7 @@ SLOW_SYNC_MS = 50  # every 202 waits for one
 FREE_BYTES_MIN = 1 << 30
 ANSWER_S = 2.0
 RELEASED_MS = 1_760_000_000_000  # October 2025: no machine runs this program earlier
-PRIVATE_FILES = ("admin.token", "goods.key", DATABASE_NAME, "goods.db")
+PRIVATE_FILES = ("admin.token", "goods.key", DATABASE_NAME, "goods.db", "relay.db")
 NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph")
 IN_MEMORY = ("tmpfs", "ramfs")
 
@@ -53,7 +54,7 @@ def look_at_disk(data_dir: Path, listen: Listen) -> list[Finding]:
     findings += [_space(place), _file_system(place), _clock(data_dir)]
     if is_there:
         findings += [_service(data_dir, listen), _database(data_dir), *_put_aside(data_dir)]
-        findings += _self_audit(data_dir)
+        findings += [*_self_audit(data_dir), *owed(data_dir)]
         findings += _private(data_dir)
     return findings
 

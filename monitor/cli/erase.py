@@ -20,6 +20,8 @@ import msgspec
 from monitor.adapters.clock import SystemClock
 from monitor.adapters.ids import RandomIds
 from monitor.adapters.pepper import PREFIX, ensure_pepper
+from monitor.adapters.relay_schema import DATABASE_NAME as RELAY_NAME
+from monitor.adapters.relay_schema import erase_callbacks
 from monitor.adapters.storage.directory import DATABASE_NAME
 from monitor.adapters.storage.rewrite import Rewrite, Rewritten, files_with, stopped_store
 from monitor.cli.output import say, say_json, warn
@@ -36,6 +38,7 @@ class Erased(msgspec.Struct, frozen=True):
     orders: list[str]
     rewritten: Rewritten
     left: list[str]
+    callbacks: int = 0  # of payments, in `relay.db`
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,16 +61,23 @@ def run(options: argparse.Namespace) -> int:
     erased = _erase(data_dir, options.orders, options.customer)
     if options.json:
         say_json(erased)
-    elif not erased.orders:
+    elif not (erased.orders or erased.callbacks or erased.left):
         warn("nothing is stored of them")
     else:
         counts = erased.rewritten
         say(f"{len(erased.orders)} orders are nobody's now: {counts.segments} segments of the log, "
-            f"{counts.orders} stored orders and {counts.snapshots} snapshots were rewritten")  # fmt: skip
+            f"{counts.orders} stored orders and {counts.snapshots} snapshots were rewritten, "
+            f"{erased.callbacks} callbacks deleted")  # fmt: skip
         for name in erased.left:
-            warn(f"{name} in {data_dir} still holds the buyer; delete it if you need it no more")
+            is_owed = name == RELAY_NAME
+            what = (
+                "erase again when the shop has taken it"
+                if is_owed
+                else "delete it if you need it no more"
+            )
+            warn(f"{name} in {data_dir} still holds the buyer; {what}")
         say("backups made before still hold them: ship a new base, then delete the old ones")
-    return 1 if erased.left or not erased.orders else 0
+    return 1 if erased.left or not (erased.orders or erased.callbacks) else 0
 
 
 def _erase(data_dir: Path, orders: list[str], customers: list[str]) -> Erased:
@@ -75,8 +85,11 @@ def _erase(data_dir: Path, orders: list[str], customers: list[str]) -> Erased:
     erasure = Erasure(orders, names)
     with stopped_store(data_dir) as store:
         erasure.look(store)
+        # First: what the shop has still to get is a reason to come back, and nothing is done yet.
+        callbacks, owed = erase_callbacks(data_dir, [*orders, *erasure.found])
+        left = [RELAY_NAME] if owed else []
         if not erasure.found:
-            return Erased([], Rewritten(0, 0, 0), [])
+            return Erased([], Rewritten(0, 0, 0), left, callbacks)
         counts = store.rewrite(
             Rewrite(
                 segment=erasure.segment,
@@ -86,10 +99,10 @@ def _erase(data_dir: Path, orders: list[str], customers: list[str]) -> Erased:
                 order_ids=tuple(erasure.found),
             )
         )
-        left = [DATABASE_NAME] if erasure.is_left(store) else []
+        left += [DATABASE_NAME] if erasure.is_left(store) else []
     # Copies of older releases and of damaged files lie beside the database.
     left += files_with(data_dir, [name.encode() for name in names])
-    return Erased(list(erasure.found), counts, list(dict.fromkeys(left)))
+    return Erased(list(erasure.found), counts, list(dict.fromkeys(left)), callbacks)
 
 
 def _name(data_dir: Path, customer: str) -> str:

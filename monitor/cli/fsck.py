@@ -1,4 +1,4 @@
-"""Check everything in a data directory: log, checksums, orders against the log, outbox, goods.
+"""Check everything in a data directory: log, checksums, orders against the log, outbox, goods, relay.
 
 Reads one moment and changes nothing; the service may run. --repair needs it stopped: a damaged
 database is put aside, and a new one made of its log, or of what is sound, naming what is lost.

@@ -22,6 +22,7 @@ from monitor.adapters.storage.sqlite_scrub import findings
 from monitor.adapters.storage.tail import marked, unread_commits
 from monitor.cli.directory import owner_of
 from monitor.cli.finding import BAD, OK, WAITING, Finding
+from monitor.cli.relay_checks import whole
 from monitor.config.load import Loaded
 from monitor.config.rules_file import load_shipped
 from monitor.core.engine import Engine
@@ -38,12 +39,12 @@ def examine(data_dir: Path, loaded: Loaded) -> list[Finding]:
     path = data_dir / DATABASE_NAME
     is_empty = not path.exists() or path.stat().st_size == 0
     if is_empty and not any(marked(data_dir)):
-        return [Finding("database", WAITING, "empty; the first start fills it"), _goods(data_dir)]
+        return [Finding("database", WAITING, "empty; the first start fills it"), *_beside(data_dir)]
     acknowledged = marked(data_dir)  # before the moment: it can only be at or behind it
     try:
         reader = MomentReader(path)
     except StorageError as error:
-        return [Finding("database", BAD, str(error), error.hint), _goods(data_dir)]
+        return [Finding("database", BAD, str(error), error.hint), *_beside(data_dir)]
     with closing(reader):
         sql = reader.connection
         checks: list[tuple[str, Check]] = [
@@ -56,7 +57,7 @@ def examine(data_dir: Path, loaded: Loaded) -> list[Finding]:
         if (version := int(sql.pragma("user_version"))) != len(MIGRATIONS):
             found = f"schema {version}, this release writes {len(MIGRATIONS)}"
             return [Finding("database", BAD, found, "start the service once, then look again")]
-        return [*(_tried(name, check) for name, check in checks), _goods(data_dir)]
+        return [*(_tried(name, check) for name, check in checks), *_beside(data_dir)]
 
 
 def _tried(name: str, check: Check) -> Finding:
@@ -154,6 +155,11 @@ def _is_effect(body: bytes) -> bool:
     except msgspec.DecodeError:
         return False
     return True
+
+
+def _beside(data_dir: Path) -> list[Finding]:
+    """The files beside the database."""
+    return [_goods(data_dir), _tried("relay", lambda: whole(data_dir))]
 
 
 def _goods(data_dir: Path) -> Finding:

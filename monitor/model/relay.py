@@ -14,6 +14,9 @@ from monitor.model.shops import RawReply, RawRequest
 from monitor.model.times import HOUR_MS
 
 
+MARK = "X-Delivery-Monitor-Relay"  # our line in what the shop gets: which callback, which attempt
+
+
 class Kind(StrEnum):
     """How much the relay owes for a callback."""
 

@@ -17,9 +17,10 @@ from collections.abc import Callable, Mapping
 
 from monitor.core.relay.answers import says_no_order, verdict_of
 from monitor.core.relay.desk import Forward, Item, Moves, ShopDesk
-from monitor.model.errors import NotFoundError, StorageError
+from monitor.model.errors import InputError, NotFoundError, StorageError
 from monitor.model.gateways import Callback
 from monitor.model.relay import (
+    MARK,
     Arrival,
     Closing,
     Kind,
@@ -140,11 +141,18 @@ class Relay:
     async def take(self, name: str, request: RawRequest, rest: str) -> ShopReply:
         """Keep a callback, forward it, and return what the gateway is told.
 
-        `rest` is what the target has behind the address of the relay. Raises: NotFoundError.
+        `rest` is what the target has behind the address of the relay.
+
+        Raises: NotFoundError; InputError `loop` for what the relay itself has sent.
         """
         relayed = self._relays.get(name)
         if relayed is None:
             raise NotFoundError(f"no relay {name} is configured", hint="see relays in monitor.yaml")
+        if request.header(MARK):
+            raise InputError(
+                "this came through the relay already", code="loop",
+                hint="let forward lead to the shop itself, past the web server's relay",
+            )  # fmt: skip
         desk = self._desk(relayed.settings.shop)
         arrival = arrival_of(relayed, request, rest, is_full=desk.is_full)
         self._heard(relayed.settings.access, arrival.callback)

@@ -74,7 +74,7 @@ def test_sound_directory_passes(data_dir: Path, capsys: pytest.CaptureFixture[st
     code, found = _fsck(data_dir, capsys)
     assert code == 0
     assert list(found) == [
-        "end of the log", "pages and checksums", "log", "orders", "outbox", "goods"
+        "end of the log", "pages and checksums", "log", "orders", "outbox", "goods", "relay",
     ]  # fmt: skip
     assert "90 orders" in found["orders"]["found"]
     assert "the same as of the log" in found["orders"]["found"]

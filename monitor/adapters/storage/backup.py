@@ -38,7 +38,9 @@ from monitor.adapters.storage.sqlite_schema import BUSY_MS, MIGRATIONS
 from monitor.model.errors import StorageError
 
 # Sealed goods and hashed names are nothing without their keys.
-BESIDE = ("goods.db", "goods.key", "admin.token", "keys.json", "keys.used.json", "pepper")
+BESIDE = (
+    "goods.db", "goods.key", "relay.db", "admin.token", "keys.json", "keys.used.json", "pepper",
+)  # fmt: skip
 BATCH_BYTES = 32 * 1024 * 1024  # of log in memory; more is shipped with the next batch
 KEPT = 2  # generations
 GROWING = {"audit": "place", "messages": "page"}

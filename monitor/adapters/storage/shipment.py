@@ -2,7 +2,7 @@
 
     DIR/<position>/base.db          everything up to that log position, a database of its own
     DIR/<position>/log-<number>     what came after it, in the order of the commits
-    DIR/<position>/goods.db …       sealed goods, keys, the administrator's token, the pepper
+    DIR/<position>/goods.db …       sealed goods, callbacks, keys, the administrator's token, the pepper
     DIR/current                     the name of the newest folder that is complete
 
 A log file is a row of frames: length, CRC-32, MessagePack. Frames are only ever added, so a copy that
