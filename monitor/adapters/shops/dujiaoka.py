@@ -29,12 +29,12 @@ AUTOMATIC = 1
 UNPAID_MS = DAY_MS  # for so long a late payment is waited for
 OWED_MS = 30 * DAY_MS
 
-_SELECT = """
+SELECT = """
     SELECT o.id AS id, o.order_sn, o.goods_id, o.type, o.buy_amount, o.actual_price, o.email,
            o.info, o.trade_no, o.status, o.created_at, o.updated_at, p.pay_check
     FROM orders o LEFT JOIN pays p ON p.id = o.pay_id"""
-_ROWS = Rows(
-    select=_SELECT,
+ROWS = Rows(
+    select=SELECT,
     table="orders o",
     order_id="o.id",
     created="o.created_at",
@@ -66,7 +66,7 @@ class Dujiaoka:
             raise SourceError(f"{source.name} has no database", hint="name it as database.url")
         self._database = Database(source.database)
         self._facts = facts
-        self._walk = Walk(self._database, _ROWS, facts, self._read)
+        self._walk = Walk(self._database, ROWS, facts, self._read)
 
     async def poll(self, mark: str, now_ms: int) -> Polled:
         """See ShopPull."""
