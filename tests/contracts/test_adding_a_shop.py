@@ -60,7 +60,7 @@ class WithoutOverlap(Walk):
 class Forgetful(Walk):
     """Another one: what was seen once is never looked at again."""
 
-    async def _changed(self, mark: Any, now_ms: int) -> Any:
+    def _looks(self, mark: Any, now_ms: int) -> Any:
         return []
 
 

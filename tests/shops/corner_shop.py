@@ -29,6 +29,7 @@ class CornerShop:
         self._database, self._facts = Database(source.database), facts
         rows = Rows(
             select="SELECT s.* FROM sales s", table="sales s", order_id="s.id", created="s.made",
+            state="CASE WHEN s.paid IS NULL THEN 1 WHEN s.sent IS NULL THEN 2 ELSE 3 END",
             owed="s.paid IS NOT NULL AND s.sent IS NULL",
         )  # fmt: skip
         self._walk = self.walk(self._database, rows, facts, self._read)
@@ -54,7 +55,7 @@ class CornerShop:
         if sent is not None:
             events.append(self._facts.delivered(row["number"], sent, now_ms, row["goods"]))
         until_ms = 0 if sent else (now_ms if made is None else made.time_ms) + DAY_MS
-        return Seen(tuple(events), f"{paid is not None}{sent is not None}", until_ms)
+        return Seen(tuple(events), until_ms)
 
 
 KIND = PullKind(CornerShop, KNOWN, TABLES, orders="sales", created="made")

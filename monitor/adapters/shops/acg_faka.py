@@ -72,15 +72,15 @@ class AcgFaka:
         since_ms = now_ms if created is None else created.time_ms
         made = self._created(row, created, now_ms)
         if not row["status"]:
-            return Seen((made,), "unpaid", since_ms + UNPAID_MS)
+            return Seen((made,), since_ms + UNPAID_MS)
         paid = self._facts.when(row["pay_time"], now_ms)
         told = (made, self._facts.event(EventType.PAID, row["trade_no"], paid, now_ms))
         if not row["delivery_status"]:
-            return Seen(told, "owed", since_ms + OWED_MS, is_urgent=True)
+            return Seen(told, since_ms + OWED_MS, is_urgent=True)
         delivery = self._delivery(row, paid, now_ms)
         if delivery.type == EventType.DELIVERED:
-            return Seen((*told, delivery), "done")
-        return Seen((*told, delivery), "apology", since_ms + OWED_MS, is_urgent=True)
+            return Seen((*told, delivery))
+        return Seen((*told, delivery), since_ms + OWED_MS, is_urgent=True)
 
     def _by_number(self, row: Row, now_ms: int) -> When | None:
         """When it was made, by its number: three digits, `ymdHis`, three digits."""
@@ -137,6 +137,10 @@ def _rows(prefix: str) -> Rows:
                  LEFT JOIN "{prefix}pay" p ON p.id = o.pay_id""",  # noqa: S608 - names of its tables
         table=f"{order} o",
         order_id="o.id",
+        # Once delivered in words, another text or more cards are another state: by hand, perhaps.
+        state=f"""CASE WHEN o.status = 0 THEN 'unpaid' WHEN o.delivery_status = 0 THEN 'owed'
+                  ELSE CONCAT(CHAR_LENGTH(o.secret), '/',
+                              (SELECT COUNT(*) FROM {card} k WHERE k.order_id = o.id)) END""",  # noqa: S608
         created="o.create_time",
         owed="o.status = 1 AND o.delivery_status = 0",
     )

@@ -37,6 +37,7 @@ ROWS = Rows(
     select=SELECT,
     table="orders o",
     order_id="o.id",
+    state="o.status",
     created="o.created_at",
     owed=f"o.status IN ({PENDING}, {PROCESSING}, {ABNORMAL})",
 )
@@ -86,7 +87,7 @@ class Dujiaoka:
         elif status not in (COMPLETED, FAILED):
             until_ms, is_urgent = since_ms + OWED_MS, True
         events = (self._created(row, created, now_ms), *self._later(row, status, now_ms))
-        return Seen(events, str(status), until_ms, is_urgent)
+        return Seen(events, until_ms, is_urgent)
 
     def _created(self, row: Row, created: When | None, now_ms: int) -> OrderEvent:
         is_automatic = row["type"] == AUTOMATIC

@@ -40,6 +40,7 @@ _WANTED = Rows(
     FROM temporder t""",
     table="temporder t",
     order_id="t.id",
+    state="t.status",
     created="t.updatetime",
     # No index helps here; it is asked once, when the source is new.
     owed='t.status = 1 AND t.out_order_id NOT IN (SELECT out_order_id FROM "order")',
@@ -51,6 +52,7 @@ _MADE = Rows(
     FROM "order" o""",
     table='"order" o',
     order_id="o.id",
+    state="'made'",
     created="o.updatetime",
     owed="o.card IS NULL",
 )
@@ -120,21 +122,18 @@ class KamiFaka:
 
     def _read_wanted(self, row: Row, now_ms: int) -> Seen:
         if not row["auto"]:
-            return Seen((), "by hand")
+            return Seen(())
         created = self._facts.when(row["updatetime"], now_ms)
-        until_ms = (now_ms if created is None else created.time_ms) + UNPAID_MS
-        if not row["status"] and row["seen"] == "unpaid":  # most of what is watched
-            return Seen((), "unpaid", until_ms)
         made = self._event(EventType.CREATED, row, created, now_ms)
         if not row["status"]:
-            return Seen((made,), "unpaid", until_ms)
+            return Seen((made,), (now_ms if created is None else created.time_ms) + UNPAID_MS)
         ended = self._facts.when(row["endtime"], now_ms)
-        return Seen((made, self._event(EventType.PAID, row, ended, now_ms)), "paid")
+        return Seen((made, self._event(EventType.PAID, row, ended, now_ms)))
 
     def _read_made(self, row: Row, now_ms: int) -> Seen:
         card = row["card"]
         if card == BY_HAND:
-            return Seen((), "by hand")
+            return Seen(())
         made = self._facts.when(row["updatetime"], now_ms)
         bound = None if made is None else When(made.time_ms, made.is_inferred, is_bound=True)
         paid = self._event(EventType.PAID, row, bound, now_ms)
@@ -142,12 +141,12 @@ class KamiFaka:
             failed = self._facts.event(
                 EventType.ATTEMPT_FAILED, row["out_order_id"], made, now_ms, reason=WITHOUT_GOODS
             )
-            return Seen((paid, failed), "no card")
+            return Seen((paid, failed))
         goods = None if row["name"] in self._shared else _cards(card, row["num"])
         delivered = self._facts.delivered(
             row["out_order_id"], made, now_ms, goods, quantity=row["num"]
         )
-        return Seen((paid, delivered), "delivered")
+        return Seen((paid, delivered))
 
     def _event(self, kind: EventType, row: Row, when: When | None, now_ms: int) -> OrderEvent:
         return self._facts.event(

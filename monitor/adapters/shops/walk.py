@@ -5,14 +5,15 @@
     gaps      ids that were skipped: a row of a longer transaction appears late. They are watched, too
     first     the last day, found by halving the ids, and before it a week of what is still owed
 
-One statement when nothing happens, through the primary key. All that has to be remembered is
-in the mark: a lost one means that some facts are told again, under the same ids.
+One statement when nothing happens, through the primary key, which asks for nothing but the state of
+each row; another one for all that is known of those that are new or changed. All that has to be
+remembered is in the mark: a lost one means that some facts are told again, under the same ids.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -40,13 +41,9 @@ _NOT_SEEN = ""
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What a row says: its events, and for how long another state may follow.
-
-    `state`: names what can change, in a few characters. `until_ms` 0: nothing is going to change.
-    """
+    """What a row says: its events, and up to when another state may follow; 0: none will."""
 
     events: tuple[OrderEvent, ...]
-    state: str
     until_ms: int = 0
     is_urgent: bool = False
 
@@ -54,13 +51,16 @@ class Seen(msgspec.Struct, frozen=True):
 class Rows(msgspec.Struct, frozen=True):
     """The statements for one table; each row has its id as `id`.
 
-    `select` is everything before `WHERE`, `table` and `order_id` are as it names them; `created`
-    is when the order was made, `owed` the condition for one that is paid and not delivered.
+    `select` is everything before `WHERE`; `table`, `order_id` and the rest are as it names them.
+    `state` is an expression that differs whenever something else is true of an order, in a few
+    characters that say nothing of goods or buyer; `created` is when it was made, `owed` the
+    condition for one that is paid and not delivered.
     """
 
     select: str
     table: str
     order_id: str
+    state: str
     created: str
     owed: str
 
@@ -148,13 +148,12 @@ class Walk:
         """What is still owed among some of the ids before the last day."""
         order_id = self._rows.order_id
         until = min(mark.owed_from + CHUNK, mark.owed_to)
-        found = await self._database.rows(
-            f"{self._rows.select} WHERE {order_id} > %s AND {order_id} <= %s "
-            f"AND {self._rows.owed} ORDER BY {order_id} LIMIT {PAGE}",
-            [mark.owed_from, until],
-        )
-        mark.owed_from = int(found[-1]["id"]) if len(found) == PAGE else until
-        return self._take(mark, found, now_ms)
+        found = await self._states(
+            f"{order_id} > %s AND {order_id} <= %s AND {self._rows.owed}",
+            [mark.owed_from, until], PAGE,
+        )  # fmt: skip
+        mark.owed_from = max(found) if len(found) == PAGE else until
+        return await self._take(mark, found, now_ms)
 
     # --- from then on -----------------------------------------------------------------------------
 
@@ -164,25 +163,26 @@ class Walk:
         That one is asked for once more as a landmark.
         """
         order_id = self._rows.order_id
-        looks = [one.row_id for one in _due(mark.watched, now_ms)]
+        looks = self._looks(mark, now_ms)
         watched = f" OR {order_id} IN ({places_for(looks)})" if looks else ""
-        found = await self._database.rows(
-            f"{self._rows.select} WHERE {order_id} >= %s{watched} ORDER BY {order_id} "
-            f"LIMIT {PAGE + 1 + len(looks)}",
-            [mark.last, *looks],
+        found = await self._states(
+            f"({order_id} >= %s{watched})", [mark.last, *looks], PAGE + 1 + len(looks)
         )
-        behind = [row for row in found if row["id"] >= mark.last][: PAGE + 1]
+        behind = [row_id for row_id in found if row_id >= mark.last][: PAGE + 1]
         if not behind and mark.last and await self._newest() < mark.last:
             # The table was emptied or restored: ids that were seen are given to other orders.
             mark.last, mark.watched = 0, []
             return [], False
-        wanted = set(looks)
-        changed = [row for row in found if row["id"] in wanted]
-        new = [row for row in behind if row["id"] > mark.last]
+        new = [row_id for row_id in behind if row_id > mark.last]
         if new:
-            self._watch_gaps(mark, [row["id"] for row in new], now_ms)
-            mark.last = new[-1]["id"]
-        return self._take(mark, [*changed, *new], now_ms), len(behind) <= PAGE
+            self._watch_gaps(mark, new, now_ms)
+            mark.last = new[-1]
+        chosen = {*looks, *new}
+        states = {row_id: state for row_id, state in found.items() if row_id in chosen}
+        return await self._take(mark, states, now_ms), len(behind) <= PAGE
+
+    def _looks(self, mark: _Mark, now_ms: int) -> list[int]:
+        return [one.row_id for one in _due(mark.watched, now_ms)]
 
     def _watch_gaps(self, mark: _Mark, ids: Sequence[int], now_ms: int) -> None:
         """Ids between those of a page; which is not there may be that of a row not yet committed."""
@@ -192,23 +192,46 @@ class Walk:
         )
         mark.watched += [_Watched(gap, _NOT_SEEN, now_ms + GAP_MS) for gap in gaps[-GAPS_MAX:]]
 
-    def _take(self, mark: _Mark, rows: Sequence[Row], now_ms: int) -> list[OrderEvent]:
+    async def _states(self, condition: str, args: Sequence[object], limit: int) -> dict[int, str]:
+        """The states of some rows by their ids, in the order of the ids."""
+        rows, order_id = self._rows, self._rows.order_id
+        found = await self._database.rows(
+            f"SELECT {order_id} AS id, {rows.state} AS state FROM {rows.table} "  # noqa: S608
+            f"WHERE {condition} ORDER BY {order_id} LIMIT {limit}",
+            args,
+        )
+        return {int(row["id"]): str(row["state"]) for row in found}
+
+    async def _take(self, mark: _Mark, states: Mapping[int, str], now_ms: int) -> list[OrderEvent]:
         """Tell what is new in these rows, and watch those that may change."""
         watched = {one.row_id: one for one in mark.watched if one.until_ms > now_ms}
+        known = {row_id: one.state for row_id, one in watched.items()}
+        fresh = [row_id for row_id, state in states.items() if known.get(row_id) != state]
         events: list[OrderEvent] = []
-        for row in rows:
+        for row in await self._whole(fresh):
             row_id = int(row["id"])
-            known = watched.pop(row_id, None)
-            seen = self._seen(row | {"seen": known.state if known else None}, now_ms)
-            if known is None or known.state != seen.state:
-                events += seen.events
+            watched.pop(row_id, None)
+            seen = self._seen(row | {"seen": known.get(row_id)}, now_ms)
+            events += seen.events
             if seen.until_ms > now_ms:
-                watched[row_id] = _Watched(row_id, seen.state, seen.until_ms, seen.is_urgent)
+                watched[row_id] = _Watched(row_id, states[row_id], seen.until_ms, seen.is_urgent)
         if len(watched) > WATCHED_MAX:
             kept = sorted(watched.values(), key=lambda one: (one.is_urgent, one.until_ms))
             watched = {one.row_id: one for one in kept[-WATCHED_MAX:]}
         mark.watched = [watched[row_id] for row_id in sorted(watched)]
         return events
+
+    async def _whole(self, ids: Sequence[int]) -> list[Row]:
+        """All that is read of some rows, in the order of their ids."""
+        order_id = self._rows.order_id
+        found: list[Row] = []
+        for start in range(0, len(ids), PAGE):
+            page = ids[start : start + PAGE]
+            found += await self._database.rows(
+                f"{self._rows.select} WHERE {order_id} IN ({places_for(page)}) ORDER BY {order_id}",
+                page,
+            )
+        return found
 
     def _seen(self, row: Row, now_ms: int) -> Seen:
         try:
@@ -216,7 +239,7 @@ class Walk:
         except InputError as error:  # one row that nobody understands must not hide the others
             fields = {"source": self._facts.source, "row": row["id"], "error": str(error)}
             log.warning("row_not_understood", extra={"fields": fields})
-            return Seen((), "?")
+            return Seen(())
 
 
 def _mark(written: str) -> _Mark | None:

@@ -39,6 +39,7 @@ _ROWS = Rows(
     select=_SELECT,
     table="t_order o",
     order_id="o.id",
+    state=f"CASE WHEN o.isdelete <> 0 THEN {DELETED} ELSE o.status END",
     created="o.addtime",
     owed=f"o.status IN ({PAID}, {FAILED}) AND o.isdelete = 0",
 )
@@ -87,14 +88,12 @@ class Zfaka:
             until_ms = since_ms + UNPAID_MS
         elif status in (PAID, FAILED):
             until_ms, is_urgent = since_ms + OWED_MS, True
-        if row["seen"] == str(status):  # most of what is watched does not change
-            return Seen((), str(status), until_ms, is_urgent)
         events = [self._event(EventType.CREATED, row, created, now_ms)]
         paid = self._facts.when(row["paytime"], now_ms)
         if paid is not None:
             events.append(self._event(EventType.PAID, row, paid, now_ms))
         events += self._later(row, status, paid, now_ms)
-        return Seen(tuple(events), str(status), until_ms, is_urgent)
+        return Seen(tuple(events), until_ms, is_urgent)
 
     def _later(self, row: Row, status: int, paid: When | None, now_ms: int) -> list[OrderEvent]:
         """What became of it, by its state."""
