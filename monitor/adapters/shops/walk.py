@@ -28,7 +28,7 @@ from monitor.model.times import DAY_MS, MINUTE_MS
 log = logging.getLogger("monitor.shops")
 
 PAGE = 500  # rows of a statement
-LOOKS_MAX = 900  # watched rows of a statement: of 1,000 MariaDB would make a table of its own
+LOOKS_MAX = 500  # watched rows of a statement, so that it costs a few milliseconds
 TURN_MS = 15_000  # of more, half are the most urgent, and half take turns
 WATCHED_MAX = 5_000  # beyond that those go first that would be watched no longer soonest
 GAP_MS = 10 * MINUTE_MS  # how late a row may appear
