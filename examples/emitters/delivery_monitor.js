@@ -23,7 +23,7 @@ const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
 
 class DeliveryMonitor {
   constructor(set) {
-    this.set = { url: '', key: '', secret: '', source: '', spool: '', timeout_ms: 200, retry_ms: 10000, spool_max: 2 ** 26, ...set };
+    this.set = { url: '', key: '', secret: '', source: '', spool: '', timeout_ms: 180, retry_ms: 10000, spool_max: 2 ** 26, ...set };
     this.own = new Map(); // file that is being sent → how much of it was
     [this.notBefore, this.sending, this.timer] = [0, null, null];
   }
@@ -69,8 +69,7 @@ class DeliveryMonitor {
     try {
       while (Date.now() >= this.notBefore && !isEmpty) {
         const name = `${this.set.spool}.${crypto.randomUUID()}.sending`;
-        if (fs.existsSync(this.set.spool)) fs.renameSync(this.set.spool, name);
-        if (fs.existsSync(name)) this.own.set(name, 0);
+        if (!this.own.size && fs.existsSync(this.set.spool)) this.own.set(name, fs.renameSync(this.set.spool, name) || 0);
         const files = this.files();
         for (const file of files.mine) if (!(await this.sendFile(file))) throw (this.notBefore = Date.now() + this.set.retry_ms);
         isEmpty = !fs.existsSync(this.set.spool) && !this.files().all.length;

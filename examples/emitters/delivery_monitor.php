@@ -19,7 +19,7 @@ class DeliveryMonitor
 
     public function __construct(array $set)
     {
-        $this->set = $set + ['url' => '', 'key' => '', 'secret' => '', 'source' => '', 'spool' => '', 'timeout_ms' => 200,
+        $this->set = $set + ['url' => '', 'key' => '', 'secret' => '', 'source' => '', 'spool' => '', 'timeout_ms' => 180,
             'retry_ms' => 10000, 'spool_max' => 67108864];
     }
 

@@ -33,7 +33,7 @@ LINE_MAX, BATCH_LINES, BATCH_BYTES = 16_384, 500, 262_144  # an event; a request
 
 
 class DeliveryMonitor:
-    def __init__(self, url="", key="", secret="", source="", spool="", timeout_ms=200, retry_ms=10_000, spool_max=2**26):
+    def __init__(self, url="", key="", secret="", source="", spool="", timeout_ms=180, retry_ms=10_000, spool_max=2**26):
         self._url, self._key, self._secret, self._source = url, key, secret, source
         self._spool, self._timeout_s, self._retry_s, self._spool_max = spool, timeout_ms / 1e3, retry_ms / 1e3, spool_max
         self._wake, self._owner = threading.Event(), 0
