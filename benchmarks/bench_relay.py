@@ -41,8 +41,7 @@ async def _killed(folder: Path, scale: float) -> list[Row]:
     try:
         orders = [f"o{number}" for number in range(count)]
         began_s = time.perf_counter()
-        # Kills are spread over what the sending takes, at about 400 callbacks a second.
-        wrecking = asyncio.create_task(wreck(stage, SEED, kills, count / 400 / kills / 2))
+        wrecking = asyncio.create_task(wreck(stage, SEED, kills, count))
         _, failures = await send(stage.port, RELAY, orders)
         sent_s = time.perf_counter() - began_s
         await wrecking

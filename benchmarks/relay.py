@@ -23,11 +23,13 @@ CONFIG = """
 listen: 127.0.0.1:{port}
 data_dir: {data}
 disk_reserve_mib: 0
+promise: {{default: 60d}}
 connections: {{max: 2000, per_address: 2000}}
 relays: [{{shop: main, gateway: epay, kind: yipay, forward: "http://127.0.0.1:{shop}/notify"}}]
 """
 ANSWER_S = 30.0
 WORKERS = 32
+LINE_BYTES = 7  # of the shop's book, about
 
 
 class Book(NamedTuple):
@@ -80,6 +82,10 @@ class Stage:
     def close(self) -> None:
         self.kill_relay()
         self.kill_shop()
+
+    def lines(self) -> int:
+        """How many requests the shop has handled, by the size of its book."""
+        return self._book.stat().st_size // LINE_BYTES
 
     def book(self) -> Book:
         return Book(Counter(self._book.read_text(encoding="ascii").split()))
@@ -142,18 +148,27 @@ async def send(
     return times, sum(one.failures for one in gateways)
 
 
-async def wreck(stage: Stage, seed: int, kills: int, every_s: float) -> None:
-    """Kill the relay so many times, and the shop about as often, each for up to two seconds."""
+async def wreck(stage: Stage, seed: int, kills: int, orders: int) -> None:
+    """Kill relay and shop so many times each, the shop for a while, spread over all the orders."""
     random = Random(seed)
-    for _ in range(kills):
-        await asyncio.sleep(every_s * (0.5 + random.random()))
+    for number in range(kills):
+        share = (number + random.random()) / (kills + 1)
+        await _processed(stage, int(orders * share))
         stage.kill_shop()
-        await asyncio.sleep(random.random() * min(2.0, every_s))
+        await asyncio.sleep(random.random() * 2.0)
         stage.start_shop()
-        await asyncio.sleep(every_s * random.random())
+        await asyncio.sleep(random.random() * 0.5)
         stage.kill_relay()
         stage.start_relay()
         await listening(stage.port)
+
+
+async def _processed(stage: Stage, orders: int) -> None:
+    """Wait until the shop has written down so many lines."""
+    while True:
+        if stage.lines() >= orders:
+            return
+        await asyncio.sleep(0.02)
 
 
 async def drained(stage: Stage, orders: int, limit_s: float) -> int:

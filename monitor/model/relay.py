@@ -13,7 +13,6 @@ from monitor.model.gateways import Callback, GatewayKeys
 from monitor.model.shops import RawReply, RawRequest
 from monitor.model.times import HOUR_MS
 
-
 MARK = "X-Delivery-Monitor-Relay"  # our line in what the shop gets: which callback, which attempt
 
 

@@ -207,7 +207,7 @@ async def test_backup_of_a_service_under_load_loses_nothing_before_it(tmp_path: 
         service.signal(signal.SIGKILL)
     report = _drill(tmp_path, backup)
     assert report["ok"], report
-    assert len(report["checks"]) == 6
+    assert len(report["checks"]) == 7
     assert "the same as of the log" in str(report["checks"])
     done = run(tmp_path, "restore", str(backup), "--config", "monitor.yaml", "--data-dir", "again")
     assert done.returncode == 0, done.stdout

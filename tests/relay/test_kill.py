@@ -20,7 +20,7 @@ async def test_duplicates_are_one_processing_and_kills_lose_no_callback(tmp_path
         await duplicates(stage.port, "/relay/main/epay", 3, 50)
         assert dict(stage.book().orders) == {"dup0": 1, "dup1": 1, "dup2": 1}
         orders = [f"o{number}" for number in range(CALLBACKS)]
-        wrecking = asyncio.create_task(wreck(stage, 7, KILLS, 0.4))
+        wrecking = asyncio.create_task(wreck(stage, 7, KILLS, CALLBACKS))
         _, failures = await send(stage.port, "/relay/main/epay", orders)
         await wrecking
         assert failures > 0  # somebody was killed while he was needed
