@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from monitor.model.shops import Pushed, RawReply, RawRequest
 from tests.schemes import NOW_S, SECRET, adapter, in_base64, mac, posted
 from tests.shared_data import SHARED
 
+SAMPLES = Path(__file__).with_name("samples")
 CARD = "CARD-9F2C-PLANTED"
 T0_MS = 1_767_578_400_000  # 2026-01-05T02:00:00Z
 STRIPE, PADDLE = f"whsec_{SECRET}", f"pdl_ntfset_{SECRET}"
@@ -177,7 +179,6 @@ def test_paddle_gives_back_all_or_a_part(
     assert {event.order_id for event in events} <= {"txn_01"}
 
 
-@pytest.mark.needs_shared_data
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -188,7 +189,7 @@ def test_paddle_gives_back_all_or_a_part(
 )
 def test_real_transactions_of_paddle_come_in(name: str, expected: list[str]) -> None:
     """Entities of paddle-python-sdk's fixtures (Apache-2.0)."""
-    thing = json.loads((SHARED / f"samples/paddle_transaction.{name}.json").read_bytes())
+    thing = json.loads((SAMPLES / f"paddle_transaction.{name}.json").read_bytes())
     events = push("paddle", notified(f"transaction.{name}", thing)).events
     assert [event.type for event in events] == expected
     assert events[-1].amount_minor == 65_215

@@ -1,6 +1,7 @@
 """Webhooks of Shopify: topics, their times, and what the headers may not decide."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ import pytest
 from monitor.model.events import OrderEvent
 from monitor.model.shops import Pushed, RawReply, RawRequest
 from tests.schemes import NOW_MS, SECRET, adapter, in_base64, mac, posted
-from tests.shared_data import SHARED
 
+SAMPLES = Path(__file__).with_name("samples")
 SHOP = adapter("shopify", SECRET)
 AT = "2026-01-05T02:00:00.125Z"
 AT_MS = 1_767_578_400_125
@@ -123,12 +124,10 @@ def test_deleted_order_and_other_topics() -> None:
     assert len(strange.warnings) == 1
 
 
-@pytest.mark.needs_shared_data
 def test_real_bodies_come_in() -> None:
     """Of go-shopify's fixtures: a cancelled order and a parcel on its way."""
-    samples = SHARED / "samples"
-    order = json.loads((samples / "shopify_order.json").read_bytes())["order"]
+    order = json.loads((SAMPLES / "shopify_order.json").read_bytes())["order"]
     assert [one.type for one in read(order, "orders/cancelled")][-1] == "order.cancelled"
-    step = json.loads((samples / "shopify_fulfillment_event.json").read_bytes())
+    step = json.loads((SAMPLES / "shopify_fulfillment_event.json").read_bytes())
     (event,) = read(step["fulfillment_event"], "fulfillment_events/create")
     assert (event.type, event.order_id) == ("delivery.attempted", "450789469")
