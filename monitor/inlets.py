@@ -115,12 +115,12 @@ class Inlets:
             data_dir = Path(endpoints.data_dir)
             if source.database is not None and source.kind in PULLS:
                 place = (source.kind, source.database.url, source.database.prefix or "")
-                mark = MarkFile(data_dir, source.name, *place)
+                mark = MarkFile(data_dir, loop.place, source.name, *place)
                 pull: ShopPull = PULLS[source.kind](source, self._facts(source))
                 self._poll(source.name, pull, mark, loop, source.poll_ms)
             if source.api is not None and source.kind in APIS:
                 place = (source.kind, source.api.url or "", "")
-                mark = MarkFile(data_dir, f"{source.name}.api", *place)
+                mark = MarkFile(data_dir, loop.place, f"{source.name}.api", *place)
                 pull = APIS[source.kind](source, self._facts(source), client, self._note_webhooks)
                 self._poll(source.name, pull, mark, loop, max(source.poll_ms, API_POLL_MIN_MS))
         self._ask_gateways(loop, engine, client, endpoints)
@@ -176,7 +176,7 @@ class Inlets:
         file = LogFile(Path(tail.file), tail.line_bytes_max)
         log = TailLog(tail.source, file, reader_of(tail), context, count_bad)
         self._tails.append(log)
-        mark = MarkFile(data_dir, f"{tail.source}.tail", tail.file)
+        mark = MarkFile(data_dir, loop.place, f"{tail.source}.tail", tail.file)
         poller = Poller(
             tail.source, log, mark, loop, self._clock, every_ms=TAIL_EVERY_MS, has_pulse=False
         )

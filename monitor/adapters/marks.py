@@ -1,8 +1,9 @@
 """`data_dir/mark-<source>.json`: up to where a shop was read that is asked by us.
 
-Not in the monitor's database: a mark is not worth a migration, and a copy of the database must not
-come with a newer mark than its events. A file that cannot be read is a mark that is lost: the first
-look at a shop brings its last day. So does one that belongs to another database.
+Not in the monitor's database: a mark is not worth a migration and a commit. It names the place in
+the log behind its events: a database that was restored, or begun anew, is not so far, and its marks
+are lost. So is one of another shop, and a file that cannot be read: the first look at a shop brings
+its last day.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,16 +26,23 @@ FILE_BYTES_MAX = 8 << 20
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """A mark, and a name of what it is a place in."""
+    """A mark, a name of what it is a place in, and how far the log was when it was kept."""
 
     place: str = ""
     mark: str = ""
+    log_place: int = 0
 
 
 class MarkFile:
-    """The mark of one source; `place`: whatever the mark is worthless without, such as a URL."""
+    """The mark of one source; `place`: whatever the mark is worthless without, such as a URL.
 
-    def __init__(self, data_dir: Path, source: str, *place: str) -> None:
+    `log_place`: how far the log is now.
+    """
+
+    def __init__(
+        self, data_dir: Path, log_place: Callable[[], int], source: str, *place: str
+    ) -> None:
+        self._log_place = log_place
         self._path = data_dir / f"mark-{source}.json"
         self._place = digest(*place).hex()
         self._mark: str | None = None
@@ -42,13 +51,15 @@ class MarkFile:
         """See PollMark."""
         if self._mark is None:
             kept = await asyncio.to_thread(self._load)
-            self._mark = kept.mark if kept.place == self._place else ""
+            is_ours = kept.place == self._place and kept.log_place <= self._log_place()
+            self._mark = kept.mark if is_ours else ""
         return self._mark
 
     async def write(self, mark: str) -> None:
         """See PollMark."""
         self._mark = mark
-        await asyncio.to_thread(self._save, msgspec.json.encode(_Kept(self._place, mark)))
+        kept = _Kept(self._place, mark, self._log_place())
+        await asyncio.to_thread(self._save, msgspec.json.encode(kept))
 
     def _load(self) -> _Kept:
         with suppress(OSError, msgspec.DecodeError), self._path.open("rb") as file:

@@ -189,6 +189,10 @@ class Loop:
             log.warning("stopped_without_snapshot", extra={"fields": {"error": str(error)}})
         self._lease = None
 
+    def place(self) -> int:
+        """How far the log is: what was acknowledged lies there or before."""
+        return self._position
+
     # --- turning ----------------------------------------------------------------------------------
 
     async def _run(self) -> None:
