@@ -52,9 +52,9 @@ class Servers(msgspec.Struct, frozen=True):
 
     place: dict[str, Any]
 
-    def database(self, script: str = "") -> ShopDatabase:
+    def database(self, script: str = "", name: str = "") -> ShopDatabase:
         """Make an empty database, with tables if there is a script."""
-        name = f"shop{next(_numbers)}"
+        name = name or f"shop{next(_numbers)}"
         shop = pymysql.connect(**self.place, autocommit=True, charset="utf8mb4")
         with shop.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")

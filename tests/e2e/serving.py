@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,12 @@ class Served:
         """Status and body of a GET."""
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return answer.status, answer.read().decode()
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Status of a POST."""
+        request = urllib.request.Request(self.url + path, body, dict(headers), method="POST")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
