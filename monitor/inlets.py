@@ -76,6 +76,7 @@ class Inlets:
         self._pollers: list[Poller] = []
         self._switched_off: dict[str, tuple[str, ...]] = {}  # webhooks, by source
         self._askers: list[Asker] = []
+        self._queries: list[GatewayQuery] = []
         self._ear = GatewayEar(Inquiries(()), clock)
 
     def hear(
@@ -133,6 +134,7 @@ class Inlets:
             f"{one.source}: {one.trouble}" for one in self._pollers if one.trouble is not None
         ]
         notes += [note for tail in self._tails for note in tail.notes()]
+        notes += [f"gateway {one.name}: {one.trouble}" for one in self._queries if one.trouble]
         return notes + [
             f"{source}: the shop switched its webhooks off: {', '.join(webhooks)}"
             for source, webhooks in self._switched_off.items()
@@ -147,6 +149,7 @@ class Inlets:
         pollers, self._pollers = self._pollers, []
         for poller in pollers:
             await poller.close()
+        self._queries.clear()
         askers, self._askers = self._askers, []
         for asker in askers:
             await asker.close()
@@ -222,6 +225,7 @@ class Inlets:
                 Asked(access.name, self._askers[-1], access.keys.currency),
                 inquiries, lambda: engine.shard.orders, loop, self._clock, self._naming.goods,
             )  # fmt: skip
+            self._queries.append(query)
             self._tasks.spawn(f"gateway-{access.name}", query.run())
 
     def _watch_listeners(self, loop: Loop, client: HttpClient, endpoints: Endpoints) -> None:

@@ -81,6 +81,8 @@ class GatewayQuery:
         self._clock = clock
         self._name_payment = name_payment
         self._failures = 0
+        self.name = asked.name
+        self.trouble: str | None = None  # why the gateway cannot be asked right now
 
     async def run(self) -> None:
         """Ask for ever; a gateway that fails is left alone for longer each time."""
@@ -106,7 +108,9 @@ class GatewayQuery:
             if not self._failures:
                 fields = {"gateway": name, "error": str(error)}
                 log.warning("gateway_not_asked", extra={"fields": fields})
+            self.trouble = str(error)
             return False
+        self.trouble = None
         return True
 
     async def _take(self, answers: Sequence[Reported]) -> None:

@@ -68,6 +68,18 @@ async def test_lost_callback_is_found_and_a_living_phone_is_heard(tmp_path: Path
         assert sources["listener:vmq"].heartbeat_ms == 24_000
 
 
+async def test_gateway_that_cannot_be_asked_is_said_loudly_and_without_its_key(
+    tmp_path: Path,
+) -> None:
+    """Among the notes of `/readyz?verbose` and of the page."""
+    async with gateway_host() as host, running(tmp_path, host) as monitor:
+        host.status = 502
+        await monitor.ingest((created("A1", 30_000),))
+        await monitor.reload()
+        await until(lambda: any(note.startswith("gateway epay: ") for note in monitor.notes()))
+        assert KEY not in str(monitor.notes())
+
+
 async def test_payment_that_the_relay_hears_of_is_checked_at_the_gateway(tmp_path: Path) -> None:
     """The callback goes its way at once; the gateway is asked whether it is true."""
     async with gateway_host() as host, open_shop() as shop:
