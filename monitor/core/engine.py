@@ -129,12 +129,11 @@ class Engine(EngineState):
         self.desk.settings = settings
         self.control.configure(settings, rules)
 
-    def resume(self, now_ms: int) -> None:
-        """The state is rebuilt: what the log does not hold is walked through from the orders."""
+    def resume(self, now_ms: int, told_ms: int) -> None:
+        """The state is rebuilt, of a time up to `told_ms`: what no log holds follows from orders."""
         self.shard.promises.forget()
         self.shard.awake_ms = now_ms
-        made_ms = self.shard.plans.made_ms
-        self.desk.resume(now_ms, now_ms - made_ms if made_ms else 0)
+        self.desk.resume(now_ms, now_ms - told_ms if told_ms else 0)
         heard_ms = max((one.last_ms for one in self.shard.sources.values()), default=0)
         if heard_ms:
             rows, heard = self.shard.observe(), self.shard.heard(now_ms)

@@ -59,6 +59,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     submitted_ms: int
     settle_until_ms: int
     queries: int = 0
+    early: int = 0  # of them, those whose answer came too soon after a restart to prove anything
     not_found: int = 0
     supplier_ref: str | None = None
     code: str | None = None

@@ -74,9 +74,13 @@ class SnapshotOrders:
 
 
 class Piece(msgspec.Struct, frozen=True, eq=False):
-    """One segment of the log behind the snapshot; undecided: it lies behind the cursor."""
+    """One segment of the log behind the snapshot; undecided: it lies behind the cursor.
+
+    `last_ms` is the latest time in it, by our clock of then.
+    """
 
     position: int
+    last_ms: int
     is_undecided: bool
     facts: tuple[Entry | Decision, ...]
 
@@ -93,6 +97,11 @@ class Found(msgspec.Struct, frozen=True, eq=False):
     position: int
     records: int
     notes: tuple[Note, ...]
+
+    @property
+    def told_ms(self) -> int:
+        """What our clock told last, right or wrong; 0 if it never did."""
+        return self.log[-1].last_ms if self.log else self.orders.made_ms
 
     def events(self, *, decided_only: bool) -> dict[str, list[OrderEvent]]:
         """The events of the log by order, in the order they came in."""
@@ -120,7 +129,7 @@ async def look(store: Readable) -> Found:
             facts = tuple(one for one in said if not isinstance(one, (MessageTaken, Audited)))
             if is_undecided and len(facts) < len(said):
                 notes += [one for one in said if isinstance(one, (MessageTaken, Audited))]
-            pieces.append(Piece(position, is_undecided, facts))
+            pieces.append(Piece(position, stored.segment.last_ms, is_undecided, facts))
             records += len(said)
     orders = SnapshotOrders(restart.snapshot)
     return Found(restart, orders, tuple(pieces), position, records, tuple(notes))

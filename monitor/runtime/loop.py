@@ -253,7 +253,7 @@ class Loop:
         step_ms = self._steps.step_ms
         told = [_told_ms(one, now_ms, step_ms) for one in entries if type(one) is OrderEvent]
         if told and self._steps.is_step_true(UnixMs(max(told))):
-            self.engine.resume(self._clock.now_ms())  # as if we had been away
+            self.engine.resume(self._clock.now_ms(), now_ms)  # as if we had been away
 
     async def _take_in(
         self,

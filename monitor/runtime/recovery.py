@@ -99,7 +99,8 @@ async def rebuild(
     known.is_complete = False
     await _restore(found.orders, engine, now_ms)
     await _bring_back_as_of(store, engine, found, now_ms)
-    engine.shard.plans.made_ms = found.orders.made_ms  # by another clock, perhaps one ahead of ours
+    plans = engine.shard.plans
+    plans.made_ms = found.orders.made_ms  # by another clock, perhaps one ahead of ours
     undecided: list[Entry] = []
     undecided_position = found.restart.cursor
     for piece in found.log:
@@ -108,8 +109,9 @@ async def rebuild(
             undecided_position = piece.position
         else:
             engine.refold(*piece.facts)  # as one batch, like the one that it was
+            plans.made_ms = max(plans.made_ms, piece.last_ms)
             await asyncio.sleep(0)
-    engine.resume(now_ms)
+    engine.resume(now_ms, found.told_ms)
     return Recovered(
         position=found.position,
         cursor=found.restart.cursor,

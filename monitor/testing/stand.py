@@ -88,7 +88,7 @@ class Stand:
             known = (self._as_of_snapshot.get(one) or self._store.get(one) for one in gone)
             self.engine.hydrate([_copy(one) for one in known if one is not None], now_ms)
             self.engine.refold(*segment)
-        self.engine.resume(now_ms)
+        self.engine.resume(now_ms, now_ms)
         self._handle(Tick(), now_ms)
 
     def reload(self, rules: RuleSet, now_ms: int) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from monitor.core.orders.order import Order
 from monitor.core.takeover import machine
 from monitor.core.takeover.choosing import is_passed_over
-from monitor.core.takeover.learning import channel_of, settle_of
+from monitor.core.takeover.learning import TOO_EARLY, channel_of, settle_of
 from monitor.core.takeover.limits import (
     Ledger,
     Spending,
@@ -33,7 +33,7 @@ from monitor.core.takeover.pace import (
     Wait,
 )
 from monitor.core.takeover.queue import with_deadline
-from monitor.core.takeover.steps import Step, find_attempt, rewound, slept
+from monitor.core.takeover.steps import CaseAnswer, Step, find_attempt, rewound, slept, timely
 from monitor.core.takeover.waiting import Queues, Rank, place_of
 from monitor.model.effects import Effect
 from monitor.model.records import (
@@ -59,8 +59,6 @@ _PATIENT = (
     CaseState.UNKNOWN,
     CaseState.VOIDED,
 )
-
-CaseAnswer = ClaimAnswered | AttemptAnswered | HandOverAnswered
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -193,7 +191,7 @@ class Desk:
         case = self.cases.get(answer.takeover_id)
         if case is None:
             return None
-        rested = self._rested(case, now_ms)
+        rested, answer = self._rested(case, now_ms), timely(answer, now_ms)
         match answer:
             case ClaimAnswered():
                 refused = None
@@ -321,7 +319,7 @@ class Desk:
         settle_ms = settle_of(channel_of(self.settings, attempt.channel))
         if answer.at_ms - self._awake_ms >= settle_ms:
             return answer
-        return msgspec.structs.replace(answer, outcome="unknown")
+        return msgspec.structs.replace(answer, outcome="unknown", code=TOO_EARLY)
 
     # --- state ------------------------------------------------------------------------------------
 

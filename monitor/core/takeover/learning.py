@@ -38,6 +38,7 @@ QUERY_GAP_MIN_MS = 15 * SECOND_MS  # between an overdue answer and the next ques
 RESOLVE_WITHIN_MS = 15 * MINUTE_MS  # from when the outcome was left open; then a person asks
 RETRY_AFTER_MAX_MS = HOUR_MS
 ASKABLE_KINDS = ("stock", "shop_retry", "sim")  # they answer for themselves
+TOO_EARLY = "too_early"  # the code of a `not_found` soon after a restart, which is no answer
 DUPLICATE = "duplicate"  # the reason of an attempt whose ref the channel has had before
 
 
@@ -72,10 +73,13 @@ def settle_of(channel: ChannelSettings) -> int:
 
 
 def ask_due_ms(attempt: Attempt, channel: ChannelSettings) -> int:
-    """When to ask next: 1×, 2×, 4× settle after the outcome was left open, then with backoff."""
+    """When to ask next: 1×, 2×, 4× settle after the outcome was left open, then with backoff.
+
+    Questions that could prove nothing do not count: after many restarts the next would come too late.
+    """
     settle = settle_of(channel)
     due = attempt.settle_until_ms
-    for asked in range(attempt.queries):
+    for asked in range(attempt.queries - attempt.early):
         gap = settle << asked
         due += gap if asked < 2 else min(gap, max(QUERY_GAP_MAX_MS, 2 * settle))
     return due
@@ -84,8 +88,9 @@ def ask_due_ms(attempt: Attempt, channel: ChannelSettings) -> int:
 def next_ask_ms(attempt: Attempt, channel: ChannelSettings, now_ms: int) -> int:
     """When to wake for the attempt: the next question, or the end of our patience if earlier."""
     due = max(ask_due_ms(attempt, channel), attempt.throttled_until_ms)
+    settle = settle_of(channel)
     if attempt.queries:  # an answer that came late must not make two questions one
-        due = max(due, now_ms + min(settle_of(channel), QUERY_GAP_MIN_MS))
+        due = max(due, now_ms + (settle if attempt.early else min(settle, QUERY_GAP_MIN_MS)))
     give_up = give_up_ms(attempt, channel)
     return min(due, give_up) if is_askable(channel, attempt) else give_up
 
@@ -149,6 +154,8 @@ def learn(attempt: Attempt, answer: AttemptAnswered, channel: ChannelSettings) -
             return _rejected(attempt, answer)
         case "not_found" if is_fresh and answer.is_query and is_askable(channel, attempt):
             return _not_found(attempt, answer)
+        case _ if is_fresh and answer.code == TOO_EARLY:
+            return msgspec.structs.replace(attempt, early=attempt.early + 1)
         case _:
             return _unknown(attempt, answer, channel) if is_first else attempt
 

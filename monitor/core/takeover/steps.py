@@ -12,8 +12,17 @@ import msgspec
 
 from monitor.model.effects import Claim, Effect, HandOver, Quarantine, Release
 from monitor.model.ids import derived_id
-from monitor.model.takeovers import Attempt, AttemptState, CaseState, TakeoverCase
+from monitor.model.records import AttemptAnswered, ClaimAnswered, HandOverAnswered
+from monitor.model.takeovers import (
+    CLOCK_PLAY_MS,
+    Attempt,
+    AttemptState,
+    CaseState,
+    TakeoverCase,
+)
 from monitor.model.times import MINUTE_MS
+
+CaseAnswer = ClaimAnswered | AttemptAnswered | HandOverAnswered
 
 CLAIM_WITHIN_MS = 10 * MINUTE_MS  # a shop that is silent for longer is a person's matter
 
@@ -130,6 +139,16 @@ def _shifted(case: TakeoverCase, by_ms: int, now_ms: int) -> TakeoverCase:
 
 def _by(at_ms: int, by_ms: int) -> int:
     return max(0, at_ms + by_ms) if at_ms else 0
+
+
+def timely(answer: CaseAnswer, now_ms: int) -> CaseAnswer:
+    """The answer, as if it came now if its time is far from ours.
+
+    A service that was killed has logged it and decided nothing yet, perhaps by another clock.
+    """
+    if abs(answer.at_ms - now_ms) <= CLOCK_PLAY_MS:
+        return answer
+    return msgspec.structs.replace(answer, at_ms=now_ms)
 
 
 def find_attempt(case: TakeoverCase, attempt_ref: str) -> Attempt | None:

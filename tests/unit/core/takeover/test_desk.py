@@ -197,12 +197,16 @@ def test_not_found_soon_after_a_restart_proves_nothing() -> None:
     crowd.grant_all()
     crowd.answer(0, "unknown")
     crowd.now_ms += 60 * MINUTE_MS
-    crowd.engine.resume(crowd.now_ms)
+    crowd.engine.resume(crowd.now_ms, crowd.now_ms - 60 * MINUTE_MS)
     ref = crowd.case(0).attempts[-1].ref
     for number in (1, 2):
         crowd.tick(1_000)
         crowd.answer(0, "not_found", effect_key=f"query_{ref}_{number}", is_query=True)
-    assert crowd.case(0).attempts[-1].not_found == 0
+    attempt = crowd.case(0).attempts[-1]
+    assert (attempt.not_found, attempt.queries, attempt.early) == (0, 2, 2)
+    wake_ms = crowd.case(0).wake_ms
+    assert wake_ms is not None
+    assert wake_ms - crowd.now_ms <= 30_000, "the next question is no later for those two"
     assert [one for one in submitted(crowd.effects) if "pool" in one] == []
 
 
@@ -218,3 +222,13 @@ def test_answer_after_the_clock_was_set_back_puts_nothing_off() -> None:
     assert case.wake_ms is not None
     assert case.wake_ms - crowd.now_ms <= 5 * MINUTE_MS
     assert case.attempts[-1].settle_until_ms - crowd.now_ms <= 5 * MINUTE_MS
+
+
+def test_answer_that_another_clock_has_timed_counts_from_now() -> None:
+    """It was logged before a kill, an hour ahead: what it leaves open is no hour away."""
+    crowd = Crowd(1, settings("asked", "pool"))
+    crowd.grant_all()
+    crowd.answer(0, "unknown", at_ms=crowd.now_ms + 60 * MINUTE_MS)
+    case = crowd.case(0)
+    assert case.wake_ms is not None
+    assert case.wake_ms - crowd.now_ms <= 5 * MINUTE_MS
