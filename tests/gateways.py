@@ -116,7 +116,7 @@ class GatewayHost:
         rows = [
             {
                 "id": 1, "pay_id": one.order_id, "order_id": one.trade_no, "state": one.state,
-                "price": float(one.money), "pay_date": int(one.paid_at or 0), "type": 1,
+                "price": float(one.money), "create_date": 1_795_140_007, "pay_date": int(one.paid_at or 0), "type": 1,
             }
             for one in self.payments.values()
             if str(one.state) == request.query["state"]

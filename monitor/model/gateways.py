@@ -80,13 +80,17 @@ class Inquiry(msgspec.Struct, frozen=True):
 
 
 class Reported(msgspec.Struct, frozen=True):
-    """What a gateway says of an order when it is asked; `unknown` means that it has no such order."""
+    """What a gateway says of an order when it is asked; `unknown` means that it has no such order.
+
+    `is_stray`: money that the gateway could match with no order; `order_id` is made up for it.
+    """
 
     order_id: str
     meaning: Meaning
     trade_no: str = ""
     amount_minor: int | None = None
     paid_at_ms: int | None = None
+    is_stray: bool = False
 
 
 class GatewayKeys(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ from monitor.model.errors import CapacityError, SourceError, StorageError
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.faults import Fault
 from monitor.model.gateways import Inquiry, Meaning, Reported
-from monitor.model.times import SECOND_MS
+from monitor.model.times import HOUR_MS, SECOND_MS
 from monitor.ports import Clock
 
 log = logging.getLogger("monitor.gateway_query")
@@ -31,6 +31,8 @@ TURN_S = 5.0
 QUESTIONS_PER_TURN = 20  # four a second: nobody's gateway should feel it
 BACK_OFF_S = (5.0, 10.0, 20.0, 40.0, 60.0)
 FOUND_BY_QUERY = "found_by_query"
+STRAY_MS = 2 * HOUR_MS
+STRAYS_KEPT = 1_000
 
 
 class Asker(Protocol):
@@ -81,6 +83,7 @@ class GatewayQuery:
         self._clock = clock
         self._name_payment = name_payment
         self._failures = 0
+        self._strays: dict[str, None] = {}  # told already
         self.name = asked.name
         self.trouble: str | None = None  # why the gateway cannot be asked right now
 
@@ -117,7 +120,9 @@ class GatewayQuery:
         """Hand in what is news; an order is let go only once its news are synced."""
         name = self._asked.name
         for answer in answers:
-            if answer.meaning == Meaning.PAID:
+            if answer.is_stray:
+                await self._take_stray(answer)
+            elif answer.meaning == Meaning.PAID:
                 if not self._inquiries.is_check(name, answer.order_id):
                     await self._loop.submit((self._paid(answer),))
                 self._inquiries.settled(name, answer.order_id)
@@ -126,6 +131,16 @@ class GatewayQuery:
             ):
                 await self._loop.submit((self._denied(answer),))
                 self._inquiries.settled(name, answer.order_id)
+
+    async def _take_stray(self, answer: Reported) -> None:
+        """Money without an order is told once, while it is young: a first look must not tell years."""
+        came_ms = answer.paid_at_ms
+        is_young = came_ms is not None and self._clock.now_ms() - came_ms <= STRAY_MS
+        if is_young and answer.order_id not in self._strays:
+            await self._loop.submit((self._without_order(answer),))
+            self._strays[answer.order_id] = None
+            while len(self._strays) > STRAYS_KEPT:
+                del self._strays[next(iter(self._strays))]
 
     def _paid(self, answer: Reported) -> OrderEvent:
         now_ms = self._clock.now_ms()
@@ -159,4 +174,21 @@ class GatewayQuery:
             is_inferred=True,
             meaning=answer.meaning.value,
             reason=Fault.PAYMENT_DENIED.value,
+        )
+
+    def _without_order(self, answer: Reported) -> OrderEvent:
+        """An order of its own stands for the money; its provider keeps it from being asked about."""
+        now_ms, name = self._clock.now_ms(), self._asked.name
+        return OrderEvent(
+            type=EventType.CALLBACK.value,
+            order_id=f"{name}-{answer.order_id}",
+            source=f"gateway:{name}",
+            event_id="stray",
+            time_ms=answer.paid_at_ms or now_ms,
+            received_ms=now_ms,
+            meaning=Meaning.UNKNOWN.value,
+            reason=Fault.PAYMENT_WITHOUT_ORDER.value,
+            provider=f"gateway:{name}",
+            amount_minor=answer.amount_minor,
+            currency=self._asked.currency,
         )

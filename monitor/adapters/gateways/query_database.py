@@ -9,6 +9,7 @@ import msgspec
 
 from monitor.adapters.gateways.base import meaning_of, minor_of
 from monitor.adapters.gateways.bepusdt import DIALECT
+from monitor.adapters.gateways.vpay_strays import NO_ORDER, STRAYS_MAX, stray
 from monitor.model.endpoints import GatewayAccess
 from monitor.model.gateways import Inquiry, Meaning, Reported, Said
 
@@ -37,6 +38,7 @@ class Table(msgspec.Struct, frozen=True):
     amount: str
     says: tuple[Said, ...]
     paid_at: str = ""
+    strays: str = ""  # when a payment without an order came, unix seconds
 
 
 VPAY_STATES = (
@@ -48,7 +50,9 @@ VPAY_STATES = (
 TABLES: dict[str, Table] = {
     "bepusdt": Table("bep_order", "order_id", "trade_id", "status", "money", DIALECT.says),
     "epusdt": Table("orders", "order_id", "trade_id", "status", "amount", DIALECT.says[:3]),
-    "vpay": Table("pay_order", "pay_id", "pay_id", "state", "price", VPAY_STATES, "pay_date"),
+    "vpay": Table(
+        "pay_order", "pay_id", "pay_id", "state", "price", VPAY_STATES, "pay_date", "create_date"
+    ),
 }
 
 
@@ -87,7 +91,22 @@ class DatabaseAsker:
                 minor_of(str(row["amount"]), self._currency),
                 paid_s * 1000 if paid_s else None,
             )
-        return tuple(found.values())
+        return (*found.values(), *await self._strays())
+
+    async def _strays(self) -> list[Reported]:
+        """The latest payments without an order, of a gateway that keeps them."""
+        table = self._table
+        if not table.strays:
+            return []
+        rows = await self._database.rows(  # names stand in TABLES, values go by themselves
+            f"SELECT id, {table.amount} AS amount, {table.strays} AS created FROM {table.name} "  # noqa: S608
+            f"WHERE {table.order} = %s ORDER BY id DESC LIMIT {STRAYS_MAX}",
+            [NO_ORDER],
+        )
+        return [
+            stray(str(row["id"]), str(row["amount"]), str(row["created"]), self._currency)
+            for row in rows
+        ]
 
     async def close(self) -> None:
         """Hang up."""

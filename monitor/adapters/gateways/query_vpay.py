@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from monitor.adapters.gateways.base import minor_of
 from monitor.adapters.gateways.query_http import asked, object_of, text_of
+from monitor.adapters.gateways.vpay_strays import NO_ORDER, stray
 from monitor.adapters.http_client import HttpClient
 from monitor.model.endpoints import GatewayAccess
 from monitor.model.errors import SourceError
@@ -37,12 +38,17 @@ class VpayAsker:
         """Which of these orders are paid; raises SourceError."""
         wanted = {one.order_id for one in inquiries}
         found: dict[str, Reported] = {}
+        strays = []
         for state in PAID_STATES:
             for row in await self._rows(state):
                 order_id = text_of(row, "pay_id")
-                if order_id in wanted and order_id not in found:
+                if order_id == NO_ORDER:
+                    said = [text_of(row, name) for name in ("id", "price", "create_date")]
+                    strays.append(stray(said[0], said[1], said[2], self._access.keys.currency))
+                elif order_id in wanted and order_id not in found:
                     found[order_id] = self._reported(order_id, row)
-        return tuple(found[one.order_id] for one in inquiries if one.order_id in found)
+        known = [found[one.order_id] for one in inquiries if one.order_id in found]
+        return (*known, *strays)
 
     async def close(self) -> None:
         """Nothing is held."""

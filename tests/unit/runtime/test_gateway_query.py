@@ -17,13 +17,13 @@ from monitor.model.commands import Batch
 from monitor.model.endpoints import GatewayAccess
 from monitor.model.errors import StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.gateways import Callback, GatewayKeys, Meaning
+from monitor.model.gateways import Callback, GatewayKeys, Inquiry, Meaning, Reported
 from monitor.model.rules import RuleSet
 from monitor.model.secret import Secret
 from monitor.model.settings import Settings
 from monitor.model.shops import RawRequest
 from monitor.runtime.gateway_ear import FORGET_MS, PUSH_GAP_MS, GatewayEar
-from monitor.runtime.gateway_query import TURN_S, Asked, GatewayQuery
+from monitor.runtime.gateway_query import STRAY_MS, TURN_S, Asked, GatewayQuery
 from monitor.runtime.listeners import ListenerWatch
 from tests.gateways import KEY, MERCHANT, GatewayHost, Payment, gateway_host
 from tests.unit.app_world import T0, StillClock
@@ -208,6 +208,28 @@ async def test_finding_waits_while_the_disk_refuses_it() -> None:
         here.host.status = 200
         await here.turns(60)
         assert here.paid_ms("A1") is not None
+
+
+async def test_money_without_an_order_is_told_once_while_it_is_young() -> None:
+    """V免签 kept it and called nobody; years of such money are not told at a first look."""
+    young, old = (
+        Reported(f"transfer-{number}", Meaning.PAID, "", 8881, T0 - age_ms, is_stray=True)
+        for number, age_ms in ((1, 60_000), (2, STRAY_MS + 60_000))
+    )
+
+    class Cashier:
+        orders_max = 200
+
+        async def ask(self, inquiries: Sequence[Inquiry]) -> tuple[Reported, ...]:
+            return (young, old)
+
+    async with world() as here:
+        here.query._asked = Asked("gate", Cashier(), "CNY")
+        await here.created("A1")
+        await here.turns(300)
+    assert here.faults("gate-transfer-1") == ("payment_without_order",)
+    assert here.paid_ms("gate-transfer-1") is None
+    assert [one.order_id for one in here.loop.taken] == ["A1", "gate-transfer-1"]
 
 
 async def test_listener_of_bepusdt_lives_while_it_pushes() -> None:

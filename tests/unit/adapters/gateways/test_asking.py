@@ -97,7 +97,7 @@ async def test_vpay_shows_paid_orders_to_its_owner_also_those_whose_callback_fai
     """One session, two lists; what stands in neither is not said to be unpaid."""
     async with asking("vpay") as (host, asker):
         host.add(Payment("A1", "V1", 2, "88.8", "1795140008"), Payment("A2", "V2", 1))
-        host.add(Payment("A3", "V3", 0))
+        host.add(Payment("A3", "V3", 0), Payment("无订单转账", "", 1, "88.81"))
         asked = [Inquiry(one) for one in ("A1", "A2", "A3")]
         found = await asker.ask(asked)
         assert await asker.ask(asked) == found
@@ -107,6 +107,7 @@ async def test_vpay_shows_paid_orders_to_its_owner_also_those_whose_callback_fai
     assert found == (
         Reported("A1", Meaning.PAID, "A1", 8880, 1_795_140_008_000),
         Reported("A2", Meaning.PAID, "A2", 8880),
+        Reported("transfer-1", Meaning.PAID, "", 8881, 1_795_140_007_000, is_stray=True),
     )
 
 
@@ -143,12 +144,13 @@ TABLES = {
     "bepusdt": "CREATE TABLE bep_order (id BIGINT, trade_id VARCHAR(128), order_id VARCHAR(128), "
     "money VARCHAR(32), status INT)",
     "vpay": "CREATE TABLE pay_order (id BIGINT, pay_id VARCHAR(255), order_id VARCHAR(255), "
-    "price DOUBLE NOT NULL, state INT NOT NULL, pay_date BIGINT NOT NULL)",
+    "price DOUBLE NOT NULL, state INT NOT NULL, pay_date BIGINT NOT NULL, create_date BIGINT)",
 }
 ROWS = {
     "epusdt": "INSERT INTO orders VALUES (1,'T1','A1',88.8,2), (2,'T2','A2',9,1)",
     "bepusdt": "INSERT INTO bep_order VALUES (1,'T1','A1','88.80',2), (2,'T2','A2','9',1)",
-    "vpay": "INSERT INTO pay_order VALUES (1,'A1','V1',88.8,2,1795140008), (2,'A2','V2',9,0,0)",
+    "vpay": "INSERT INTO pay_order VALUES (1,'A1','V1',88.8,2,1795140008,1795140000), "
+    "(2,'A2','V2',9,0,0,1795140000), (3,'无订单转账','无订单转账',88.81,1,0,1795140007)",
 }
 FOUND = {
     kind: (
@@ -161,6 +163,7 @@ FOUND = {
         ("vpay", ("A1", "A2"), 1_795_140_008_000),
     )
 }  # fmt: skip
+FOUND["vpay"] += (Reported("transfer-3", Meaning.PAID, "", 8881, 1_795_140_007_000, is_stray=True),)
 
 
 @pytest.mark.parametrize("kind", sorted(TABLES))
