@@ -42,8 +42,10 @@ _WANTED = Rows(
     order_id="t.id",
     state="t.status",
     created="t.updatetime",
-    # No index helps here; it is asked once, when the source is new.
-    owed='t.status = 1 AND t.out_order_id NOT IN (SELECT out_order_id FROM "order")',
+    # No index helps here: it is asked when the source is new, and looks through a week's orders.
+    owed="""t.status = 1 AND t.out_order_id NOT IN (
+        SELECT k.out_order_id FROM "order" k
+        WHERE k.id > (SELECT MAX(m.id) FROM "order" m) - 100000)""",
 )
 _MADE = Rows(
     select="""
