@@ -32,13 +32,14 @@ from monitor.model.errors import InputError, SourceError
 from monitor.model.events import OrderEvent
 from monitor.model.ids import digest
 from monitor.model.shops import Known, Polled, Precision
-from monitor.model.times import DAY_MS
+from monitor.model.times import DAY_MS, MINUTE_MS
 
 log = logging.getLogger("monitor.shops")
 
 PAGE = 200  # orders, with all their parts
 RECENT_MS = DAY_MS  # what a first look tells of everything
 TOLD_MAX = 5_000
+FRESH_MS = 2 * MINUTE_MS  # for so long an order is looked at again though its time is the same
 OWED_MS = 7 * DAY_MS  # … and of what is paid and not delivered
 ZONES = timedelta(hours=26)  # between the clocks of the earliest and the latest zone
 
@@ -101,11 +102,15 @@ KNOWN = (
 )
 
 
+_UNTOLD = (0, "")
+
+
 class _Mark(msgspec.Struct, omit_defaults=True):
     """Where reading is.
 
-    `told`: when the orders of the overlap changed, and a digest of what they said, by row id. While `last_ms` is not 0 a sweep is under way: it went so far, up to the order `last_root`.
-    `recent_ms`: before it only what is owed is wanted, in the first sweep.
+    `told`, of the orders of the overlap by their rows' ids: when they changed, and a digest of what
+    they said. While `last_ms` is not 0 a sweep is under way: it went so far, up to the order
+    `last_root`. `recent_ms`: before it only what is owed is wanted, in the first sweep.
     """
 
     horizon_ms: int
@@ -157,15 +162,21 @@ class DujiaoNext:
     ) -> tuple[OrderEvent, ...]:
         """What the orders that were found say now, as far as they did not say it before."""
         changed = {int(row["root"]): int(row["changed"]) for row in found}
-        if not changed:
+        # A payment may be written behind an order with an earlier time than the order's.
+        fresh_ms = now_ms - FRESH_MS
+        roots = [
+            one
+            for one, at_ms in changed.items()
+            if at_ms >= fresh_ms or place.told.get(str(one), _UNTOLD)[0] != at_ms
+        ]
+        if not roots:
             return ()
-        sql = _PARTS.format(places=places_for(found))
-        rows = await self._database.rows(sql, [*changed, *changed])
+        rows = await self._database.rows(_PARTS.format(places=places_for(roots)), [*roots, *roots])
         told: list[OrderEvent] = []
-        for root, one in _grouped(changed, rows).items():
+        for root, one in _grouped(roots, rows).items():
             events = self._said(one, now_ms)
             said = digest(*(event.event_id for event in events), size=8).hex()
-            if place.told.get(str(root), (0, ""))[1] != said:
+            if place.told.get(str(root), _UNTOLD)[1] != said:
                 told += events
             place.told[str(root)] = (changed[root], said)
         return tuple(told)
