@@ -6,14 +6,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from monitor.adapters.shops import PULLS
+from monitor.adapters.shops import PULLS, PUSHES
 from monitor.adapters.shops.walk import Walk
+from monitor.model.endpoints import ShopSource
+from monitor.model.secret import Secret
+from monitor.model.shops import RawRequest
 from tests.contracts.shop_contract import MySqlShopContract
 from tests.databases import Servers
 from tests.shops import corner_shop
 from tests.shops.bench import BUYER, SECRET, ShopBench, Story
 
 WITH_ONE_LINE = PULLS | {"corner-shop": corner_shop.KIND}
+WITH_ANOTHER_LINE = PUSHES | {"corner-shop": corner_shop.CornerPush}
+WORD = "both-of-us-know"
 
 
 class CornerBench(ShopBench):
@@ -31,6 +36,21 @@ class CornerBench(ShopBench):
         Story("waits", ((0, "create"), (31, "pay")), {"paid_ms": 31, "delivered_ms": None}),
     )  # fmt: skip
     columns = {"pay": "paid", "send": "sent"}
+    push_kind = WITH_ANOTHER_LINE["corner-shop"]
+
+    def source(self) -> ShopSource:
+        return msgspec.structs.replace(super().source(), secrets=(Secret(WORD),))
+
+    def push(self, word: str, number: int, made_ms: int, now_ms: int) -> RawRequest | None:
+        columns = ("number", "buyer", "made", "paid", "sent", "goods")
+        row = self.database.write(
+            f"SELECT {', '.join(columns)} FROM sales WHERE number = %s",
+            self.order_id(number, made_ms),
+        ).fetchone()
+        said = {name: value and str(value) for name, value in zip(columns, row, strict=True)}
+        return RawRequest(
+            "POST", "/hooks/stall", (("Authorization", WORD),), msgspec.json.encode(said), now_ms
+        )
 
     def order_id(self, number: int, made_ms: int) -> str:
         return f"C{number}"

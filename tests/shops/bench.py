@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from monitor.adapters.shops.pull_kind import PullKind
+from monitor.adapters.shops.push import Push
 from monitor.model.endpoints import ShopSource
 from monitor.model.shops import RawRequest
 from tests.databases import ShopDatabase
@@ -48,6 +49,7 @@ class ShopBench(ABC):
     table: ClassVar[str]  # where orders are
     owed: ClassVar[tuple[str, ...]]  # words that make an order which is paid and not delivered
     zone: ClassVar[str] = "Asia/Shanghai"
+    push_kind: ClassVar[type[Push] | None] = None  # for what it sends by itself
 
     def __init__(self, database: ShopDatabase) -> None:
         self.database = database
