@@ -6,6 +6,7 @@ Real processes and SIGKILL for the first, virtual time for hours of an absent sh
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -64,27 +65,48 @@ async def _at_rest(folder: Path, scale: float) -> list[Row]:
     await stage.open()
     try:
         await paced(stage.port, RELAY, "warm", 50, 0.002)
-        direct, relayed = [], []
+        direct, relayed, syncs = [], [], []
         for part in range(5):  # in turns, so that both see the same machine
             direct += await paced(stage.shop_port, SHOP, f"d{part}-", count // 5, 0.002)
             relayed += await paced(stage.port, RELAY, f"r{part}-", count // 5, 0.002)
+            syncs += sync_times(folder, count // 5)
         await duplicates(stage.port, RELAY, orders, COPIES)
         book = stage.book()
     finally:
         stage.close()
     most = max(book.orders[f"dup{number}"] for number in range(orders))
-    straight, through = (np.percentile(times, [50, 99]) * 1_000 for times in (direct, relayed))
+    straight, through, sync = (
+        [float(at) * 1_000 for at in np.percentile(times, [50, 99])]
+        for times in (direct, relayed, syncs)
+    )
     note = (
         f"p99 {through[1]:.2f} ms through the relay, {straight[1]:.2f} ms without; {count:,} each"
     )
     return [
         Row(GROUP, "added to a callback, p99", through[1] - straight[1], "ms", 10, "lower", note),
         Row(GROUP, "added to a callback, p50", through[0] - straight[0], "ms", None, "info", note),
+        Row(GROUP, "one sync of the same disk, p99", sync[1], "ms", None, "info",
+            f"4 KiB, alone, in turns with the callbacks; p50 {sync[0]:.2f} ms"),
         Row(
             GROUP, f"processings of an order under {COPIES} duplicates at once", most, "", 1,
             "lower", f"the most of {orders} orders",
         ),
     ]  # fmt: skip
+
+
+def sync_times(folder: Path, count: int) -> list[float]:
+    """Seconds that the disk takes for one durable write of a page."""
+    times = []
+    descriptor = os.open(folder / "sync", os.O_WRONLY | os.O_CREAT)
+    try:
+        for _ in range(count):
+            os.write(descriptor, bytes(4_096))
+            began_s = time.perf_counter()
+            os.fdatasync(descriptor)
+            times.append(time.perf_counter() - began_s)
+    finally:
+        os.close(descriptor)
+    return times
 
 
 def _virtual(scale: float) -> Iterator[Row]:

@@ -22,6 +22,7 @@ import msgspec
 from monitor.adapters.gateways import GATEWAYS
 from monitor.adapters.relay_schema import connect
 from monitor.adapters.relay_store import RelayStore
+from monitor.model.errors import StorageError
 from monitor.model.events import OrderEvent
 from monitor.model.gateways import GatewayKeys
 from monitor.model.relay import RelaySettings, ShopReply, StoredRequest
@@ -34,6 +35,7 @@ from monitor.sim.virtual_loop import VirtualClock, run_virtual
 HOUR_S = 3_600.0
 TICK_S, TIMEOUT_S = 3.0, 5.0
 OK = ShopReply(200, (("Content-Type", "text/plain"),), b"ok")
+WARNING = ShopReply(200, OK.headers, b"<b>Warning</b>: mysqli::query() in /pay.php on line 7\nok")
 PATH = "/pay/notify"
 
 
@@ -43,15 +45,19 @@ class InlineJobs:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self.trouble: str | None = None
+        self.is_dead = False  # the process was killed: nothing more reaches the disk
 
     async def run(self, job: Callable[[apsw.Connection], Any], *, writes_once: bool = False) -> Any:
         await asyncio.sleep(0 if writes_once else 0.001)  # as a disk would
+        if self.is_dead:
+            raise StorageError("killed")
         with self._connection:
             return job(self._connection)
 
     def add(self, job: Callable[[apsw.Connection], None]) -> None:
-        with self._connection:
-            job(self._connection)
+        if not self.is_dead:
+            with self._connection:
+                job(self._connection)
 
     async def close(self) -> None:
         await asyncio.sleep(0)
@@ -60,8 +66,16 @@ class InlineJobs:
 class SimShop:
     """A shop that is down for a while, by refusing or by never answering; counts per order."""
 
-    def __init__(self, down_s: float, *, handles_s: float = 0.05, is_hanging: bool = False) -> None:
+    def __init__(
+        self,
+        down_s: float,
+        *,
+        handles_s: float = 0.05,
+        is_hanging: bool = False,
+        warns_s: float = 0.0,
+    ) -> None:
         self.down_s = down_s
+        self.warns_s = warns_s  # until then it handles nothing, and says so in HTML
         self.handles_s = handles_s
         self.is_hanging = is_hanging
         self.requests: Counter[str] = Counter()
@@ -87,6 +101,8 @@ class SimShop:
                 await asyncio.sleep(answer_s)
                 return None
             await asyncio.sleep(self.handles_s)
+            if now_s < self.warns_s:
+                return WARNING
             if stored.request.body.endswith(b'"status":2}'):
                 self.processed[order] += 1
             return OK
@@ -96,6 +112,8 @@ class SimShop:
 
 class World:
     """A relay on a database that survives it, before a shop; `told` are the monitor's events."""
+
+    jobs: InlineJobs
 
     def __init__(self, shop: SimShop, folder: Path) -> None:
         self.shop = shop
@@ -113,7 +131,8 @@ class World:
             await asyncio.sleep(0)
             return ("accepted",) * len(events)
 
-        store = RelayStore(self._folder, InlineJobs(self._connection))
+        self.jobs = InlineJobs(self._connection)
+        store = RelayStore(self._folder, self.jobs)
         relay = Relay(store, self.shop, self.clock, self.supervisor, tell, str)
         settings = RelaySettings("main", kind, kind, f"http://shop{PATH}")
         relay.renew({settings.name: Relayed(settings, GATEWAYS[kind](GatewayKeys()))})

@@ -22,6 +22,7 @@ from monitor.model.errors import StorageError
 DATABASE_NAME = "relay.db"
 VERSION = 1
 BUSY_MS = 5_000
+CHECKPOINT_PAGES = 8_000  # 32 MiB: a checkpoint holds up a callback, so it comes with one in a thousand
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS callback (
@@ -79,6 +80,7 @@ def connect(path: Path) -> apsw.Connection:
     connection.execute("PRAGMA synchronous = EXTRA; PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     version = int(connection.pragma("user_version"))
     if version > VERSION:
         connection.close()
