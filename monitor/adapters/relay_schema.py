@@ -22,7 +22,7 @@ from monitor.model.errors import StorageError
 DATABASE_NAME = "relay.db"
 VERSION = 1
 BUSY_MS = 5_000
-CHECKPOINT_PAGES = 8_000  # 32 MiB: a checkpoint holds up a callback, so it comes with one in a thousand
+CHECKPOINT_PAGES = 8_000  # 32 MiB: a checkpoint holds up a callback, so it is rare
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS callback (
