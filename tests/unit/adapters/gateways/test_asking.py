@@ -152,7 +152,7 @@ ROWS = {
     "vpay": "INSERT INTO pay_order VALUES (1,'A1','V1',88.8,2,1795140008,1795140000), "
     "(2,'A2','V2',9,0,0,1795140000), (3,'无订单转账','无订单转账',88.81,1,0,1795140007)",
 }
-FOUND = {
+FOUND: dict[str, tuple[Reported, ...]] = {
     kind: (
         Reported("A1", Meaning.PAID, trade[0], 8880, paid_ms),
         Reported("A2", Meaning.WAITING, trade[1], 900),
