@@ -20,8 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from monitor.adapters.egress import AddressInfo, guard, host_port
 from monitor.adapters.names import Names
-from monitor.adapters.relay_bytes import as_bytes as head_bytes
-from monitor.adapters.relay_bytes import as_text
+from monitor.adapters.relay_bytes import as_bytes, as_text
 from monitor.model.addresses import address_of
 from monitor.model.relay import MARK, ShopReply, StoredRequest
 
@@ -81,7 +80,7 @@ class ShopWire:
                 max_line_size=64 * 1024,
                 max_field_size=64 * 1024,
             )
-            transport.write(as_bytes(forward, host, stored, mark))
+            transport.write(request_bytes(forward, host, stored, mark))
             message, payload = await protocol.read()
             while message.code < 200:  # 100, 103: the answer comes behind it
                 message, payload = await protocol.read()
@@ -126,13 +125,13 @@ class ShopWire:
         return [(one["family"], one["host"]) for one in found]
 
 
-def as_bytes(forward: str, host: str, stored: StoredRequest, mark: str) -> bytes:
+def request_bytes(forward: str, host: str, stored: StoredRequest, mark: str) -> bytes:
     """The request as it leaves: that of the gateway, and our own lines behind it."""
     request = stored.request
     parts = urlsplit(forward)
-    target = (parts.path or "/") + stored.rest
-    if target.startswith("/?") and not parts.path:
-        target = "/" + stored.rest
+    target = parts.path + stored.rest
+    if not target.startswith("/"):
+        target = f"/{target}"
     lines = [f"{request.method} {target} HTTP/1.1"]
     has_length = False
     for name, value in _passed_on(request.headers):
@@ -149,7 +148,7 @@ def as_bytes(forward: str, host: str, stored: StoredRequest, mark: str) -> bytes
     if request.body and not has_length:
         lines.append(f"Content-Length: {len(request.body)}")
     lines += [f"{MARK}: {mark}", "Connection: close", "", ""]
-    return head_bytes("\r\n".join(lines)) + request.body
+    return as_bytes("\r\n".join(lines)) + request.body
 
 
 def _passed_on(

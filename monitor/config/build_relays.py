@@ -24,11 +24,11 @@ def build_relays(
 ) -> tuple[RelaySettings, ...]:
     """Put relays together; what is wrong with one is reported."""
     by_name = {one.name: one for one in gateways}
-    places = {(one.shop, one.gateway): index for index, one in enumerate(document.relays)}
+    places = [(one.shop, one.gateway) for one in document.relays]
     found = []
     for index, relay in enumerate(document.relays):
         at: YamlPath = ("relays", index)
-        if places[relay.shop, relay.gateway] != index:
+        if places[index] in places[:index]:
             message = f"{report.name(at)}: '{relay.shop}/{relay.gateway}' is there twice"
             report.error((*at, "gateway"), message)
         _check(relay, at, listen, report)
