@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import http.client
 import json
 import os
@@ -9,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,11 +28,13 @@ COMMANDS = {
     "php": ["php", "drive.php"],
     "node": ["node", "drive.js"],
     "python": [sys.executable, "drive.py"],
+    "java": ["java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", "CLASSES", "Drive"],
 }
 FILES = {
     "php": ROOT / "examples" / "emitters" / "delivery_monitor.php",
     "node": ROOT / "examples" / "emitters" / "delivery_monitor.js",
     "python": ROOT / "examples" / "emitters" / "delivery_monitor.py",
+    "java": ROOT / "examples" / "emitters" / "DeliveryMonitor.java",
 }
 KEY = "dm_emitter_" + "k" * 32
 SECRET = "whsec_" + "c2VjcmV0" * 4
@@ -40,6 +45,18 @@ sources:
 """
 CARD = "CARD-TEXT-4f1c"
 """What must never leave the shop."""
+
+
+@functools.cache
+def command_of(language: str) -> list[str]:
+    """What starts an emitter; that of Java is compiled first, once."""
+    if language != "java":
+        return COMMANDS[language]
+    classes = tempfile.mkdtemp(prefix="emitter-classes-")
+    atexit.register(shutil.rmtree, classes)
+    sources = [str(FILES[language]), str(HERE / "Drive.java")]
+    subprocess.run(["javac", "-Xlint:all", "-Werror", "-d", classes, *sources], check=True)
+    return [classes if word == "CLASSES" else word for word in COMMANDS[language]]
 
 
 class Emitter:
@@ -97,7 +114,7 @@ class Shop:
     def emitter(self, **settings: object) -> Iterator[Emitter]:
         """One process; its standard error is a failure."""
         process = subprocess.Popen(
-            COMMANDS[self.language],
+            command_of(self.language),
             cwd=HERE,
             env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.PIPE,
@@ -279,5 +296,6 @@ def refused() -> str:
 
 def needs(language: str) -> None:
     """Skip where the language is not installed."""
-    if shutil.which(COMMANDS[language][0]) is None:
+    programs = [COMMANDS[language][0], *(["javac"] if language == "java" else [])]
+    if any(shutil.which(program) is None for program in programs):
         pytest.skip(f"{language} is not installed")
