@@ -75,8 +75,9 @@ public final class DeliveryMonitor {
                 end = next + 1;
             }
             if (end == 0) synchronized (this) {
-                if (!isLocked(spool, 50) || spool.size() != at) return false;
-                return note(place, 0, 0) && spool.truncate(0) != null; // a kill in between: all again, under the same ids
+                boolean isEmptied = isLocked(spool, 50) && spool.size() == at && note(place, 0, 0) && spool.truncate(0) != null;
+                spool.close(); // the lock goes with it, before this process appends again
+                return isEmptied; // killed between the two, all of it is sent again, under the same ids
             }
             lines.removeIf(String::isBlank);
             note(place, at, System.currentTimeMillis() + number("retry_ms")); // unless it is taken, or we do not come back
@@ -124,8 +125,7 @@ public final class DeliveryMonitor {
         }
         return answer.toString(UTF_8);
     }
-    /** A key, or a signature as Standard Webhooks ask for. */
-    private String proof(byte[] body) throws Exception {
+    private String proof(byte[] body) throws Exception { // a key, or a signature as Standard Webhooks ask for
         String key = set.get("key"), secret = set.get("secret");
         if (secret.isEmpty()) return key.isEmpty() ? "" : "Authorization: Bearer " + key + "\r\n";
         Mac mac = Mac.getInstance("HmacSHA256");

@@ -171,10 +171,10 @@ def test_refused_event_is_put_aside_and_stops_no_other(shop: Shop, real: Service
     """Alone or among good ones; a person can read it later."""
     orders = named(shop, "B1", "B2")
     with shop.emitter() as emitter:
-        emitter.emit(orders[0], amount_minor="much")
+        assert emitter.emit(orders[0], amount_minor="much") is True
         assert emitter.emptied()
-        emitter.emit(orders[0], "order.payed")
-        emitter.emit(orders[1])
+        assert emitter.emit(orders[0], "order.payed") is True
+        assert emitter.emit(orders[1]) is True
         assert emitter.emptied()
     assert real.kinds(*orders) == [[], ["order.paid"]]
     put_aside = [json.loads(line) for line in shop.rejected()]
