@@ -4,10 +4,16 @@ A line of `PLANTED` is enough for `tests/security/test_hook_canaries.py` to look
 everywhere. Each order is paid and delivered, so that it is traced as well.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.schemes import SECRET, in_base64, mac
 
@@ -146,6 +152,77 @@ def _standard_webhooks(card: str, now_s: int) -> tuple[Sent, ...]:
     return tuple(sent)
 
 
+WORD = "a-word-of-24-characters_"
+
+
+def _gumroad(card: str, now_s: int) -> tuple[Sent, ...]:
+    form = {"resource_name": "sale", "order_number": "537", "sale_timestamp": f"{_at(now_s)}Z",
+            "price": "990", "currency": "usd", "email": f"{card}@x.example", "license_key": card,
+            "full_name": card, "custom_fields[kami]": card, "url_params[card]": card}  # fmt: skip
+    return (Sent(urlencode(form).encode(), {}, f"token={WORD}"),)
+
+
+def _dujiaoka(card: str, now_s: int) -> tuple[Sent, ...]:
+    told = {"title": card, "order_sn": "DJ1", "email": f"{card}@x.example", "actual_price": "9.90",
+            "order_info": card, "good_id": 3, "gd_name": card}  # fmt: skip
+    return (Sent(_raw(told), {}, f"token={WORD}"),)
+
+
+def _dujiao_next(card: str, now_s: int) -> tuple[Sent, ...]:
+    sent = []
+    for status in ("paid", "delivered"):
+        handed = {"type": "auto", "status": "delivered", "payload": card, "delivery_data": {"k": card},
+                  "delivered_at": f"{_at(now_s)}Z"}  # fmt: skip
+        raw = _raw({"event": "order.status_changed", "order_no": "DN1", "status": status,
+                    "fulfillment": handed, "timestamp": now_s})  # fmt: skip
+        md5 = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+        signed = f"POST\n/api/v1/upstream/callback\n{now_s}\n{md5}".encode()
+        proof = {"Dujiao-Next-Timestamp": str(now_s), "Dujiao-Next-Signature": mac(signed).hex()}
+        sent.append(Sent(raw, proof | {"Dujiao-Next-Api-Key": card}))
+    return tuple(sent)
+
+
+def _acg_faka(card: str, now_s: int) -> tuple[Sent, ...]:
+    at = _at(now_s).replace("T", " ")
+    row = {"amount": "9.90", "commodity_id": "4", "contact": card, "create_time": at,
+           "delivery_status": "1", "pay_time": at, "secret": card, "status": "1",
+           "trade_no": "123260105100000456"}  # fmt: skip
+    text = "&".join(f"{name}={value}" for name, value in sorted(row.items()))
+    sign = hashlib.md5(f"{text}&key={SECRET}".encode(), usedforsecurity=False).hexdigest()
+    return (Sent(urlencode(row | {"sign": sign}).encode(), {}),)
+
+
+def _keygen(card: str, now_s: int) -> tuple[Sent, ...]:
+    licence = {"id": "lic-1", "attributes": {"key": card, "name": card, "created": f"{_at(now_s)}Z",
+               "metadata": {"order_id": "KG1", "card": card}}}  # fmt: skip
+    told = {"event": "license.created", "payload": json.dumps({"data": licence})}
+    raw = _raw({"data": {"id": "e", "attributes": told}})
+    digest = f"sha-256={in_base64(hashlib.sha256(raw).digest())}"
+    date = format_datetime(datetime.fromtimestamp(now_s, UTC), usegmt=True)
+    signed = f"(request-target): post /hooks/keygen\ndate: {date}\ndigest: {digest}"
+    proof = in_base64(KEYGEN.sign(signed.encode()))
+    names = "(request-target) date digest"
+    header = f'keyid="{card}", algorithm="ed25519", signature="{proof}", headers="{names}"'
+    return (Sent(raw, {"Date": date, "Digest": digest, "Keygen-Signature": header}),)
+
+
+def _saleor(card: str, now_s: int) -> tuple[Sent, ...]:
+    order = {"id": "T3JkZXI6MQ==", "number": "SA1", "created": f"{_at(now_s)}Z",
+             "total_gross_amount": "9.90", "currency": "USD", "user_email": f"{card}@x.example",
+             "metadata": {"license_key": card}, "lines": [{"product_sku": "s", "quantity": 1,
+             "product_name": card}], "fulfillments": [{"created": f"{_at(now_s)}Z"}],
+             "meta": {"issued_at": f"{_at(now_s)}Z"}}  # fmt: skip
+    raw = _raw([order])
+    proof = {"Saleor-Signature": mac(raw).hex(), "Saleor-Domain": card}
+    return tuple(
+        Sent(raw, proof | {"Saleor-Event": name})
+        for name in ("order_fully_paid", "order_fulfilled")
+    )
+
+
+KEYGEN = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+_PUBLIC = KEYGEN.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+
 PLANTED = (
     Sender("woocommerce", SECRET, _woocommerce),
     Sender("shopify", SECRET, _shopify),
@@ -153,4 +230,10 @@ PLANTED = (
     Sender("paddle", f"pdl_ntfset_{SECRET}", _paddle),
     Sender("lemonsqueezy", SECRET, _lemonsqueezy),
     Sender("standard_webhooks", SECRET, _standard_webhooks),
+    Sender("gumroad", WORD, _gumroad, is_signed=False),
+    Sender("dujiaoka", WORD, _dujiaoka, is_signed=False),
+    Sender("dujiao-next", SECRET, _dujiao_next),
+    Sender("acg-faka", SECRET, _acg_faka),
+    Sender("keygen", _PUBLIC, _keygen),
+    Sender("saleor", SECRET, _saleor),
 )

@@ -7,9 +7,14 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from monitor.adapters.shops import PUSHES
@@ -117,6 +122,61 @@ def _standard_v1a() -> Scheme:
     return _standard("v1a", key.sign, f"whpk_{in_base64(public)}")
 
 
+def _dujiao_next() -> Scheme:
+    body = b'{"event":"order.status_changed","order_no":"D1","status":"paid"}'
+    md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    proof = mac(f"POST\n/api/v1/upstream/callback\n{NOW_S}\n{md5}".encode()).hex()
+    request = posted(body, Dujiao_Next_Timestamp=NOW_S, Dujiao_Next_Signature=proof)
+    covered = ("Dujiao-Next-Timestamp", "Dujiao-Next-Signature")
+    return Scheme("dujiao-next", adapter("dujiao-next", SECRET), request, covered)
+
+
+def _acg_faka() -> Scheme:
+    text = "amount=9.90&status=1&trade_no=123260105100000456"
+    sign = hashlib.md5(f"{text}&key={SECRET}".encode(), usedforsecurity=False).hexdigest()
+    request = posted(f"{text}&sign={sign}".encode())
+    return Scheme("acg-faka", adapter("acg-faka", SECRET), request, ())
+
+
+def _keygen() -> Scheme:
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    body = b'{"data":{"attributes":{"event":"license.expired","payload":"{}"}}}'
+    digest = f"sha-256={in_base64(hashlib.sha256(body).digest())}"
+    date = format_datetime(datetime.fromtimestamp(NOW_MS // 1_000, UTC), usegmt=True)
+    signed = f"(request-target): post /hooks/main\nhost: m.example\ndate: {date}\ndigest: {digest}"
+    proof = in_base64(key.sign(signed.encode()))
+    names = "(request-target) host date digest"
+    header = f'algorithm="ed25519", signature="{proof}", headers="{names}"'
+    request = posted(body, Host="m.example", Date=date, Digest=digest, Keygen_Signature=header)
+    covered = ("Host", "Date", "Digest", "Keygen-Signature")
+    return Scheme("keygen", adapter("keygen", public.hex()), request, covered)
+
+
+def _saleor() -> Scheme:
+    body = b'[{"id":"T3JkZXI6MQ=="}]'
+    request = posted(body, Saleor_Event="order_created", Saleor_Signature=mac(body).hex())
+    return Scheme("saleor", adapter("saleor", SECRET), request, ("Saleor-Signature",))
+
+
+def _saleor_jws() -> Scheme:
+    """A key of 1,024 bits: each bit of the proof is tried, and only the form is looked at here."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=1_024)
+    numbers = key.public_key().public_numbers()
+    n, e = (in_base64url(one.to_bytes(-(-one.bit_length() // 8))) for one in (numbers.n, numbers.e))
+    keys = f'{{"keys":[{{"kty":"RSA","n":"{n}","e":"{e}","use":"sig","kid":"1"}}]}}'
+    body = b'[{"id":"A"}]'
+    head = in_base64url(b'{"alg":"RS256","b64":false,"kid":"1"}')
+    proof = in_base64url(key.sign(f"{head}.".encode() + body, PKCS1v15(), SHA256()))
+    request = posted(body, Saleor_Event="order_created", Saleor_Signature=f"{head}..{proof}")
+    return Scheme("saleor jws", adapter("saleor", keys), request, ("Saleor-Signature",))
+
+
+def in_base64url(raw: bytes) -> str:
+    """Base64 for addresses, without padding."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
 SCHEMES: tuple[Callable[[], Scheme], ...] = (
     _woocommerce,
     _shopify,
@@ -125,4 +185,9 @@ SCHEMES: tuple[Callable[[], Scheme], ...] = (
     _lemonsqueezy,
     _standard_v1,
     _standard_v1a,
+    _dujiao_next,
+    _acg_faka,
+    _keygen,
+    _saleor,
+    _saleor_jws,
 )
