@@ -46,11 +46,16 @@ def _check(source: Source, report: Report, at: YamlPath) -> None:
         report.error((*at, "poll"), f"{report.name((*at, 'poll'))} is less than 1s", "write 15s")
     if source.database is not None and source.kind in PULLS:
         _check_database(source.kind, source.database, report, (*at, "database"))
-    elif source.kind in PULLS and source.kind not in PUSHES:
+    elif source.kind in PULLS and not _is_named(source):
         report.error_missing(
             at, "database", f"{report.name(at)} is a {source.kind} and names no database",
             "name it as database.url, with database.password_file",
         )  # fmt: skip
+
+
+def _is_named(source: Source) -> bool:
+    """Whether it has a secret to be heard by."""
+    return source.secret is not None or source.secret_file is not None
 
 
 def _check_database(kind: str, database: Database, report: Report, at: YamlPath) -> None:
@@ -101,8 +106,8 @@ def _check_secrets(source: Source, built: ShopSource, report: Report, at: YamlPa
         return
     form = push.SECRET
     is_asked = source.api is not None or source.database is not None
-    is_named = source.secret is not None or source.secret_file is not None
-    if form.is_needed and not is_named and not is_asked:
+    is_silent = source.kind in PULLS or is_asked  # it is read, and need not send anything
+    if form.is_needed and not _is_named(source) and not is_silent:
         message = f"{report.name((*at, 'kind'))}: what {source.kind} sends is signed, so it needs secret_file"
         report.error((*at, "kind"), message, f"the secret is in {form.where}")
     where: YamlPath = (*at, "secret_file" if source.secret is None else "secret")

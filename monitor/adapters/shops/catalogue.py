@@ -30,8 +30,7 @@ def _described(kind: str) -> ShopKind:
         is_asked=api is not None,
         prefix=pull.prefix if pull is not None else None,
         timezone=pull.timezone if pull is not None else "",
-        # What a shop that is read sends besides is an extra nobody needs to be asked about.
-        secret_at=push.SECRET.where if push is not None and pull is None else None,
-        is_secret_needed=push is not None and pull is None and push.SECRET.is_needed,
+        secret_at=push.SECRET.where if push is not None else None,
+        is_secret_needed=push is not None and push.SECRET.is_needed,
         patience_s=push.PATIENCE_S if push is not None and pull is None else None,
     )

@@ -36,7 +36,7 @@ class DujiaokaHook(Push):
     )
     PATIENCE_S = 0  # repeated once, at once
     SECRET = SecretForm(
-        "a word of your own, put behind the address in api_hook as ?token=…",
+        "the ?token=… that you put behind the address in api_hook",
         WORD_PATTERN,
         "16 characters and more, letters, digits and -._~",
     )

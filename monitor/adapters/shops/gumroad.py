@@ -36,7 +36,7 @@ class Gumroad(Push):
     )
     PATIENCE_S = 840
     SECRET = SecretForm(
-        "a word of your own, put behind the address as ?token=…",
+        "the ?token=… that you put behind the address",
         WORD_PATTERN,
         "16 characters and more, letters, digits and -._~",
     )

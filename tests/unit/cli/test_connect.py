@@ -173,7 +173,7 @@ def test_bad_input_is_one_line(
 
 def test_questions_are_asked_in_turn(tmp_path: Path, shop: ShopDatabase) -> None:
     """Enter takes a default; the end of the input before the last answer is said."""
-    answers = ["en", "", shop.access.url, READER_PASSWORD, ""]
+    answers = ["en", "", shop.access.url, READER_PASSWORD, "", ""]
     typed = "\n".join(answers).encode()
     cut = run(tmp_path, "connect", "dujiaoka", given=typed)
     assert (cut.returncode, list(tmp_path.iterdir())) == (2, [])
