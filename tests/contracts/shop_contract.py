@@ -18,7 +18,7 @@ import pymysql
 from monitor.adapters.shops.facts import Facts, Naming
 from monitor.core.engine import Engine
 from monitor.core.orders.order import Order
-from monitor.model.commands import Batch
+from monitor.model.commands import Batch, Command
 from monitor.model.events import OrderEvent
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
@@ -44,6 +44,7 @@ class Reader:
         self.bench = bench
         self.engine = Engine(Settings(), RuleSet())
         self.events: list[OrderEvent] = []
+        self.commands: list[Command] = []
         self.mark = ""
         self.pull = self._open()
 
@@ -66,7 +67,7 @@ class Reader:
 
     def take(self, events: Sequence[OrderEvent], now_ms: int) -> None:
         self.events += events
-        self.engine.handle(Batch(tuple(events)), now_ms)
+        self.commands += self.engine.handle(Batch(tuple(events)), now_ms)
 
     async def restart(self, *, is_mark_lost: bool) -> None:
         await self.pull.close()
