@@ -62,6 +62,17 @@ def test_no_order_is_asked_about_more_than_twice_a_minute(
         assert all(sum(at <= one < at + MINUTE_MS for one in times) <= 2 for at in times)
 
 
+def test_claim_does_not_get_round_the_limit_of_questions() -> None:
+    """Asked at 15 s and 55 s; the callback of 56 s has to wait until a minute after the first."""
+    inquiries, orders, asked = Inquiries([GATE]), unpaid("A1"), []
+    for now_ms in range(0, 120_000, 1_000):
+        inquiries.look(orders, now_ms)
+        if now_ms == 56_000:
+            inquiries.check("gate", Inquiry("A1", "T1"), now_ms)
+        asked += [now_ms for _ in inquiries.choose("gate", now_ms, 9)]
+    assert asked == [15_000, 55_000, 75_000, 115_000]
+
+
 def test_youngest_come_first_and_a_claim_before_all() -> None:
     """Most buyers pay within minutes; a claim may be forged while goods leave."""
     inquiries = Inquiries([GATE])

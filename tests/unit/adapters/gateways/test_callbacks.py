@@ -107,3 +107,45 @@ def test_unreadable_body_has_no_order(kind: str, body: bytes) -> None:
     """Whatever comes, reading does not fail, and nothing is made of it."""
     found = GATEWAYS[kind](VECTORS[kind][0]).read(post(body))
     assert (found.order_id, found.meaning) == ("", Meaning.UNKNOWN)
+
+
+@pytest.mark.parametrize("late_s", [-301, 301])
+def test_wechats_signature_of_another_hour_is_refused(late_s: int) -> None:
+    """It is good for five minutes, so that a recorded one cannot be played again."""
+    keys, request = VECTORS["wechat"]
+    signed_ms = 1_795_140_009_000
+    received = post(request.body, request.headers, signed_ms + late_s * 1_000)
+    assert GATEWAYS["wechat"](keys).read(received).signature == Signature.INVALID
+    edge = post(request.body, request.headers, signed_ms + 300_000)
+    assert GATEWAYS["wechat"](keys).read(edge).signature == Signature.VALID
+
+
+@pytest.mark.parametrize(
+    ("changed", "meaning", "amount_minor"),
+    [
+        ({"trade_status": "WAIT_BUYER_PAY"}, Meaning.WAITING, 8880),
+        ({"trade_status": "TRADE_SUCCESS", "refund_fee": "8.80"}, Meaning.REFUNDED, 880),
+        ({"trade_status": "TRADE_CLOSED", "gmt_refund": "x"}, Meaning.REFUNDED, None),
+        ({"trade_status": "TRADE_CLOSED", "refund_fee": "88.80"}, Meaning.REFUNDED, 8880),
+        ({"trade_status": "TRADE_CLOSED"}, Meaning.EXPIRED, 8880),
+        ({"trade_status": "TRADE_FINISHED"}, Meaning.UNKNOWN, 8880),
+        ({"total_amount": "88.805"}, Meaning.PAID, None),
+        ({"total_amount": "NaN"}, Meaning.PAID, None),
+    ],
+)
+def test_alipays_words_are_told_apart(
+    changed: dict[str, str], meaning: Meaning, amount_minor: int | None
+) -> None:
+    """A partial refund is no second payment, and an order that was closed may have been paid."""
+    found = GATEWAYS["alipay"](GatewayKeys()).read(post(alipay_form(**changed)))
+    assert (found.meaning, found.amount_minor) == (meaning, amount_minor)
+
+
+def test_digest_tells_content_apart_and_repeats_together() -> None:
+    """A repeat has another time of sending; a changed amount is another content."""
+    gateway = GATEWAYS["alipay"](GatewayKeys())
+    first, repeat, changed = (
+        gateway.read(post(alipay_form(**fields))).fields_digest
+        for fields in ({}, {"notify_time": "later", "sign": "other"}, {"total_amount": "1.00"})
+    )
+    assert first == repeat != changed
