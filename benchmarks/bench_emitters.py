@@ -26,6 +26,7 @@ COMMANDS = {
     "PHP": ["php", "time.php"],
     "Node": ["node", "time.js"],
     "Python": [sys.executable, "time.py"],
+    "Java": ["javac"],
 }
 EVENTS, HUNG_EVENTS = 2_000, 20
 UP_MS, REFUSED_MS, HUNG_MS = 2.0, 1.0, 200.0
@@ -73,14 +74,26 @@ def _of(language: str, folder: Path, url: str, events: int) -> Iterator[Row]:
 def _timed(language: str, folder: Path, url: str, events: int, **settings: int) -> list[float]:
     folder.mkdir()
     given = {"url": url, "spool": str(folder / "spool.ndjson")} | settings
+    command = [*COMMANDS[language], json.dumps(given), str(events)]
+    if language == "Java":
+        retry_ms = str(settings.get("retry_ms", ""))
+        command = [*_java(folder), url, str(given["spool"]), retry_ms, str(events)]
     done = subprocess.run(
-        [*COMMANDS[language], json.dumps(given), str(events)],
+        command,
         cwd=HERE / "emitters",
         stdout=subprocess.PIPE,
         check=True,
     )
     took: list[float] = json.loads(done.stdout)
     return took
+
+
+def _java(folder: Path) -> list[str]:
+    """What runs the Java emitter, compiled into a folder."""
+    emitter = HERE.parent / "examples" / "emitters" / "DeliveryMonitor.java"
+    sources = [str(emitter), str(HERE / "emitters" / "Time.java")]
+    subprocess.run(["javac", "-d", str(folder), *sources], check=True)
+    return ["java", "-cp", str(folder), "Time"]
 
 
 def _p99(took: list[float]) -> float:
