@@ -42,6 +42,9 @@ KEPT_MS = 7 * DAY_MS  # closed callbacks: longer than any gateway repeats itself
 CLOSED_MAX = 500_000
 TRIMMED_AT_ONCE = 2_000
 ANSWER_BYTES_MAX = 64 * 1024  # of a shop's answer that is kept for repeats
+PLAIN_BYTES_MAX = 4 * 1024  # of a body that nobody can read
+PLAIN_KEPT_MS = DAY_MS
+PLAIN_MAX = 20_000
 VARIANTS_MAX = 8
 NEWS_AT_ONCE = 500
 
@@ -56,7 +59,10 @@ _callback_reader = msgspec.msgpack.Decoder(Callback)
 class RelayStore:
     """See `ports.RelayStore`; opens on first use."""
 
-    def __init__(self, data_dir: Path, jobs: Jobs | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, jobs: Jobs | None = None, *, plain_max: int = PLAIN_MAX
+    ) -> None:
+        self._plain_max = plain_max
         self._jobs = jobs or RelayJobs(data_dir / DATABASE_NAME)
 
     @property
@@ -129,7 +135,7 @@ class RelayStore:
 
     async def trim(self, now_ms: int) -> int:
         """Forget what was closed long ago, or is too much; returns how many rows of it went."""
-        return await self._jobs.run(lambda connection: _trim(connection, now_ms))
+        return await self._jobs.run(lambda connection: _trim(connection, now_ms, self._plain_max))
 
     async def close(self) -> None:
         """Finish what waits and let go of the file."""
@@ -260,7 +266,10 @@ def _insert(
 def _values(
     arrival: Arrival, item: int | None, state: str, *, is_conflict: bool
 ) -> tuple[int | str | bytes | None, ...]:
-    request = packed_request(StoredRequest(arrival.request, arrival.rest))
+    kept = arrival.request
+    if arrival.kind == Kind.PLAIN:  # is sent now or never, and anybody may send it
+        kept = msgspec.structs.replace(kept, body=kept.body[:PLAIN_BYTES_MAX])
+    request = packed_request(StoredRequest(kept, arrival.rest))
     received_ms, callback = arrival.request.received_ms, arrival.callback
     return (
         item, arrival.relay, arrival.key, arrival.kind, callback.order_id, state, is_conflict,
@@ -311,15 +320,23 @@ def _untold(connection: apsw.Connection) -> list[Any]:
     ).fetchall()
 
 
-def _trim(connection: apsw.Connection, now_ms: int) -> int:
-    old = "SELECT id FROM callback WHERE closed_ms < ? ORDER BY closed_ms LIMIT ?"
-    ids = connection.execute(old, (now_ms - KEPT_MS, TRIMMED_AT_ONCE)).fetchall()
-    if not ids:
-        closed: Any = connection.execute(
-            "SELECT count(*) FROM callback WHERE closed_ms IS NOT NULL"
-        ).get
-        surplus = min(TRIMMED_AT_ONCE, closed - CLOSED_MAX)
-        if surplus > 0:
-            ids = connection.execute(old, (now_ms + DAY_MS, surplus)).fetchall()
+def _trim(connection: apsw.Connection, now_ms: int, plain_max: int) -> int:
+    """Delete some of what is too old, or too much; strangers' requests do not push out the others."""
+    return sum(
+        _trimmed(connection, of_kind, now_ms - kept_ms, most)
+        for of_kind, kept_ms, most in (
+            ("kind = 'plain'", PLAIN_KEPT_MS, plain_max),
+            ("kind != 'plain'", KEPT_MS, CLOSED_MAX),
+        )
+    )
+
+
+def _trimmed(connection: apsw.Connection, of_kind: str, before_ms: int, most: int) -> int:
+    closed = f"FROM callback WHERE closed_ms IS NOT NULL AND {of_kind}"
+    count: Any = connection.execute(f"SELECT count(*) {closed}").get
+    ids = connection.execute(
+        f"SELECT id {closed} AND (closed_ms < ? OR ?) ORDER BY closed_ms LIMIT ?",
+        (before_ms, count > most, min(TRIMMED_AT_ONCE, max(count - most, 0) or TRIMMED_AT_ONCE)),
+    ).fetchall()
     connection.executemany("DELETE FROM callback WHERE id = ?", ids)
     return len(ids)

@@ -340,7 +340,8 @@ class Relay:
         await self._load()
         while True:
             try:
-                await self._store.trim(self._clock.now_ms())
+                while await self._store.trim(self._clock.now_ms()):
+                    pass
                 self._counts = await self._store.counts()
             except StorageError as error:
                 log.error("relay_store_unusable", extra={"fields": {"error": str(error)}})

@@ -52,7 +52,8 @@ class Teller:
         while True:
             try:
                 while news := await self._store.untold():
-                    await self._tell(tuple(event_of(one, self._name_payment) for one in news))
+                    events = (event_of(one, self._name_payment) for one in news)
+                    await self._tell(tuple(one for one in events if one.order_id))
                     await self._store.told([one.news_id for one in news])
             except (StorageError, CapacityError):
                 await asyncio.sleep(RETRY_S)  # the state is being rebuilt, or the disk is full

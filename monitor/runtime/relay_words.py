@@ -13,6 +13,7 @@ from monitor.model.times import SECOND_MS
 from monitor.runtime.relay_ports import Relayed
 
 MARGIN_MS_MAX = SECOND_MS  # before the end of the gateway's patience the answer must have left
+BODY_BYTES_MAX = 64 * 1024  # of what can be owed; a callback has two or three thousand
 PLAIN_BYTES_MAX = 64 * 1024  # of a packed answer
 
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
@@ -31,7 +32,7 @@ def arrival_of(relayed: Relayed, request: RawRequest, rest: str, *, is_full: boo
     callback = relayed.gateway.read(request)
     is_forged = callback.signature is Signature.INVALID
     kind = kind_of(callback.meaning, is_forged=is_forged, has_order=bool(callback.order_id))
-    if kind == Kind.DUTY and is_full:
+    if (kind == Kind.DUTY and is_full) or len(request.body) > BODY_BYTES_MAX:
         kind = Kind.PLAIN
     name = relayed.settings.name
     key = "" if kind == Kind.PLAIN else f"{name}\n{callback.trade_no}\n{callback.meaning}"
