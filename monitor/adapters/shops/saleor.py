@@ -15,6 +15,7 @@ secret_file holds what stands at `/.well-known/jwks.json`.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -28,6 +29,12 @@ from monitor.model.shops import Known, Precision, Pushed, RawRequest
 
 SIGNATURE = "Saleor-Signature"
 
+# The name of the event is in a header that nothing signs: the body must not contradict it.
+_STATES = {
+    EventType.DELIVERED: "fulfilled",
+    EventType.CANCELLED: "canceled",
+    EventType.EXPIRED: "expired",
+}
 _KINDS = {
     "order_created": EventType.CREATED,
     "order_confirmed": EventType.ACCEPTED,
@@ -57,6 +64,7 @@ class _Payment(msgspec.Struct, frozen=True):
     """A payment."""
 
     gateway: str | None = None
+    captured_amount: Decimal | None = None
 
 
 class _Fulfillment(msgspec.Struct, frozen=True):
@@ -70,6 +78,7 @@ class _Order(msgspec.Struct, frozen=True):
 
     id: str
     number: str | None = None
+    status: str | None = None
     created: str | None = None
     total_gross_amount: str | None = None
     currency: str | None = None
@@ -111,6 +120,8 @@ class Saleor(Push):
         if len(listed) != 1:
             return strange("a body that is not about one order")
         (order,), received_ms = listed, request.received_ms
+        if _contradicts(order, kind):
+            return strange("an event that its body contradicts")
         about, order_id = self._about(order), order.number or order.id
         if kind is EventType.DELIVERED:
             parts = [self.facts.when(one.created, received_ms) for one in order.fulfillments]
@@ -139,3 +150,14 @@ class Saleor(Push):
             "provider": next((one.gateway for one in order.payments if one.gateway), None),
             "customer_hash": self.facts.customer(order.user_email),
         }
+
+
+def _contradicts(order: _Order, kind: EventType) -> bool:
+    """Whether a signed body of another event stands under this name."""
+    if kind is EventType.PAID:
+        captured = [
+            one.captured_amount for one in order.payments if one.captured_amount is not None
+        ]
+        return bool(captured) and not any(captured)
+    state = _STATES.get(kind)
+    return state is not None and order.status is not None and order.status != state

@@ -252,3 +252,19 @@ def test_saleor_hears_yes_to_what_says_nothing() -> None:
     """A 4xx would be its last attempt."""
     assert saleor("product_updated", {"id": "x"}) == Pushed(())
     assert saleor("order_created", {"no": "id"}).reply == RawReply()
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [
+        ("order_fully_paid", {"payments": [{"gateway": "stripe", "captured_amount": "0.00"}]}),
+        ("order_fulfilled", {"status": "unfulfilled"}),
+        ("order_cancelled", {"status": "unfulfilled"}),
+    ],
+)
+def test_signed_body_under_the_name_of_another_event_says_nothing(
+    name: str, order: dict[str, object]
+) -> None:
+    """No signature covers the header with the event's name."""
+    pushed = saleor(name, {"id": "x", **order})
+    assert (pushed.events, len(pushed.warnings)) == ((), 1)
