@@ -110,14 +110,14 @@ def _buy(bench: ShopBench, made_ms: int) -> str:
 
 
 def verdict(served: Served, order: str) -> str:
-    """What the service says of an order, as soon as it knows of a payment."""
+    """What the service says of an order, as soon as it knows its payment and its end."""
     until_s = time.monotonic() + WITHIN_S
     while time.monotonic() < until_s:
         try:
             said = msgspec.json.decode(served.get(f"/v1/orders/{order}")[1])
         except urllib.error.HTTPError:  # not heard of yet
             continue
-        if said["verdict"] != "unpaid":
+        if said["verdict"] not in ("unpaid", "undecided"):
             return str(said["verdict"])
     return "none"
 
