@@ -170,6 +170,8 @@ class Shipped:
             sources=(SourceView("shop", 0, False),),
             baselines=self._learning.baselines,
             stock={},
+            gauges=self._tallies.gauges,
+            absences=lambda: (),
             rules=self.rules,
             offsets=(),
             now_ms=now_ms,

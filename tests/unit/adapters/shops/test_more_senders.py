@@ -36,8 +36,8 @@ def dujiao(body: object, stamp: str = NOW_S) -> RawRequest:
 
 def saleor(name: str, order: dict[str, object]) -> Pushed:
     raw = json.dumps([order]).encode()
-    headers = {"Saleor_Event": name, "Saleor_Signature": mac(raw).hex()}
-    return adapter("saleor", SECRET).read(posted(raw, **headers))
+    proof = mac(raw).hex()
+    return adapter("saleor", SECRET).read(posted(raw, Saleor_Event=name, Saleor_Signature=proof))
 
 
 def told(pushed: Pushed) -> list[tuple[str, str, bool]]:
