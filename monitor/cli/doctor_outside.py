@@ -80,6 +80,7 @@ def _sources(loaded: Loaded) -> list[Finding]:
     """Each configured source: heard of, or waiting for its first event."""
     database = Path(loaded.endpoints.data_dir) / DATABASE_NAME
     heard, senders = _heard(database), _senders(loaded)
+    read = {one.name for one in loaded.endpoints.shop_sources if one.database is not None}
     if not loaded.settings.sources:
         last = max(heard.values(), default=None)
         found = "none configured; events of any source are taken"
@@ -91,6 +92,9 @@ def _sources(loaded: Loaded) -> list[Finding]:
         if source.name in heard:
             found = f"{source.name}: the last event came {_ago(heard[source.name])}"
             findings.append(Finding("sources", OK, found))
+        elif source.name in read:
+            advice = "start the service: `delivery-monitor serve`; it reads the shop by itself"
+            findings.append(Finding("sources", WAITING, f"{source.name}: not read yet", advice))
         elif source.name in senders:
             findings.append(_never_called(senders[source.name], loaded, database))
         else:

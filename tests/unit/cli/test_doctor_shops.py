@@ -24,6 +24,10 @@ def test_doctor_says_what_can_be_read_and_what_cannot(
     code, checks = looked(tmp_path, config, capsys)
     assert (code, checks["shops"]["state"]) == (0, "ok")
     assert "can be read; 0 orders; not known from there: callback" in checks["shops"]["found"]
+    assert (checks["sources"]["state"], checks["sources"]["found"]) == (
+        "waiting",
+        "main: not read yet",
+    )
     database.write("DROP TABLE pays")
     code, checks = looked(tmp_path, config, capsys)
     assert (code, checks["shops"]["state"]) == (1, "finding")
