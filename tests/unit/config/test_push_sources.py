@@ -42,3 +42,17 @@ def test_mistake_is_told_at_its_place(tmp_path: Path, entry: str, problem: str) 
     write_secret(tmp_path / "k", "sk_live_0123456789")
     write_secret(tmp_path / "w", "whsec_nobase64!")
     assert problems_of(tmp_path, f"sources: [{entry}]\n") == [f"monitor.yaml:{problem}"]
+
+
+def test_address_of_an_api_is_let_through(tmp_path: Path) -> None:
+    """It was written down, so it may lie inside: a shop on the same machine is asked over loopback."""
+    write_secret(tmp_path / "key", "ck_reader")
+    text = (
+        "sources: [{name: woo, kind: woocommerce,"
+        ' api: {url: "http://10.0.0.9:8443/shop", key_file: key}}]\n'
+    )
+    endpoints = load_text(tmp_path, text).endpoints
+    assert endpoints.config_hosts == ("10.0.0.9:8443",)
+    api = endpoints.shop_sources[0].api
+    assert api is not None
+    assert api.key == Secret("ck_reader")
