@@ -51,6 +51,14 @@ async def delivered(monitor: Monitor, order_id: str) -> None:
             await asyncio.sleep(0.02)
 
 
+async def marked(data_dir: Path, last: int) -> None:
+    """Return when the place behind an order is kept: a stop before that would bring it again."""
+    path = data_dir / "mark-main.json"
+    async with asyncio.timeout(20):
+        while not path.exists() or f'\\"last\\":{last}' not in path.read_text(encoding="utf-8"):
+            await asyncio.sleep(0.02)
+
+
 async def test_orders_of_a_database_appear_and_what_was_sold_does_not(
     mariadb_server: Servers, tmp_path: Path
 ) -> None:
@@ -62,6 +70,7 @@ async def test_orders_of_a_database_appear_and_what_was_sold_does_not(
         bench.step("complete", number, made_ms, made_ms + 31_000)
         async with service(tmp_path, bench.database.access) as monitor:
             await delivered(monitor, bench.order_id(number, made_ms))
+            await marked(tmp_path, number)
             assert monitor.notes() == ["no receiver is configured: nobody would be told"]
     records, _ = await written(tmp_path)
     events = [one for one in records if isinstance(one, OrderEvent)]
