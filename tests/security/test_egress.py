@@ -177,11 +177,14 @@ def test_what_is_taken_for_public_is_global_unicast(number: int) -> None:
 def test_only_one_module_opens_connections_to_the_outside() -> None:
     """The test button, alerts, channels and telemetry have no way beside the client.
 
+    The relay writes bytes that no client would leave as they are; it looks at addresses as the
+    client does (`guard`), and `tests/unit/adapters/test_relay_wire.py` shows that.
     What else dials speaks to this very service (the verbs) or is a synthetic world.
     """
     own = {
         "monitor/adapters/http_client.py",
         "monitor/adapters/names.py",
+        "monitor/adapters/relay_wire.py",
         "monitor/cli/client.py",
         "monitor/cli/demo.py",
         "monitor/cli/doctor_disk.py",
