@@ -30,19 +30,19 @@ FEWEST = 3
 _CREATED, _PAID = EventType.CREATED.value, EventType.PAID.value
 _CALLBACK, _EXPIRED = EventType.CALLBACK.value, EventType.EXPIRED.value
 _ATTEMPTED, _DELIVERED = EventType.ATTEMPTED.value, EventType.DELIVERED.value
-_ARRIVALS = (
+_ARRIVALS = frozenset((
     _CREATED, _PAID, _CALLBACK, EventType.ACCEPTED.value, EventType.RESERVED.value,
-)  # fmt: skip
-_STEPS = (
+))  # fmt: skip
+_STEPS = frozenset((
     _ATTEMPTED, EventType.ATTEMPT_FAILED.value, _DELIVERED, EventType.VERIFIED.value,
     EventType.FAILED.value, _EXPIRED,
-)  # fmt: skip
-_MOVING = frozenset((_PAID, EventType.CANCELLED.value, *_STEPS))
-BOOKINGS = (
+))  # fmt: skip
+_MOVING = _STEPS | {_PAID, EventType.CANCELLED.value}
+BOOKINGS = frozenset((
     _PAID, EventType.ACCEPTED.value, EventType.RESERVED.value, _ATTEMPTED,
     EventType.ATTEMPT_FAILED.value, _DELIVERED, EventType.VERIFIED.value, EventType.FAILED.value,
     EventType.REFUNDED.value,
-)  # fmt: skip
+))  # fmt: skip
 """By these a shop shows that it knows of a payment."""
 
 
@@ -71,10 +71,12 @@ class Peak(msgspec.Struct, omit_defaults=True):
     def note(self, value: int, at_ms: int) -> None:
         """Count one."""
         week = at_ms // WEEK_MS
+        self.n += 1
+        if value <= self.now and week <= self.week:
+            return  # nearly always
         if week > self.week:
             self.before = self.now if week == self.week + 1 else self.most
             self.now, self.week = 0, week
-        self.n += 1
         if self.n > KNOWN:
             value = min(value, self.most + self.most // 4 + 1)
         self.now = max(self.now, value)
@@ -167,10 +169,10 @@ class Habits(msgspec.Struct, omit_defaults=True):
 
     def _move(self, event: OrderEvent, timeline: tuple[OrderEvent, ...]) -> None:
         """Something was said of an order that is known: it may be the first word of a kind."""
-        is_booking, came_ms, called_ms = event.type in BOOKINGS, None, None
-        is_moving = _is_moving(event)
+        is_booking, is_moving = event.type in BOOKINGS, _is_moving(event)
         if not is_booking and not is_moving:
             return
+        came_ms = called_ms = None
         for one in timeline:
             kind = one.type
             if kind == _CREATED:
