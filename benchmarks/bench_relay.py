@@ -40,7 +40,7 @@ async def _killed(folder: Path, scale: float) -> list[Row]:
     stage = Stage(folder)
     await stage.open()
     try:
-        orders = [f"o{number}" for number in range(count)]
+        orders = [f"o{number:06d}" for number in range(count)]
         began_s = time.perf_counter()
         wrecking = asyncio.create_task(wreck(stage, SEED, kills, count))
         _, failures = await send(stage.port, RELAY, orders)

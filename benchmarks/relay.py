@@ -29,7 +29,7 @@ relays: [{{shop: main, gateway: epay, kind: yipay, forward: "http://127.0.0.1:{s
 """
 ANSWER_S = 30.0
 WORKERS = 32
-LINE_BYTES = 7  # of the shop's book, about
+LINE_BYTES = 8  # of the book: an order of seven letters
 
 
 class Book(NamedTuple):
@@ -148,16 +148,16 @@ async def send(
     return times, sum(one.failures for one in gateways)
 
 
-async def wreck(stage: Stage, seed: int, kills: int, orders: int) -> None:
-    """Kill relay and shop so many times each, the shop for a while, spread over all the orders."""
+async def wreck(stage: Stage, seed: int, kills: int, orders: int, away_s: float = 2.0) -> None:
+    """Kill relay and shop so many times each, spread over the orders; the shop is away for a while."""
     random = Random(seed)
     for number in range(kills):
         share = (number + random.random()) / (kills + 1)
         await _processed(stage, int(orders * share))
         stage.kill_shop()
-        await asyncio.sleep(random.random() * 2.0)
+        await asyncio.sleep(random.random() * away_s)
         stage.start_shop()
-        await asyncio.sleep(random.random() * 0.5)
+        await asyncio.sleep(random.random() * away_s / 4)
         stage.kill_relay()
         stage.start_relay()
         await listening(stage.port)

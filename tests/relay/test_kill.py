@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.relay import Stage, drained, duplicates, send, wreck
 
-CALLBACKS = int(os.environ.get("RELAY_CALLBACKS", "400"))
+CALLBACKS = int(os.environ.get("RELAY_CALLBACKS", "800"))
 KILLS = int(os.environ.get("RELAY_KILLS", "2"))
 
 
@@ -19,8 +19,8 @@ async def test_duplicates_are_one_processing_and_kills_lose_no_callback(tmp_path
     try:
         await duplicates(stage.port, "/relay/main/epay", 3, 50)
         assert dict(stage.book().orders) == {"dup0": 1, "dup1": 1, "dup2": 1}
-        orders = [f"o{number}" for number in range(CALLBACKS)]
-        wrecking = asyncio.create_task(wreck(stage, 7, KILLS, CALLBACKS))
+        orders = [f"o{number:06d}" for number in range(CALLBACKS)]
+        wrecking = asyncio.create_task(wreck(stage, 7, KILLS, CALLBACKS, 0.1))
         _, failures = await send(stage.port, "/relay/main/epay", orders)
         await wrecking
         assert failures > 0  # somebody was killed while he was needed
