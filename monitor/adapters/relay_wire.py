@@ -52,8 +52,8 @@ class ShopWire:
         try:
             async with asyncio.timeout(self._answer_s):
                 return await self._sent(forward, host, stored, mark)
-        except (OSError, TimeoutError, aiohttp.ClientError, HttpProcessingError):
-            return None
+        except (OSError, ValueError, aiohttp.ClientError, HttpProcessingError):
+            return None  # ValueError: a name that cannot be looked up, bytes that make no sense
 
     async def _sent(self, forward: str, host: str, stored: StoredRequest, mark: str) -> ShopReply:
         parts = urlsplit(forward)

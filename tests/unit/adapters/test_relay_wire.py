@@ -71,6 +71,11 @@ async def test_shop_that_hangs_and_one_that_is_not_there_have_no_answer() -> Non
         assert await sent(shop.port) is None
 
 
+async def test_name_that_cannot_be_is_no_answer() -> None:
+    """A label of more than 63 letters: an error of the system's own kind, and no reason to stop."""
+    assert await ShopWire().send(f"http://{'a' * 70}.example/x", "", stored(), "1") is None
+
+
 async def test_metadata_service_behind_a_name_is_refused() -> None:
     """The guard of addresses holds here too: whoever owns a name decides where it leads."""
 
