@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks import takeovers_http
 from benchmarks.row import Row
 from monitor.adapters.storage.sqlite import open_sqlite
 from monitor.adapters.storage.sqlite_store import SqliteStore
@@ -78,6 +79,8 @@ def rows(scale: float) -> Iterator[Row]:
               "/s", PER_S, "higher", note)  # fmt: skip
     yield Row(GROUP, "CPU of a delivery, state machine and storage",
               1e3 * cost.cpu_s / cost.orders, "ms", CPU_MS, "lower", note)  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="takeovers-") as name:
+        yield takeovers_http.row(GROUP, Path(name), scale)
     open_cases = max(1_000, round(OPEN_CASES * scale))
     with tempfile.TemporaryDirectory(prefix="takeovers-") as name:
         ready_s, cpu_s, size_mib = asyncio.run(_restart(Path(name), open_cases))
