@@ -4,7 +4,7 @@ canary ─► orders of the test goods      stock ─► counts of the key pool
 hear   ─► who reads what shops send to `/hooks/{source}`, from the first request on
 relay  ─► callbacks of payments on their way to the shop, from the first request on, too
 tails  ─► what shops write into their logs
-gauges ─► wallets at suppliers, webhooks that shops switched off
+gauges ─► wallets at suppliers, webhooks that shops switched off, cards that they have left
 polls  ─► what changed in the databases of shops, and what their APIs say that no webhook brought
 gateways ─► lost callbacks, and whether what sees payments lives
 """
@@ -30,6 +30,7 @@ from monitor.adapters.shops import PULLS, PUSHES
 from monitor.adapters.shops.database import Database
 from monitor.adapters.shops.facts import Facts, Naming
 from monitor.adapters.shops.reconcile import APIS
+from monitor.adapters.shops.unsold import UnsoldCards
 from monitor.adapters.stock_pool import free_stock
 from monitor.adapters.tail_file import LogFile
 from monitor.adapters.tail_lines import reader_of
@@ -38,14 +39,14 @@ from monitor.api.left_out import LeftOut
 from monitor.api.tail_log import TailLog
 from monitor.core.engine import Engine
 from monitor.core.inquiries import AskedGateway, Inquiries
-from monitor.model.endpoints import Endpoints, HttpChannel, ShopSource
+from monitor.model.endpoints import DatabaseAccess, Endpoints, HttpChannel, ShopSource
 from monitor.model.tails import TailSource
 from monitor.model.times import MINUTE_MS, SECOND_MS
 from monitor.ports import Clock, ShopPull, ShopPush
 from monitor.runtime.canary import Canaries
 from monitor.runtime.gateway_ear import GatewayEar
 from monitor.runtime.gateway_query import Asked, GatewayQuery
-from monitor.runtime.gauges import Gauging, Wallets
+from monitor.runtime.gauges import Gauging, ShopStock, Wallets
 from monitor.runtime.listeners import ListenerWatch
 from monitor.runtime.loop import Loop
 from monitor.runtime.polling import Poller
@@ -74,6 +75,7 @@ class Inlets:
         self._supervisor = supervisor
         self._relay: Relay | None = None
         self._pollers: list[Poller] = []
+        self._counted: list[UnsoldCards] = []
         self._switched_off: dict[str, tuple[str, ...]] = {}  # webhooks, by source
         self._askers: list[Asker] = []
         self._queries: list[GatewayQuery] = []
@@ -119,6 +121,7 @@ class Inlets:
                 mark = MarkFile(data_dir, loop.place, source.name, *place)
                 pull: ShopPull = PULLS[source.kind](source, self._facts(source))
                 self._poll(source.name, pull, mark, loop, source.poll_ms)
+                self._count_cards(source, source.database)
             if source.api is not None and source.kind in APIS:
                 place = (source.kind, source.api.url or "", "")
                 mark = MarkFile(data_dir, loop.place, f"{source.name}.api", *place)
@@ -147,8 +150,11 @@ class Inlets:
         self._switched_off.clear()
         self._tails.clear()
         pollers, self._pollers = self._pollers, []
+        counted, self._counted = self._counted, []
         for poller in pollers:
             await poller.close()
+        for cards in counted:
+            await cards.close()
         self._queries.clear()
         askers, self._askers = self._askers, []
         for asker in askers:
@@ -158,6 +164,13 @@ class Inlets:
         poller = Poller(source, pull, mark, loop, self._clock, every_ms=every_ms)
         self._pollers.append(poller)
         self._tasks.spawn(f"poll-{source}", poller.run())
+
+    def _count_cards(self, source: ShopSource, access: DatabaseAccess) -> None:
+        if not PULLS[source.kind].stock:
+            return
+        cards = UnsoldCards(source, access)
+        self._counted.append(cards)
+        self._tasks.spawn(f"cards-{source.name}", ShopStock(cards.count, self._gauging).run())
 
     def _follow(self, tail: TailSource, loop: Loop, engine: Engine, data_dir: Path) -> None:
         naming = self._naming

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
-from monitor.model.errors import CapacityError, StorageError
+from monitor.model.errors import CapacityError, SourceError, StorageError
 from monitor.model.records import Gauged
 from monitor.ports import Clock
 
@@ -82,6 +83,22 @@ class Gauging:
             if self._waiting[key] == value:  # nothing newer came meanwhile
                 del self._waiting[key]
         return True
+
+
+class ShopStock:
+    """Counts now and then what a shop has left; a shop that cannot be read keeps its counts."""
+
+    def __init__(self, count: Callable[[], Awaitable[dict[str, int]]], gauging: Gauging) -> None:
+        self._count = count
+        self._gauging = gauging
+
+    async def run(self) -> None:
+        """Count for ever. Why a shop cannot be read is said by who reads its orders."""
+        while True:
+            with suppress(SourceError):
+                for sku, unsold in (await self._count()).items():
+                    self._gauging.note("stock", sku, unsold)
+            await asyncio.sleep(ASK_EVERY_S)
 
 
 class Wallets:

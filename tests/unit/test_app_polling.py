@@ -83,6 +83,20 @@ async def test_orders_of_a_database_appear_and_what_was_sold_does_not(
     bench.database.shop.close()
 
 
+async def test_cards_that_a_shop_has_left_are_measured(
+    mariadb_server: Servers, tmp_path: Path
+) -> None:
+    """What `StockLedgerMismatch` compares with deliveries, by the goods that orders name."""
+    database = mariadb_server.database(DujiaokaBench.script)
+    database.write("INSERT INTO carmis (goods_id, carmi) VALUES (7, %s), (7, %s)", SECRET, SECRET)
+    async with service(tmp_path, database.access) as monitor, asyncio.timeout(20):
+        while monitor.engine.shard.tallies.gauges.value("stock", "7") != 2:
+            await asyncio.sleep(0.02)
+    raw = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert SECRET.encode() not in raw
+    database.shop.close()
+
+
 async def test_database_that_cannot_be_read_is_told_loudly(
     mariadb_server: Servers, tmp_path: Path
 ) -> None:

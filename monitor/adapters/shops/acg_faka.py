@@ -146,4 +146,12 @@ def _rows(prefix: str) -> Rows:
     )
 
 
-KIND = PullKind(AcgFaka, KNOWN, TABLES, orders="order", created="create_time", prefix=PREFIX)
+# What is locked for an order (2) is not sold yet.
+_STOCK = """
+    SELECT commodity_id AS sku, COUNT(*) AS unsold FROM "{prefix}card"
+    WHERE status IN (0, 2) GROUP BY commodity_id"""
+
+KIND = PullKind(
+    AcgFaka, KNOWN, TABLES,
+    orders="order", created="create_time", prefix=PREFIX, stock=_STOCK,
+)  # fmt: skip

@@ -132,4 +132,9 @@ class Dujiaoka:
         return None if when is None else When(when.time_ms, when.is_inferred, is_bound=True)
 
 
-KIND = PullKind(Dujiaoka, KNOWN, TABLES, orders="orders", created="created_at")
+# Cards that are sold again and again (`is_loop`) never get fewer.
+_STOCK = """
+    SELECT goods_id AS sku, COUNT(*) AS unsold FROM carmis
+    WHERE status = 1 AND is_loop = 0 AND deleted_at IS NULL GROUP BY goods_id"""
+
+KIND = PullKind(Dujiaoka, KNOWN, TABLES, orders="orders", created="created_at", stock=_STOCK)

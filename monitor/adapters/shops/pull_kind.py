@@ -17,7 +17,9 @@ class PullKind(msgspec.Struct, frozen=True):
 
     `tables` are the columns that are read, by table. `orders` is the table whose rows are orders,
     with its columns `order_id` and `created`. `timezone`: where its naive times live. `prefix`: of
-    its tables, unless the configuration names another; None if these shops have none.
+    its tables, unless the configuration names another; None if these shops have none. `stock` counts
+    what is not sold yet, as rows `sku` and `unsold` (`{prefix}` stands for the prefix); empty if the
+    kind has no cards of its own.
     """
 
     make: Callable[[ShopSource, Facts], ShopPull]
@@ -28,6 +30,7 @@ class PullKind(msgspec.Struct, frozen=True):
     order_id: str = "id"
     timezone: str = "Asia/Shanghai"
     prefix: str | None = None
+    stock: str = ""
 
     def __call__(self, source: ShopSource, facts: Facts) -> ShopPull:
         """The adapter for one source."""

@@ -38,3 +38,15 @@ CREATE TABLE `pays` (
   UNIQUE KEY `idx_pay_check` (`pay_check`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
 INSERT INTO `pays` VALUES (14, 'yipay alipay', 'alipay', '/pay/yipay', 1), (15, 'yipay wechat', 'wxpay', '/pay/yipay', 1);
+CREATE TABLE `carmis` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `goods_id` int NOT NULL,
+  `status` tinyint(1) NOT NULL DEFAULT '1',
+  `is_loop` tinyint(1) NOT NULL DEFAULT '0',
+  `carmi` text NOT NULL,
+  `created_at` timestamp NULL DEFAULT NULL,
+  `updated_at` timestamp NULL DEFAULT NULL,
+  `deleted_at` timestamp NULL DEFAULT NULL,
+  PRIMARY KEY (`id`),
+  KEY `idx_goods_id` (`goods_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
