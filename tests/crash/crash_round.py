@@ -185,7 +185,10 @@ class Round:
             clock_ms=wrong_ms, clock_after_s=after_s,
         )  # fmt: skip
         self._nursery.say(msgspec.json.encode(birth).decode())
-        return int(self._nursery.hear(10) or 0)  # whoever lived before is gone and was heard of
+        line = self._nursery.hear(10) or "0"
+        while " " in line:  # an end that a round which was broken off has left unheard
+            line = self._nursery.hear(10) or "0"
+        return int(line)  # whoever lived before is gone and was heard of
 
     def _until_ready(self, pid: int) -> bool:
         """Whether it got as far as answering; it may die before."""
@@ -224,11 +227,19 @@ class Round:
         end_s = time.monotonic() + QUIET_WITHIN_S + self._plan.orders / self._plan.per_s
         asked: dict[str, float] = {}
         while time.monotonic() < end_s:
+            if self._gone(pid, 0.0) is not None:
+                self._outcome.died.append(self._log())
+                return
             standing = self._control("standing")
             if not (standing["waiting"] or standing["to_sell"] or standing["untold"]):
                 break
             if not standing["to_sell"]:
-                self._person(set(standing["waiting"]), asked)
+                try:
+                    self._person(set(standing["waiting"]), asked)
+                except urllib.error.HTTPError:
+                    raise
+                except OSError:
+                    continue  # it is gone, or else too busy: both are seen soon
             time.sleep(0.5)
         else:
             self._outcome.died.append(f"not quiet: {self._control('standing')['waiting'][:5]}")
