@@ -45,7 +45,7 @@ ANSWER_BYTES_MAX = 64 * 1024  # of a shop's answer that is kept for repeats
 PLAIN_BYTES_MAX = 4 * 1024  # of a body that nobody can read
 PLAIN_KEPT_MS = DAY_MS
 PLAIN_MAX = 20_000
-VARIANTS_MAX = 8
+VARIANTS_MAX = 8  # bodies under one key that are tried in turn
 NEWS_AT_ONCE = 500
 
 T = TypeVar("T")
@@ -224,8 +224,9 @@ def _arrive(connection: apsw.Connection, arrival: Arrival) -> tuple[Receipt, byt
         if body_digest == arrival.body_digest:
             return Receipt(row, item, is_new=False), None
     if len(waiting) >= VARIANTS_MAX:
-        row, item = waiting[-1][:2]
-        return Receipt(row, item, is_new=False, is_conflict=is_conflict), None
+        # A duty of its own under no key: a gateway hears a yes only for what is kept.
+        alone = msgspec.structs.replace(arrival, key="")
+        return _insert(connection, alone, None, is_conflict=is_conflict), None
     first = waiting[0][1] if waiting else None
     return _insert(connection, arrival, first, is_conflict=is_conflict), None
 

@@ -86,7 +86,6 @@ class RelayLimits(msgspec.Struct, frozen=True):
     parallel: int = 8
     deadline_ms: int = 72 * HOUR_MS
     open_max: int = 50_000  # callbacks of one shop that are not done; more are passed as they are
-    variants_max: int = 8  # bodies under one key that are tried in turn
 
 
 class Arrival(msgspec.Struct, frozen=True):

@@ -304,7 +304,7 @@ class Relay:
         """From here on the gateway has a yes, and the relay the duty; told once."""
         if not item.is_taken:
             item.is_taken = True
-            self._store.tell(item.item, item.rows[0], (News.TAKEN,), self._clock.now_ms())
+            self._store.tell(item.item, item.item, (News.TAKEN,), self._clock.now_ms())
             self._teller.wake()
 
     def _close(

@@ -41,7 +41,7 @@ class Item:
 
     __slots__ = (
         "attempts", "deadline_ms", "due_ms", "is_down", "is_taken", "item", "kind", "order",
-        "received_ms", "relay", "rows", "state", "turn",
+        "received_ms", "relay", "rows", "state", "untried",
     )  # fmt: skip
 
     def __init__(
@@ -54,8 +54,8 @@ class Item:
         self.received_ms = received_ms
         self.deadline_ms = deadline_ms
         self.state = State.WAITING
-        self.rows = [item]
-        self.turn = 0  # of its rows: the newest first, for its signature is the freshest
+        self.rows = [item]  # in the order of their turns: the newest first, its signature is fresh
+        self.untried = 1  # so many at the front were never sent
         self.attempts = 0
         self.due_ms = received_ms
         self.is_down = False  # it waits because the shop is down, not because it was refused
@@ -63,8 +63,9 @@ class Item:
 
     def next_row(self) -> int:
         """The body whose turn it is."""
-        row = self.rows[-1 - self.turn % len(self.rows)]
-        self.turn += 1
+        row = self.rows.pop(0)
+        self.rows.append(row)
+        self.untried = max(0, self.untried - 1)
         return row
 
 
@@ -92,7 +93,8 @@ class ShopDesk:
         item = self._made(
             stored.item, stored.relay, stored.order, stored.kind, stored.received_ms
         )  # fmt: skip
-        item.rows, item.attempts, item.is_taken = list(stored.rows), stored.attempts, True
+        item.rows, item.untried = list(reversed(stored.rows)), 0
+        item.attempts, item.is_taken = stored.attempts, True
         item.state, item.due_ms = State.OWED, min(stored.due_ms, item.deadline_ms)
         heappush(self._owed, (item.due_ms, item.item))
 
@@ -102,10 +104,7 @@ class ShopDesk:
         """A callback came; under a number that is known it is a repeat, maybe in another body."""
         known = self.items.get(number)
         if known is not None:
-            if row not in known.rows and len(known.rows) < self.limits.variants_max:
-                known.rows.append(row)
-                known.turn = 0
-            return Moves()
+            return self._another(known, row, now_ms)
         item = self._made(number, relay, order, kind, now_ms)
         item.rows = [row]
         if self.circuit.is_open and (self.in_flight or not self.circuit.may_probe(now_ms)):
@@ -149,7 +148,7 @@ class ShopDesk:
         elif now_ms >= item.deadline_ms:
             over = (self._over(item),)
         else:
-            self._owe(item, now_ms + retry_ms(number, item.attempts))
+            self._owe(item, now_ms + _delay_ms(item, verdict))
         return item.state, Moves(self._pump(now_ms), held, over)
 
     def tick(self, now_ms: int) -> Moves:
@@ -181,6 +180,17 @@ class ShopDesk:
         if kind == Kind.DUTY:
             heappush(self._deadlines, (deadline_ms, number))
         return item
+
+    def _another(self, known: Item, row: int, now_ms: int) -> Moves:
+        """Another body is due at once, and once: what was refused before it may be a forger's."""
+        if row in known.rows:
+            return Moves()
+        known.rows.insert(0, row)
+        known.untried += 1
+        if known.state != State.OWED:
+            return Moves()
+        self._owe(known, now_ms)
+        return Moves(self._pump(now_ms))
 
     def _room(self) -> int:
         return 1 if self.circuit.is_open else self.limits.parallel
@@ -280,3 +290,10 @@ class ShopDesk:
             if item is not None and item.state == State.OWED and item.due_ms == due_ms:
                 return
             heappop(self._owed)
+
+
+def _delay_ms(item: Item, verdict: Verdict) -> int:
+    """A body that was never sent does not wait for the one that was refused."""
+    if item.untried and verdict != Verdict.DOWN:
+        return 0
+    return retry_ms(item.item, 1 if item.untried else item.attempts)

@@ -54,6 +54,23 @@ async def test_repeat_is_known_by_its_key_and_its_bytes(store: RelayStore) -> No
     assert waiting.item not in (first.item, signed_anew.row)
 
 
+async def test_body_beyond_the_cap_of_its_key_is_kept_as_a_duty_of_its_own(tmp_path: Path) -> None:
+    """Eight forgeries under a payment's number do not keep the genuine callback off the disk."""
+    store = RelayStore(tmp_path)
+    first = await store.arrive(arrival(body="forged 0"))
+    for number in range(1, 8):
+        forged = await store.arrive(arrival(body=f"forged {number}"))
+        assert forged.item == first.item
+    genuine = await store.arrive(arrival(body="genuine", fields="true"))
+    assert (genuine.is_new, genuine.item, genuine.is_conflict) == (True, genuine.row, True)
+    await store.close()
+    store = RelayStore(tmp_path)
+    owed = await store.open_items(NOW_MS, ["main/epay"])
+    assert [len(one.rows) for one in owed] == [8, 1]
+    assert owed[1].rows == (genuine.row,)
+    await store.close()
+
+
 async def test_answer_of_the_shop_is_the_answer_to_repeats(store: RelayStore) -> None:
     """As it was said, bytes of other encodings too; a contradiction is kept beside it."""
     first = await store.arrive(arrival())

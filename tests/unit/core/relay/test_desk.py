@@ -49,14 +49,45 @@ def test_repeat_of_what_is_at_work_sends_nothing() -> None:
 
 
 def test_other_body_under_the_same_key_has_the_next_turn() -> None:
-    """The newest comes first, for its signature is the freshest; then the older one again."""
+    """The newest comes first and at once, for its signature is the freshest; then the older again."""
     desk = ShopDesk(RelayLimits())
     came(desk, 1)
     desk.arrive(1, 7, "main/x", "o1", DUTY, 1)
-    desk.answered(1, REFUSED, 10)
+    desk.arrive(1, 8, "main/x", "o1", DUTY, 2)
+    assert desk.answered(1, REFUSED, 10)[1].forwards == (Forward(1, 8, 2),)
+    assert desk.answered(1, REFUSED, 20)[1].forwards == (Forward(1, 7, 3),)
+    assert desk.answered(1, REFUSED, 30)[1].forwards == ()
+    assert desk.tick(60_000).forwards == (Forward(1, 1, 4),)
+    desk.answered(1, REFUSED, 60_000)
+    assert desk.tick(120_000).forwards == (Forward(1, 8, 5),)
+
+
+def test_other_body_does_not_wait_for_the_one_that_is_refused() -> None:
+    """What was refused may be a forger's: the body behind it is due now, once, and a repeat is not."""
+    desk = ShopDesk(RelayLimits())
+    came(desk, 1)
+    now_ms = 0
+    for _ in range(9):
+        desk.answered(1, REFUSED, now_ms)
+        now_ms = desk.items[1].due_ms
+        desk.tick(now_ms)
+    desk.answered(1, REFUSED, now_ms)
+    assert desk.items[1].due_ms > now_ms + 200_000
+    assert desk.arrive(1, 7, "main/x", "o1", DUTY, now_ms + 5).forwards == (Forward(1, 7, 11),)
+    desk.answered(1, REFUSED, now_ms + 10)
+    assert desk.arrive(1, 7, "main/x", "o1", DUTY, now_ms + 11) == Moves()
+    assert desk.items[1].due_ms > now_ms + 200_000
+
+
+def test_other_body_does_not_knock_at_a_shop_that_is_down() -> None:
+    """It is owed with the rest, and only the probe goes out."""
+    desk = ShopDesk(RelayLimits())
+    for number in (1, 2, 3):
+        came(desk, number)
+        fail(desk, number, number)
+    assert desk.circuit.is_open
+    assert desk.arrive(1, 7, "main/x", "o1", DUTY, 5) == Moves()
     assert desk.tick(5_000).forwards == (Forward(1, 7, 2),)
-    desk.answered(1, REFUSED, 6_000)
-    assert desk.tick(60_000).forwards == (Forward(1, 1, 3),)
 
 
 def test_refused_duty_is_tried_on_its_own_schedule() -> None:
