@@ -63,16 +63,22 @@ class RelayStore:
         self, data_dir: Path, jobs: Jobs | None = None, *, plain_max: int = PLAIN_MAX
     ) -> None:
         self._plain_max = plain_max
-        self._jobs = jobs or RelayJobs(data_dir / DATABASE_NAME)
+        self._path = data_dir / DATABASE_NAME
+        self._jobs = jobs or RelayJobs(self._path)
 
     @property
     def trouble(self) -> str | None:
         """Why nothing can be written right now."""
         return self._jobs.trouble
 
-    async def open_items(self, now_ms: int, relays: Sequence[str]) -> list[StoredItem]:
-        """What these relays had not done when they last ended; what is no duty is closed by this."""
-        return await self._jobs.run(lambda connection: _open_items(connection, now_ms, relays))
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file."""
+        return self._path.exists()
+
+    async def open_items(self, now_ms: int) -> list[StoredItem]:
+        """What was not done when the process last ended; what is no duty is closed by this."""
+        return await self._jobs.run(lambda connection: _open_items(connection, now_ms))
 
     async def arrive(self, arrival: Arrival) -> Receipt:
         """Keep a callback, or find it by its key; durable when this returns."""
@@ -171,13 +177,11 @@ def _run(
     connection.execute(sql, values)
 
 
-def _open_items(
-    connection: apsw.Connection, now_ms: int, wanted: Sequence[str]
-) -> list[StoredItem]:
-    connection.executemany(
-        "UPDATE callback SET state = 'passed', closed_ms = ?"
-        " WHERE state = 'open' AND kind != 'duty' AND relay = ?",
-        [(now_ms, relay) for relay in wanted],
+def _open_items(connection: apsw.Connection, now_ms: int) -> list[StoredItem]:
+    _run(
+        connection,
+        "UPDATE callback SET state = 'passed', closed_ms = ? WHERE state = 'open' AND kind != 'duty'",
+        (now_ms,),
     )
     found: dict[int, StoredItem] = {}
     rows: list[Any] = connection.execute(
@@ -185,8 +189,6 @@ def _open_items(
         " WHERE state = 'open' ORDER BY id"
     ).fetchall()
     for row, item, relay, order_id, received_ms, attempts, due_ms in rows:
-        if relay not in wanted:
-            continue
         known = found.get(item)
         bodies = (*(known.rows if known else ()), row)
         first_ms = known.received_ms if known else received_ms

@@ -37,7 +37,10 @@ def run(options: argparse.Namespace) -> int:
     loaded, findings = _configuration(options.config, options.data_dir)
     findings += _rules(options.rules)
     if loaded is not None:
-        findings += look_at_disk(Path(loaded.endpoints.data_dir), loaded.endpoints.listen)
+        findings += look_at_disk(
+            Path(loaded.endpoints.data_dir), loaded.endpoints.listen,
+            [one.name for one in loaded.endpoints.relays],
+        )  # fmt: skip
         findings += look_outside(loaded)
         findings += look_at_shops(loaded)
     bad = [finding for finding in findings if finding.state == BAD]

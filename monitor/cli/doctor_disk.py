@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import apsw
@@ -43,7 +44,7 @@ NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshf
 IN_MEMORY = ("tmpfs", "ramfs")
 
 
-def look_at_disk(data_dir: Path, listen: Listen) -> list[Finding]:
+def look_at_disk(data_dir: Path, listen: Listen, relays: Collection[str] = ()) -> list[Finding]:
     """Directory, speed and space of its disk, SQLite, database, files, clock, running service."""
     findings = [_sqlite()]
     is_there = data_dir.is_dir()
@@ -54,7 +55,7 @@ def look_at_disk(data_dir: Path, listen: Listen) -> list[Finding]:
     findings += [_space(place), _file_system(place), _clock(data_dir)]
     if is_there:
         findings += [_service(data_dir, listen), _database(data_dir), *_put_aside(data_dir)]
-        findings += [*_self_audit(data_dir), *owed(data_dir)]
+        findings += [*_self_audit(data_dir), *owed(data_dir, relays)]
         findings += _private(data_dir)
     return findings
 

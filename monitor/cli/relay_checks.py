@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -18,44 +20,72 @@ from monitor.model.times import MINUTE_MS, format_duration
 
 OWED_MS_MAX = 5 * MINUTE_MS  # a shop that is started anew takes less
 NAMED = 5
+UNDELIVERED = "state = 'undelivered'"
+OWED_BY = "state = 'open' AND kind = 'duty' AND relay = ?"
+
+_OF_RELAYS = (
+    "SELECT relay, count(DISTINCT ifnull(item, id)), min(received_ms) FROM callback"
+    " WHERE state = 'open' AND kind = 'duty' GROUP BY relay ORDER BY relay"
+)
 
 
-def owed(data_dir: Path) -> list[Finding]:
-    """What the relay has said yes for and the shop has not; nothing where no relay ever was."""
+def owed(data_dir: Path, relays: Collection[str]) -> list[Finding]:
+    """What the relay has said yes for and the shop has not; nothing where no relay ever was.
+
+    `relays` are the names of those that are configured.
+    """
     if not (data_dir / DATABASE_NAME).exists():
         return []
     try:
         with closing(connect_reader(data_dir / DATABASE_NAME)) as sql:
-            return _owed(sql)
+            return _owed(sql, relays)
     except apsw.Error as error:
         return [Finding("relay", BAD, f"{DATABASE_NAME}: {type(error).__name__}", RESTORE_HINT)]
 
 
-def _owed(sql: apsw.Connection) -> list[Finding]:
+def _owed(sql: apsw.Connection, relays: Collection[str]) -> list[Finding]:
     counts = counts_of(sql)
     findings = []
     if counts.undelivered:
-        found = f"{counts.undelivered} callbacks of payments were never taken: {_orders(sql)}"
+        found = f"{counts.undelivered} callbacks of payments were never taken: {_orders(sql, UNDELIVERED)}"
         advice = "mark these orders as paid in the shop by hand, or pay the money back"
         findings.append(Finding("relay", BAD, found, advice))
     if counts.conflicts:
         found = f"{counts.conflicts} callbacks contradict an earlier one of the same payment"
         advice = "look the payments up at the gateway; somebody may try to forge them"
         findings.append(Finding("relay", BAD, found, advice))
-    waited_ms = SystemClock().now_ms() - (counts.oldest_ms or 0)
-    if counts.owed and waited_ms > OWED_MS_MAX:
-        found = f"{counts.owed} callbacks are owed to the shop, the oldest for {format_duration(waited_ms)}"
-        advice = "see why the shop does not answer or refuses: its log, relays[].forward, its key"
-        findings.append(Finding("relay", BAD, found, advice))
+    of_relays: list[Any] = sql.execute(_OF_RELAYS).fetchall()
+    for relay, count, oldest_ms in of_relays:
+        findings += _owed_by(sql, relay, count, oldest_ms, is_served=relay in relays)
     if not findings:
         findings.append(Finding("relay", OK, f"{counts.owed} callbacks are owed to the shop"))
     return findings
 
 
-def _orders(sql: apsw.Connection) -> str:
+def _owed_by(
+    sql: apsw.Connection, relay: str, count: int, oldest_ms: int, *, is_served: bool
+) -> list[Finding]:
+    """What one relay owes, if it is for too long or nobody configures the relay any more."""
+    waited_ms = SystemClock().now_ms() - oldest_ms
+    since = f"the oldest for {format_duration(waited_ms)}"
+    if not is_served:
+        orders = _orders(sql, OWED_BY, relay)
+        found = f"{count} callbacks are owed by relay {relay}, which is not configured: {orders}; {since}"
+        advice = (
+            "configure it again under this name until they are gone, or mark the orders as paid"
+        )
+    elif waited_ms > OWED_MS_MAX:
+        found = f"{count} callbacks of relay {relay} are owed to the shop, {since}"
+        advice = "see why the shop does not answer or refuses: its log, relays[].forward, its key"
+    else:
+        return []
+    return [Finding("relay", BAD, found, advice)]
+
+
+def _orders(sql: apsw.Connection, which: str, *values: str) -> str:
     found = sql.execute(
-        "SELECT DISTINCT order_id FROM callback WHERE state = 'undelivered' ORDER BY id LIMIT ?",
-        (NAMED + 1,),
+        f"SELECT DISTINCT order_id FROM callback WHERE {which} ORDER BY id LIMIT ?",  # noqa: S608 - our own words
+        (*values, NAMED + 1),
     ).fetchall()
     names = ", ".join(f"order {row[0]}" for row in found[:NAMED])
     return f"{names} …" if len(found) > NAMED else names

@@ -38,6 +38,7 @@ from monitor.model.shops import RawRequest
 from monitor.model.times import SECOND_MS, format_duration
 from monitor.ports import Clock
 from monitor.runtime.relay_news import Teller
+from monitor.runtime.relay_notes import notes_of
 from monitor.runtime.relay_ports import Relayed, Store, Tell, Wire
 from monitor.runtime.relay_words import (
     TOO_SLOW,
@@ -87,7 +88,6 @@ class Relay:
         self._bodies: dict[int, StoredRequest] = {}  # of rows whose gateway waits
         self._refusals: dict[int, int] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._loaded: set[str] = set()
         self._counts = RelayCounts()
         self._is_running = False
         self._is_loaded = asyncio.Event()  # what the last process owed is at the desks
@@ -96,14 +96,14 @@ class Relay:
     # --- life ---------------------------------------------------------------------------------------
 
     def renew(self, relays: Mapping[str, Relayed]) -> None:
-        """Work with these from now on; the first time anything is configured the file is opened."""
+        """Work with these from now on; where none ever was no file is made."""
         self._relays = relays
-        if relays and not self._is_running:
+        if not self._is_running and (relays or self._store.is_there):
             self._is_running = True
             self._tasks.spawn("relay", self._run())
             self._tasks.spawn("relay news", self._teller.run())
-        elif self._is_running:
-            self._tasks.spawn("relay load", self._load())
+        for desk in self._desks.values():
+            self._do(desk, desk.resume(self._clock.now_ms()))
 
     async def stop(self) -> None:
         """Send no more; what is owed is in the file."""
@@ -115,17 +115,7 @@ class Relay:
 
     def notes(self) -> list[str]:
         """What an operator must be told."""
-        found = []
-        for shop, desk in self._desks.items():
-            owed = sum(1 for one in desk.items.values() if one.is_taken)
-            since_ms = desk.circuit.since_ms
-            if since_ms is not None:
-                away = format_duration(max(0, self._clock.now_ms() - since_ms))
-                found.append(
-                    f"relay: shop {shop} does not answer for {away}; {owed} callbacks owed"
-                )
-            elif owed:
-                found.append(f"relay: {owed} callbacks are owed to shop {shop}")
+        found = notes_of(self._desks, self._clock.now_ms())
         if self._counts.undelivered:
             found.append(f"relay: {self._counts.undelivered} callbacks need a person")
         if self._counts.conflicts:
@@ -348,15 +338,11 @@ class Relay:
             await asyncio.sleep(HOUSEKEEPING_S)
 
     async def _load(self) -> None:
-        """Bring what is owed to the desks, of each relay once."""
-        fresh = tuple(name for name in self._relays if name not in self._loaded)
-        if not fresh:
-            return
-        self._loaded.update(fresh)
+        """Bring all that is owed to the desks, also of relays that are not configured any more."""
         stored: list[StoredItem] | None = None
         while stored is None:
             try:
-                stored = await self._store.open_items(self._clock.now_ms(), fresh)
+                stored = await self._store.open_items(self._clock.now_ms())
             except StorageError as error:
                 log.error("relay_store_unusable", extra={"fields": {"error": str(error)}})
                 await asyncio.sleep(RETRY_LOAD_S)
@@ -384,5 +370,5 @@ class Relay:
 
     def _desk(self, shop: str) -> ShopDesk:
         if shop not in self._desks:
-            self._desks[shop] = ShopDesk(self._limits)
+            self._desks[shop] = ShopDesk(self._limits, lambda relay: relay in self._relays)
         return self._desks[shop]

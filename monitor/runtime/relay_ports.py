@@ -40,8 +40,13 @@ class Store(Protocol):
         """Why nothing can be written right now."""
         ...
 
-    async def open_items(self, now_ms: int, relays: Sequence[str]) -> list[StoredItem]:
-        """Duties that were not done when these relays last ended; all else of them is closed."""
+    @property
+    def is_there(self) -> bool:
+        """Whether anything was ever kept here."""
+        ...
+
+    async def open_items(self, now_ms: int) -> list[StoredItem]:
+        """Duties that were not done when the process last ended; all else is closed by this."""
         ...
 
     async def arrive(self, arrival: Arrival) -> Receipt:

@@ -11,6 +11,7 @@ told at once that the relay owes it (or, of what is no duty, that the shop is no
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from heapq import heappop, heappush
 
 import msgspec
@@ -70,16 +71,23 @@ class Item:
 
 
 class ShopDesk:
-    """Decides for one shop; pure but for its own memory, time is an argument."""
+    """Decides for one shop; pure but for its own memory, time is an argument.
 
-    def __init__(self, limits: RelayLimits) -> None:
+    What is owed of a relay that `is_served` denies is not sent: it waits for `resume`, or its deadline.
+    """
+
+    def __init__(
+        self, limits: RelayLimits, is_served: Callable[[str], bool] = lambda relay: True
+    ) -> None:
         self.limits = limits
+        self.is_served = is_served
         self.circuit = Circuit()
         self.items: dict[int, Item] = {}
         self.in_flight = 0
         self._fresh: deque[Item] = deque()
         self._owed: list[tuple[int, int]] = []  # due, item; out of date where they differ from it
         self._deadlines: list[tuple[int, int]] = []
+        self._aside: dict[int, Item] = {}  # due, and nobody knows where to send them
         self._busy: dict[str, deque[Item]] = {}  # orders with a request at the shop, and who waits
         self._is_owed_turn = False
 
@@ -89,7 +97,9 @@ class ShopDesk:
         return len(self.items) >= self.limits.open_max
 
     def restore(self, stored: StoredItem) -> None:
-        """Take up what was owed when the process ended."""
+        """Take up what was owed when the process ended; what is at work already stays as it is."""
+        if stored.item in self.items:
+            return
         item = self._made(
             stored.item, stored.relay, stored.order, stored.kind, stored.received_ms
         )  # fmt: skip
@@ -159,6 +169,14 @@ class ShopDesk:
             if item is not None and item.state == State.OWED:
                 over.append(self._over(item))
         return Moves(self._pump(now_ms), over=tuple(over))
+
+    def resume(self, now_ms: int) -> Moves:
+        """Other relays are served from now on: who waited for one of them comes next."""
+        aside, self._aside = self._aside, {}
+        for item in aside.values():
+            if item.state == State.OWED:
+                self._owe(item, now_ms)
+        return Moves(self._pump(now_ms))
 
     def wake_ms(self) -> int | None:
         """When something is due that no answer will bring; None: nothing is."""
@@ -232,7 +250,9 @@ class ShopDesk:
             item = self.items.get(number)
             if item is None or item.state != State.OWED or item.due_ms != due_ms:
                 continue
-            if not self._parked(item):
+            if not self.is_served(item.relay):
+                self._aside[number] = item
+            elif not self._parked(item):
                 return item
         return None
 

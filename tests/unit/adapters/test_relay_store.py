@@ -92,14 +92,13 @@ async def test_next_process_gets_what_is_owed_and_nothing_else(tmp_path: Path) -
     await accepted(store, done.item)
     await store.close()
     store = RelayStore(tmp_path)
-    (found,) = await store.open_items(NOW_MS, ["main/epay"])
+    (found,) = await store.open_items(NOW_MS)
     assert (found.item, found.rows) == (first.item, (first.row, second.row))
     assert (found.attempts, found.due_ms) == (4, NOW_MS + 9)
     assert {(one.news, one.callback.trade_no) for one in await store.untold()} == {
         (News.TAKEN, "T1"), (News.OK, "T3"),
     }  # fmt: skip
     assert (await store.request(second.row)).request == arrival().request
-    assert await store.open_items(NOW_MS, ["main/other"]) == []
     await store.close()
 
 

@@ -214,3 +214,28 @@ def test_owed_ones_are_not_kept_away_by_new_ones() -> None:
         desk.answered(at_shop.item, ACCEPTED, 5)
     assert sorted(order) == [1, 10, 11, 12]
     assert order.index(1) <= 1
+
+
+def test_what_is_owed_of_a_relay_that_is_not_served_waits_for_it() -> None:
+    """Nothing of it is sent, others go on, and its deadline holds."""
+    served = {"main/y"}
+    desk = ShopDesk(RelayLimits(deadline_ms=9_000), served.__contains__)
+    for number, relay in ((1, "main/x"), (2, "main/y"), (3, "main/x")):
+        desk.restore(StoredItem(number, (number,), relay, f"o{number}", DUTY, number, 1, 0))
+    assert sent(desk.tick(10)) == [2]
+    assert sent(desk.tick(5_000)) == []
+    served.add("main/x")
+    assert sent(desk.resume(5_001)) == [1, 3]
+    served.clear()
+    fail(desk, 1, 5_002)
+    assert desk.tick(9_001).over == (1,)
+    assert desk.resume(9_001) == Moves()
+
+
+def test_what_is_at_work_is_not_taken_up_again() -> None:
+    """A number that the desk has already stays at the shop."""
+    desk = ShopDesk(RelayLimits())
+    came(desk, 1)
+    desk.restore(StoredItem(1, (1,), "main/x", "o1", DUTY, 0, 0, 0))
+    assert desk.items[1].state == State.SENDING
+    assert desk.answered(1, ACCEPTED, 5)[0] == State.ACCEPTED
