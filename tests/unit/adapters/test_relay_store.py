@@ -65,7 +65,7 @@ async def test_body_beyond_the_cap_of_its_key_is_kept_as_a_duty_of_its_own(tmp_p
     assert (genuine.is_new, genuine.item, genuine.is_conflict) == (True, genuine.row, True)
     await store.close()
     store = RelayStore(tmp_path)
-    owed = await store.open_items(NOW_MS, ["main/epay"])
+    owed = await store.open_items(NOW_MS)
     assert [len(one.rows) for one in owed] == [8, 1]
     assert owed[1].rows == (genuine.row,)
     await store.close()
