@@ -7,6 +7,9 @@ a key in `gateways`, can check. Neither Host nor Origin are looked at: they are 
 
 from __future__ import annotations
 
+import re
+from urllib.parse import unquote
+
 from aiohttp import web
 from multidict import CIMultiDict
 
@@ -19,6 +22,8 @@ from monitor.model.shops import RawRequest
 
 RELAY_PREFIX = "/relay/"
 RELAY_PATH = "/relay/{shop:[^/]+}/{gateway:[^/]+}{rest:(/(?s:.*))?}"
+DECODED_TIMES = 3  # a web server before another may decode what it passes on
+_SEGMENTS = re.compile(r"[/\\]")
 
 
 class Passed(web.Response):
@@ -50,14 +55,29 @@ async def pass_callback(request: web.Request) -> web.StreamResponse:
 def rest_of(target: str) -> str:
     """What stands behind `/relay/{shop}/{gateway}` in a target, as it was sent: path, query.
 
-    Raises: InputError for the target of a proxy (`GET http://…`).
+    Raises: InputError for the target of a proxy (`GET http://…`), and for one that climbs out of the
+    address that it is put behind.
     """
     path, mark, query = target.partition("?")
+    if _climbs(path):
+        raise InputError(
+            "the path leads out of the relay", code="bad_target",
+            hint="write it without '..' segments",
+        )  # fmt: skip
     parts = path.split("/", 4)
     if len(parts) < 4 or parts[0] or parts[1] != "relay":
         raise InputError("the target is not a path of the relay", code="bad_target")
     below = f"/{parts[4]}" if len(parts) == 5 else ""
     return below + mark + query
+
+
+def _climbs(path: str) -> bool:
+    """Whether a segment is `..` to anybody: encoded, behind a backslash, with parameters (`..;a`)."""
+    for _ in range(DECODED_TIMES):
+        if any(one.partition(";")[0] == ".." for one in _SEGMENTS.split(path)):
+            return True
+        path = unquote(path, errors="surrogateescape")
+    return False
 
 
 def _target(request: web.Request) -> str:

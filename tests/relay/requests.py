@@ -18,6 +18,7 @@ _VALUE = bytes(range(0x21, 0x7F)) + bytes(range(0x80, 0x100)) + b"  \t"
 def target(random: Random) -> bytes:
     """What stands behind the address of the relay."""
     below = "".join(random.choices(_PATH, k=random.randrange(20)))
+    below = below.replace("..", "._").replace("%2E", "%2F")  # `..` segments are refused
     rest = f"/{below}".encode() if random.random() < 0.4 else b""
     if random.random() < 0.8:
         query = "".join(random.choices(_QUERY, k=random.randrange(200))).encode()

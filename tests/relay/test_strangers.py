@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from monitor.model.gateways import GatewayKeys
 from monitor.model.relay import RelaySettings
 from tests.relay.shop import answer, open_shop
 from tests.relay.test_told import order_with
-from tests.relay.world import get, raw, running, said, settings_of, yipay
+from tests.relay.world import FORWARD, get, raw, running, said, settings_of, yipay
 
 
 def without_key(port: int) -> RelaySettings:
@@ -25,3 +27,32 @@ async def test_forgeries_do_not_keep_the_genuine_callback_from_the_shop(tmp_path
         assert said(await raw(monitor.url, get(genuine))) == (200, b"success")
         await order_with(monitor, "A1", "ok")
     assert genuine in shop.seen[-1].target
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "/../../../admin", "/a/..", "/%2e%2e/admin", "/.%2E/..//admin", "/a%2f..%2fadmin",
+        "/..\\admin", "/%5c..%5cadmin", "/%252e%252e/admin", "/..;x=1/admin",
+    ],
+)  # fmt: skip
+async def test_path_that_climbs_out_of_the_shops_address_is_refused(
+    tmp_path: Path, rest: str
+) -> None:
+    """Nothing of it is sent or kept; the same dots in a name or in the query are harmless."""
+    async with open_shop() as shop, running(tmp_path, settings_of(shop.port)) as monitor:
+        status, body = said(await raw(monitor.url, get("x=1", path=f"/relay/main/epay{rest}")))
+        assert (status, b"bad_target" in body) == (400, True)
+        harmless = get("x=/../a", path="/relay/main/epay/a..b/...")
+        assert said(await raw(monitor.url, harmless)) == (200, b"success")
+    assert [one.target for one in shop.seen] == [f"{FORWARD}/a..b/...?x=/../a"]
+
+
+async def test_what_is_about_no_order_is_told_to_nobody(tmp_path: Path) -> None:
+    """A shop that says yes to anything makes no order without a name."""
+    async with open_shop() as shop, running(tmp_path, settings_of(shop.port)) as monitor:
+        assert said(await raw(monitor.url, get("hello=1"))) == (200, b"success")
+        await raw(monitor.url, get(yipay("A1")))
+        await order_with(monitor, "A1", "ok")
+        assert list(monitor.engine.shard.orders) == ["A1"]
+    assert len(shop.seen) == 2
