@@ -6,6 +6,7 @@ no longer than its gateway allows. The youngest come first: most buyers pay with
 
     created, unpaid ─► waits ─► asked ─► asked again … ─► paid, closed or too old: forgotten
     a callback said paid ─► asked at once ─► denied ─► asked once more ─► denied: a case
+                            and asked about as long as an unpaid one: the buyer may pay after all
 
 Nothing of it is state of the engine: after a restart it is read from the orders anew.
 """
@@ -18,6 +19,7 @@ from itertools import islice
 import msgspec
 
 from monitor.core.orders.order import Order
+from monitor.model.faults import Fault
 from monitor.model.gateways import Inquiry
 from monitor.model.times import MINUTE_MS, SECOND_MS
 
@@ -41,13 +43,14 @@ class AskedGateway(msgspec.Struct, frozen=True):
 class _Waiting:
     """One order that is asked about."""
 
-    __slots__ = ("asked_ms", "denials", "due_ms", "is_check", "since_ms", "trade_no")
+    __slots__ = ("asked_ms", "denials", "due_ms", "inquiry", "is_check", "is_denied", "since_ms")
 
-    def __init__(self, since_ms: int, due_ms: int, trade_no: str, *, is_check: bool) -> None:
+    def __init__(self, since_ms: int, due_ms: int, inquiry: Inquiry, *, is_check: bool) -> None:
         self.since_ms = since_ms
         self.due_ms = due_ms
-        self.trade_no = trade_no
+        self.inquiry = inquiry
         self.is_check = is_check  # a callback said paid already
+        self.is_denied = False  # and was not believed: what is recorded as paid may not be
         self.denials = 0
         self.asked_ms = (-MINUTE_MS, -MINUTE_MS)  # the last two questions
 
@@ -71,15 +74,17 @@ class Inquiries:
         self._by_provider = {name: one.name for one in gateways for name in one.providers}
         self._only = gateways[0].name if len(gateways) == 1 else None
         self._waiting: dict[str, dict[str, _Waiting]] = {one.name: {} for one in gateways}
-        self._trade_nos: dict[str, str] = {}
+        self._numbers: dict[str, Inquiry] = {}
         self._settled: dict[tuple[str, str], None] = {}  # a gateway repeats its callbacks
 
     def go_on_from(self, before: Inquiries) -> None:
         """Take over what was heard under an earlier configuration; unpaid orders are found anew."""
-        self._trade_nos, self._settled = before._trade_nos, before._settled
+        self._numbers, self._settled = before._numbers, before._settled
         for name, waiting in self._waiting.items():
             known = before._waiting.get(name, {})
-            waiting |= {order_id: one for order_id, one in known.items() if one.is_check}
+            waiting |= {
+                order_id: one for order_id, one in known.items() if one.is_check or one.is_denied
+            }
 
     def look(self, orders: dict[str, Order], now_ms: int) -> None:
         """Take in the youngest orders, and forget those that need no asking.
@@ -92,44 +97,49 @@ class Inquiries:
         for name, waiting in self._waiting.items():
             gateway = self._gateways[name]
             for order_id, one in list(waiting.items()):
-                known = orders.get(order_id)
                 is_old = now_ms - one.since_ms > gateway.ask_for_ms
-                if is_old or (not one.is_check and (known is None or not _is_unpaid(known))):
+                if is_old or not _is_wanted(one, orders.get(order_id)):
                     del waiting[order_id]
 
     def told(self, name: str, inquiry: Inquiry) -> None:
         """A callback named the gateway's own number of an order."""
-        if name in self._waiting and inquiry.trade_no:
-            self._trade_nos[inquiry.order_id] = inquiry.trade_no
-            while len(self._trade_nos) > WAITING_MAX:
-                del self._trade_nos[next(iter(self._trade_nos))]
+        known = self._numbers.get(inquiry.order_id)
+        is_better = known is None or inquiry.is_signed or not known.is_signed
+        if name in self._waiting and inquiry.trade_no and is_better:
+            self._numbers[inquiry.order_id] = inquiry
+            while len(self._numbers) > WAITING_MAX:
+                del self._numbers[next(iter(self._numbers))]
 
     def check(self, name: str, inquiry: Inquiry, now_ms: int) -> None:
-        """A callback said that an order is paid: hear what the gateway itself says, at once."""
+        """A callback said that an order is paid: hear what the gateway itself says, at once.
+
+        One that was denied is asked about anyway.
+        """
         waiting, order_id = self._waiting.get(name), inquiry.order_id
         if waiting is None or (name, order_id) in self._settled:
             return
         known = waiting.get(order_id)
-        if known is None or not known.is_check:
-            waiting[order_id] = _Waiting(now_ms, now_ms, inquiry.trade_no, is_check=True)
+        if known is None or not (known.is_check or known.is_denied):
+            waiting[order_id] = _Waiting(now_ms, now_ms, inquiry, is_check=True)
             if known is not None:
                 waiting[order_id].asked_ms = known.asked_ms
+            _bound(waiting)
 
     def choose(self, name: str, now_ms: int, most: int) -> tuple[Inquiry, ...]:
-        """The orders to ask about now: checks first, then the youngest; each is put off by that."""
+        """The orders to ask about now: checks first, then the youngest; each is put off by that.
+
+        Those that were denied come last: made-up claims must not keep buyers' orders waiting.
+        """
         waiting = self._waiting[name]
         due = [
-            (not one.is_check, -one.since_ms, order_id)
+            (not one.is_check, one.is_denied, -one.since_ms, order_id)
             for order_id, one in waiting.items()
             if one.is_due(now_ms)
         ]
-        chosen = [order_id for _, _, order_id in sorted(due)[:most]]
+        chosen = [order_id for *_, order_id in sorted(due)[:most]]
         for order_id in chosen:
             waiting[order_id].put_off(now_ms)
-        return tuple(
-            Inquiry(order_id, waiting[order_id].trade_no or self._trade_nos.get(order_id, ""))
-            for order_id in chosen
-        )
+        return tuple(self._inquiry(waiting[order_id].inquiry) for order_id in chosen)
 
     def is_check(self, name: str, order_id: str) -> bool:
         """Whether a callback said paid already, so that the gateway's word is no news."""
@@ -151,21 +161,35 @@ class Inquiries:
         one.denials += 1
         return one.denials >= DENIALS
 
+    def denial_told(self, name: str, order_id: str) -> None:
+        """The denial is handed in; the order is asked about as an unpaid one, which it may be."""
+        one = self._waiting[name].get(order_id)
+        if one is not None:
+            one.is_check, one.is_denied = False, True
+
     def waits(self, name: str) -> int:
         """How many orders of a gateway are asked about."""
         return len(self._waiting[name])
 
+    def _inquiry(self, claimed: Inquiry) -> Inquiry:
+        """With the number that a signature binds to the order, or with what was claimed of it."""
+        known = self._numbers.get(claimed.order_id)
+        is_better = known is not None and (known.is_signed or not claimed.trade_no)
+        return known if known is not None and is_better else claimed
+
     def _consider(self, order: Order, now_ms: int) -> None:
-        name = self._gateway_of(order)
-        if name is None or not _is_unpaid(order):
+        name, order_id = self._gateway_of(order), order.order_id
+        if name is None or order_id in self._waiting[name] or (name, order_id) in self._settled:
+            return
+        if not _is_unpaid(order):
             return
         created_ms = order.facts.created_ms
         waiting, since_ms = self._waiting[name], now_ms if created_ms is None else created_ms
-        if order.order_id in waiting or now_ms - since_ms > self._gateways[name].ask_for_ms:
+        if now_ms - since_ms > self._gateways[name].ask_for_ms:
             return
-        waiting[order.order_id] = _Waiting(since_ms, since_ms + FIRST_MS, "", is_check=False)
-        if len(waiting) > WAITING_MAX:
-            del waiting[min(waiting, key=lambda one: waiting[one].since_ms)]
+        inquiry = Inquiry(order_id)
+        waiting[order_id] = _Waiting(since_ms, since_ms + FIRST_MS, inquiry, is_check=False)
+        _bound(waiting)
 
     def _gateway_of(self, order: Order) -> str | None:
         """By the provider it names; one that names none belongs to the only gateway there is."""
@@ -174,4 +198,25 @@ class Inquiries:
 
 
 def _is_unpaid(order: Order) -> bool:
-    return order.facts.paid_ms is None and order.facts.done_ms is None
+    """Nobody heard of a payment, or the gateway denied the one that was claimed."""
+    facts = order.facts
+    if facts.done_ms is not None:
+        return False
+    is_denied = facts.paid_ms is not None and Fault.PAYMENT_DENIED in order.faults
+    return facts.paid_ms is None or (is_denied and facts.created_ms is not None)
+
+
+def _is_wanted(one: _Waiting, order: Order | None) -> bool:
+    if one.is_check:
+        return True
+    if one.is_denied:
+        return order is None or order.facts.done_ms is None
+    return order is not None and _is_unpaid(order)
+
+
+def _bound(waiting: dict[str, _Waiting]) -> None:
+    """Beyond the limit the oldest go, and claims that were denied before all others."""
+    if len(waiting) > WAITING_MAX:
+        del waiting[
+            min(waiting, key=lambda one: (not waiting[one].is_denied, waiting[one].since_ms))
+        ]

@@ -73,10 +73,14 @@ class Callback(msgspec.Struct, frozen=True):
 
 
 class Inquiry(msgspec.Struct, frozen=True):
-    """An order that a gateway is asked about; its own number for it, where somebody told it."""
+    """An order that a gateway is asked about; its own number for it, where somebody told it.
+
+    `is_signed`: a callback with a valid signature told that number, so it is this order's for sure.
+    """
 
     order_id: str
     trade_no: str = ""
+    is_signed: bool = False
 
 
 class Reported(msgspec.Struct, frozen=True):

@@ -36,7 +36,8 @@ class GatewayEar:
         self._note(name, callback, now_ms)
         if not callback.order_id:
             return
-        inquiry = Inquiry(callback.order_id, callback.trade_no)
+        is_signed = callback.signature is Signature.VALID
+        inquiry = Inquiry(callback.order_id, callback.trade_no, is_signed)
         self.inquiries.told(name, inquiry)
         if callback.meaning == Meaning.PAID:
             self.inquiries.check(name, inquiry, now_ms)

@@ -1,7 +1,8 @@
 """Asks payment gateways about orders whose callback does not come, and about callbacks they deny.
 
     unpaid order ─► asked ─► paid: `payment.callback` with meaning `paid`, from `gateway:<name>`
-    callback said paid ─► asked ─► twice not paid: `payment.callback` with reason `payment_denied`
+    callback said paid ─► asked ─► twice not paid: `payment.callback` with reason `payment_denied`,
+                                   and asked further, as an order that is unpaid
 
 One task per gateway, so that one that hangs keeps nobody else waiting. What is asked, and how often,
 is decided by `monitor/core/inquiries.py`.
@@ -130,7 +131,7 @@ class GatewayQuery:
                 name, answer.order_id
             ):
                 await self._loop.submit((self._denied(answer),))
-                self._inquiries.settled(name, answer.order_id)
+                self._inquiries.denial_told(name, answer.order_id)
 
     async def _take_stray(self, answer: Reported) -> None:
         """Money without an order is told once, while it is young: a first look must not tell years."""

@@ -2,6 +2,9 @@
 
 Neither can be asked by the shop's number. BEpusdt tells its number with every waiting push; epusdt
 tells it first with the payment, so lost callbacks of epusdt are found through its database only.
+
+epusdt's question answers with a state and no order. Who made up a callback could have put the number of
+a paid order in it: such an answer counts only if a signature binds number and order.
 """
 
 from __future__ import annotations
@@ -66,7 +69,10 @@ class EpusdtAsker:
                 return None
             raise SourceError(f"the gateway answers {answer.status}")
         fields = {name: text_of(content, name) for name in content}
-        if fields.get("order_id") not in (None, "", inquiry.order_id):
+        told = fields.get("order_id", "")
+        if not told and not inquiry.is_signed:
+            return None
+        if told not in ("", inquiry.order_id):
             return Reported(inquiry.order_id, Meaning.UNKNOWN, inquiry.trade_no)
         return Reported(
             inquiry.order_id,

@@ -126,6 +126,55 @@ def test_number_that_a_callback_told_goes_with_the_question() -> None:
     assert set(inquiries.choose("gate", 60_000, 9)) == {Inquiry("A1", "T1"), Inquiry("A2")}
 
 
+def test_number_of_a_signed_callback_is_not_replaced_by_a_strangers() -> None:
+    """Whether the stranger comes before or after, and also when he claims the order paid."""
+    inquiries = Inquiries([GATE])
+    for one in (Inquiry("A1", "F1"), Inquiry("A1", "T1", is_signed=True), Inquiry("A1", "F2")):
+        inquiries.told("gate", one)
+    inquiries.check("gate", Inquiry("A1", "F2"), 0)
+    assert inquiries.choose("gate", 0, 9) == (Inquiry("A1", "T1", is_signed=True),)
+
+
+def test_denied_order_is_asked_about_as_long_as_an_unpaid_one() -> None:
+    """What a stranger claimed does not hide the payment that comes later; it goes last and ends."""
+    inquiries, orders = Inquiries([GATE]), unpaid("A1", "A2")
+    inquiries.look(orders, 0)
+    inquiries.check("gate", Inquiry("A1", "F1"), 0)
+    orders["A1"].facts = Facts(created_ms=0, paid_ms=0)
+    inquiries.denial_told("gate", "A1")
+    inquiries.look(orders, 60_000)
+    assert not inquiries.is_check("gate", "A1")
+    assert ids(inquiries.choose("gate", 60_000, 9)) == ["A2", "A1"]
+    inquiries.check("gate", Inquiry("A1", "F1"), 70_000)
+    assert ids(inquiries.choose("gate", 70_000, 9)) == []
+    inquiries.look(orders, 31 * MINUTE_MS)
+    assert inquiries.waits("gate") == 0
+
+
+def test_denied_order_is_asked_about_after_a_restart() -> None:
+    """The fault stands with the order; what the gateway then called paid is let go."""
+    inquiries, orders = Inquiries([GATE]), unpaid("A1", "A2")
+    for order in orders.values():
+        order.facts = Facts(created_ms=0, paid_ms=1)
+    orders["A1"].faults = ("payment_denied",)
+    inquiries.look(orders, 60_000)
+    assert ids(inquiries.choose("gate", 60_000, 9)) == ["A1"]
+    inquiries.settled("gate", "A1")
+    inquiries.look(orders, 120_000)
+    assert inquiries.waits("gate") == 0
+
+
+def test_flood_of_claims_is_bounded_and_drops_denied_ones_first() -> None:
+    """Made-up claims push no buyer's order out."""
+    inquiries = Inquiries([GATE])
+    inquiries.look(unpaid("A1"), 0)
+    for number in range(WAITING_MAX + 500):
+        inquiries.check("gate", Inquiry(f"F{number}", "F"), 60_000)
+        inquiries.denial_told("gate", f"F{number}")
+    assert inquiries.waits("gate") == WAITING_MAX
+    assert ids(inquiries.choose("gate", 60_000, 1)) == ["A1"]
+
+
 def test_claim_and_number_outlive_a_reload() -> None:
     """A claim that was not checked yet is checked under the new configuration."""
     before, after = Inquiries([GATE, OTHER]), Inquiries([GATE])

@@ -156,6 +156,39 @@ async def test_forged_success_is_a_case_after_the_gateway_denied_it_twice() -> N
     assert (denied.meaning, denied.reason) == ("waiting", "payment_denied")
 
 
+async def test_payment_after_a_forged_success_was_denied_is_found() -> None:
+    """The engine believes the order paid; its real callback is lost, and asking finds it."""
+    async with world() as here:
+        here.host.add(Payment("A1", "T1", 0))
+        await here.created("A1")
+        await here.called(Callback("A1", "F1", Meaning.PAID))
+        await here.turns(180)
+        here.host.add(Payment("A1", "T1", 1))
+        await here.turns(90)
+        questions = len(here.host.asked)
+        await here.turns(300)
+        assert len(here.host.asked) == questions
+    told = [one for one in here.loop.taken if one.source == "gateway:gate"]
+    assert [(one.meaning, one.reason) for one in told] == [
+        ("waiting", "payment_denied"), ("paid", "found_by_query"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["epusdt", "bepusdt"])
+async def test_number_of_a_strangers_callback_pays_no_order(kind: str) -> None:
+    """He owns a cheap paid order and tells its number for a dear one; only a signature binds them."""
+    async with world(kind) as here:
+        here.host.has_info = False
+        here.host.add(Payment("cheap", "T1", 2))
+        await here.created("dear")
+        told = b'{"trade_id":"T1","order_id":"dear","amount":88.8,"status":1}'
+        request = RawRequest("POST", "/relay/shop/gate", (), told, T0)
+        here.ear.heard("gate", GATEWAYS[kind](GatewayKeys()).read(request))
+        await here.turns(120)
+        assert here.host.asked
+        assert here.paid_ms("dear") is None
+
+
 async def test_true_success_is_asked_about_once_and_no_second_event() -> None:
     """The gateway confirms what its callback said."""
     async with world() as here:

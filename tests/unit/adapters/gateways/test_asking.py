@@ -61,7 +61,8 @@ async def test_epusdt_is_asked_by_its_own_number_where_it_is_known(kind: str) ->
     """An order of which nobody told the number cannot be asked about, and is left out."""
     async with asking(kind) as (host, asker):
         host.add(Payment("A1", "T1", 2), Payment("A2", "T2", 1), Payment("A3", "T3", 3))
-        asked = [Inquiry("A1", "T1"), Inquiry("A2", "T2"), Inquiry("A3", "T3"), Inquiry("A5")]
+        asked = [Inquiry(f"A{one}", f"T{one}", is_signed=True) for one in (1, 2, 3)]
+        asked.append(Inquiry("A5"))
         found = {one.order_id: one.meaning for one in await asker.ask(asked)}
     assert found == {"A1": Meaning.PAID, "A2": Meaning.WAITING, "A3": Meaning.EXPIRED}
 
@@ -89,8 +90,17 @@ async def test_older_bepusdt_is_asked_as_epusdt() -> None:
     async with asking("bepusdt") as (host, asker):
         host.has_info = False
         host.add(Payment("A1", "T1", 2))
-        (found,) = await asker.ask([Inquiry("A1", "T1")])
+        (found,) = await asker.ask([Inquiry("A1", "T1", is_signed=True)])
     assert found == Reported("A1", Meaning.PAID, "T1")
+
+
+@pytest.mark.parametrize("kind", ["epusdt", "bepusdt"])
+async def test_answer_that_names_no_order_says_nothing_of_a_number_nobody_signed(kind: str) -> None:
+    """A stranger tells the paid number of a cheap order for a dear one: that confirms nothing."""
+    async with asking(kind) as (host, asker):
+        host.has_info = False
+        host.add(Payment("cheap", "T1", 2))
+        assert await asker.ask([Inquiry("dear", "T1")]) == ()
 
 
 async def test_vpay_shows_paid_orders_to_its_owner_also_those_whose_callback_failed() -> None:
