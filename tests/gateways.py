@@ -37,6 +37,7 @@ class GatewayHost:
     payments: dict[str, Payment] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)  # what came, in its own words
     heart_s: int = 0
+    heart: str = ""  # as it is written, if not as a number
     is_online: bool = True
     sign_ins: int = 0
     status: int = 200
@@ -116,7 +117,7 @@ class GatewayHost:
         rows = [
             {
                 "id": 1, "pay_id": one.order_id, "order_id": one.trade_no, "state": one.state,
-                "price": float(one.money), "create_date": 1_795_140_007, "pay_date": int(one.paid_at or 0), "type": 1,
+                "price": float(one.money), "create_date": 1_795_140_007, "pay_date": one.paid_at or 0, "type": 1,
             }
             for one in self.payments.values()
             if str(one.state) == request.query["state"]
@@ -128,7 +129,7 @@ class GatewayHost:
         if request.query["sign"] != signed:
             return web.json_response({"code": -1, "msg": "签名校验不通过", "data": None})
         state = {
-            "lastheart": str(self.heart_s), "lastpay": "0", "jkstate": str(int(self.is_online)),
+            "lastheart": self.heart or str(self.heart_s), "lastpay": "0", "jkstate": str(int(self.is_online)),
         }  # fmt: skip
         return web.json_response({"code": 1, "msg": "成功", "data": state})
 

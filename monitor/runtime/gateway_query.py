@@ -32,6 +32,8 @@ TURN_S = 5.0
 QUESTIONS_PER_TURN = 20  # four a second: nobody's gateway should feel it
 BACK_OFF_S = (5.0, 10.0, 20.0, 40.0, 60.0)
 FOUND_BY_QUERY = "found_by_query"
+# What code that reads an answer of a shape nobody has seen may raise: the gateway's trouble, not ours.
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 STRAY_MS = 2 * HOUR_MS
 STRAYS_KEPT = 1_000
 
@@ -107,7 +109,7 @@ class GatewayQuery:
                 due = self._inquiries.choose(name, self._clock.now_ms(), asker.orders_max)
                 if not due:
                     break
-                await self._take(await asker.ask(due))
+                await self._take(await self._answers(due))
         except (SourceError, StorageError, CapacityError) as error:
             if not self._failures:
                 fields = {"gateway": name, "error": str(error)}
@@ -116,6 +118,12 @@ class GatewayQuery:
             return False
         self.trouble = None
         return True
+
+    async def _answers(self, due: Sequence[Inquiry]) -> tuple[Reported, ...]:
+        try:
+            return await self._asked.asker.ask(due)
+        except MALFORMED as error:
+            raise SourceError(f"the answer cannot be read: {type(error).__name__}") from None
 
     async def _take(self, answers: Sequence[Reported]) -> None:
         """Hand in what is news; an order is let go only once its news are synced."""

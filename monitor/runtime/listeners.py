@@ -15,6 +15,7 @@ from monitor.model.errors import CapacityError, SourceError, StorageError
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.gateways import LISTENER_PREFIX
 from monitor.ports import Clock
+from monitor.runtime.gateway_query import MALFORMED
 
 log = logging.getLogger("monitor.listeners")
 
@@ -50,7 +51,7 @@ class ListenerWatch:
     async def look(self) -> bool:
         """Ask once; whether it lives. The first failure in a row is logged."""
         try:
-            is_alive = await self._is_alive()
+            is_alive = await self._heard()
             if is_alive:
                 await self._loop.submit((self._heartbeat(),))
         except (SourceError, StorageError, CapacityError) as error:
@@ -61,6 +62,12 @@ class ListenerWatch:
             return False
         self._has_failed = False
         return is_alive
+
+    async def _heard(self) -> bool:
+        try:
+            return await self._is_alive()
+        except MALFORMED as error:
+            raise SourceError(f"the answer cannot be read: {type(error).__name__}") from None
 
     def _heartbeat(self) -> OrderEvent:
         now_ms = self._clock.now_ms()

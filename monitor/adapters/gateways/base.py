@@ -159,6 +159,12 @@ def minor_of(written: str, currency: str) -> int | None:
     return int(amount) if amount == int(amount) else None
 
 
+def unix_ms(written: str) -> int | None:
+    """Milliseconds of unix seconds as a gateway writes them; None unless they are of our time."""
+    is_time = written.isascii() and written.isdigit() and len(written) == 10
+    return int(written) * 1000 if is_time else None
+
+
 def digest_of(fields: Fields, volatile: tuple[str, ...]) -> str:
     """The same text for the same content; 128 bits."""
     parts = [

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
 
+from monitor.adapters.gateways.base import unix_ms
 from monitor.adapters.gateways.query_http import asked, object_of, text_of
 from monitor.adapters.http_client import HttpClient
 from monitor.model.endpoints import GatewayAccess
@@ -44,7 +45,7 @@ class VpayListener:
             hint = "check key_file of this gateway"
             raise SourceError("the gateway does not tell the state of its listener", hint=hint)
         heard = text_of(state, "lastheart")
-        heard_s = int(heard) if heard.isdigit() and len(heard) <= 12 else 0
+        heard_s = (unix_ms(heard) or 0) // 1000
         gateway_s = _date_s(answer.headers.get("date", ""), now_ms // 1000)
         return text_of(state, "jkstate") == _ONLINE and gateway_s - heard_s <= HEART_S
 
@@ -69,5 +70,5 @@ def _date_s(written: str, otherwise_s: int) -> int:
     """The gateway's clock as its answer tells it: its times are compared with itself only."""
     try:
         return int(parsedate_to_datetime(written).timestamp())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return otherwise_s

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from monitor.adapters.gateways.base import minor_of
+from monitor.adapters.gateways.base import minor_of, unix_ms
 from monitor.adapters.gateways.query_http import asked, object_of, text_of
 from monitor.adapters.gateways.vpay_strays import NO_ORDER, stray
 from monitor.adapters.http_client import HttpClient
@@ -78,13 +78,12 @@ class VpayAsker:
         self._cookie = answer.headers.get("set-cookie", "").partition(";")[0]
 
     def _reported(self, order_id: str, row: dict[str, Any]) -> Reported:
-        paid_s = text_of(row, "pay_date")
         return Reported(
             order_id,
             Meaning.PAID,
             order_id,
             minor_of(text_of(row, "price"), self._access.keys.currency),
-            int(paid_s) * 1000 if paid_s.isdigit() and len(paid_s) == 10 else None,
+            unix_ms(text_of(row, "pay_date")),
         )
 
 

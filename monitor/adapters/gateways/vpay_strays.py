@@ -5,7 +5,7 @@ It keeps such a payment as an order of its own, whose number is a word, and call
 
 from __future__ import annotations
 
-from monitor.adapters.gateways.base import minor_of
+from monitor.adapters.gateways.base import minor_of, unix_ms
 from monitor.model.gateways import Meaning, Reported
 
 NO_ORDER = "无订单转账"
@@ -14,11 +14,10 @@ STRAYS_MAX = 20
 
 def stray(number: str, price: str, created: str, currency: str) -> Reported:
     """The payment as it is told to people."""
-    is_time = created.isascii() and created.isdigit() and len(created) == 10
     return Reported(
         f"transfer-{number}",
         Meaning.PAID,
         amount_minor=minor_of(price, currency),
-        paid_at_ms=int(created) * 1000 if is_time else None,
+        paid_at_ms=unix_ms(created),
         is_stray=True,
     )

@@ -283,6 +283,33 @@ async def test_listener_of_bepusdt_lives_while_it_pushes() -> None:
     assert ear.is_pushing("gate") is True
 
 
+@pytest.mark.parametrize("error", [ValueError("²"), KeyError("id"), TypeError("None")])
+async def test_answer_that_cannot_be_read_is_trouble_and_asked_again_later(
+    error: Exception,
+) -> None:
+    """Neither the questions nor the watch end with it, and what it held is not told."""
+
+    class Odd:
+        orders_max = 200
+
+        async def ask(self, inquiries: Sequence[Inquiry]) -> tuple[Reported, ...]:
+            raise error
+
+    async def asked() -> bool:
+        raise error
+
+    async with world() as here:
+        here.query._asked = Asked("gate", Odd(), "CNY")
+        await here.created("A1")
+        await here.turns(30)
+        assert await here.query.turn() is True  # nothing is due so soon
+        here.clock.at_ms += 60_000
+        assert await here.query.turn() is False
+        assert here.query.trouble == f"the answer cannot be read: {type(error).__name__}"
+        assert await ListenerWatch("gate", asked, here.loop, here.clock).look() is False
+    assert [one.source for one in here.loop.taken] == ["shop"]
+
+
 @pytest.mark.parametrize("is_alive", [True, False])
 async def test_heartbeat_is_handed_in_while_the_listener_lives(*, is_alive: bool) -> None:
     """As that of a source of its own, so that its silence is a source's silence."""

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
 from monitor.adapters.gateways.asking import Asker, asker_of
+from monitor.adapters.gateways.base import unix_ms
 from monitor.adapters.gateways.listening import VpayListener
 from monitor.adapters.http_client import HttpClient
 from monitor.adapters.shops.database import Database
-from monitor.model.endpoints import DatabaseAccess, GatewayAccess
+from monitor.model.endpoints import GatewayAccess
 from monitor.model.errors import SourceError
 from monitor.model.gateways import GatewayKeys, Inquiry, Meaning, Reported
 from monitor.model.secret import Secret
-from tests.databases import Servers
 from tests.gateways import KEY, MERCHANT, PASSWORD, USER, GatewayHost, Payment, gateway_host
 from tests.unit.app_world import StillClock
 
@@ -148,60 +146,6 @@ async def test_gateway_that_is_down_is_an_error_without_its_key() -> None:
     assert KEY not in str(caught.value)
 
 
-TABLES = {
-    "epusdt": "CREATE TABLE orders (id BIGINT, trade_id VARCHAR(32), order_id VARCHAR(32), "
-    "amount DECIMAL(19,4), status INT)",
-    "bepusdt": "CREATE TABLE bep_order (id BIGINT, trade_id VARCHAR(128), order_id VARCHAR(128), "
-    "money VARCHAR(32), status INT)",
-    "vpay": "CREATE TABLE pay_order (id BIGINT, pay_id VARCHAR(255), order_id VARCHAR(255), "
-    "price DOUBLE NOT NULL, state INT NOT NULL, pay_date BIGINT NOT NULL, create_date BIGINT)",
-}
-ROWS = {
-    "epusdt": "INSERT INTO orders VALUES (1,'T1','A1',88.8,2), (2,'T2','A2',9,1)",
-    "bepusdt": "INSERT INTO bep_order VALUES (1,'T1','A1','88.80',2), (2,'T2','A2','9',1)",
-    "vpay": "INSERT INTO pay_order VALUES (1,'A1','V1',88.8,2,1795140008,1795140000), "
-    "(2,'A2','V2',9,0,0,1795140000), (3,'无订单转账','无订单转账',88.81,1,0,1795140007)",
-}
-FOUND: dict[str, tuple[Reported, ...]] = {
-    kind: (
-        Reported("A1", Meaning.PAID, trade[0], 8880, paid_ms),
-        Reported("A2", Meaning.WAITING, trade[1], 900),
-        Reported("A3", Meaning.UNKNOWN),
-    )
-    for kind, trade, paid_ms in (
-        ("epusdt", ("T1", "T2"), None), ("bepusdt", ("T1", "T2"), None),
-        ("vpay", ("A1", "A2"), 1_795_140_008_000),
-    )
-}  # fmt: skip
-FOUND["vpay"] += (Reported("transfer-3", Meaning.PAID, "", 8881, 1_795_140_007_000, is_stray=True),)
-
-
-@pytest.mark.parametrize("kind", sorted(TABLES))
-async def test_gateways_own_database_answers_for_all_orders_at_once(
-    kind: str, mariadb_server: Servers
-) -> None:
-    """One SELECT, read as MariaDB has it: decimals, doubles and texts alike."""
-    database = mariadb_server.database(f"{TABLES[kind]};\n{ROWS[kind]}")
-    asker = asker_of(GatewayAccess("gate", kind, database=database.access), HttpClient(), Database)
-    try:
-        assert await asker.ask([Inquiry(one) for one in ("A1", "A2", "A3")]) == FOUND[kind]
-    finally:
-        await asker.close()
-
-
-async def test_sqlite_of_epusdt_is_read_where_it_lies(tmp_path: Path) -> None:
-    """The database that epusdt makes when it is given none."""
-    with sqlite3.connect(tmp_path / "epusdt.db") as shop:
-        shop.execute(TABLES["epusdt"])
-        shop.execute(ROWS["epusdt"])
-    place = DatabaseAccess(f"sqlite:///{tmp_path / 'epusdt.db'}")
-    asker = asker_of(GatewayAccess("gate", "epusdt", database=place), HttpClient(), Database)
-    try:
-        assert await asker.ask([Inquiry(one) for one in ("A1", "A2", "A3")]) == FOUND["epusdt"]
-    finally:
-        await asker.close()
-
-
 @pytest.mark.parametrize(
     ("age_s", "is_online", "is_alive"), [(5, True, True), (90, True, False), (5, False, False)]
 )
@@ -217,4 +161,24 @@ async def test_phone_lives_while_its_heart_beats(
         assert await watched.is_alive() is is_alive
         with pytest.raises(SourceError, match="does not tell"):
             await VpayListener(access(host, "vpay", key="wrong"), client, clock).is_alive()
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    "written", ["²²²²²²²²²²", "١٧٩٥١٤٠٠٠٨", "-795140008", "179514000", "None", ""]
+)
+def test_time_that_is_none_is_not_told(written: str) -> None:
+    """What Python takes for digits is not always a number."""
+    assert unix_ms(written) is None
+    assert unix_ms("1795140008") == 1_795_140_008_000
+
+
+async def test_vpay_that_writes_odd_digits_is_read_as_far_as_it_makes_sense() -> None:
+    """A paid order stays paid without its time; a heart that beat at no time does not live."""
+    async with asking("vpay") as (host, asker):
+        host.add(Payment("A1", "V1", 1, "88.8", "²²²²²²²²²²"))
+        host.heart, host.is_online = "²", True
+        assert await asker.ask([Inquiry("A1")]) == (Reported("A1", Meaning.PAID, "A1", 8880),)
+        client = HttpClient(config_hosts=[host.place])
+        assert not await VpayListener(access(host, "vpay"), client, StillClock()).is_alive()
         await client.close()
