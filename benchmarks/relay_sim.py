@@ -47,7 +47,13 @@ class InlineJobs:
         self.trouble: str | None = None
         self.is_dead = False  # the process was killed: nothing more reaches the disk
 
-    async def run(self, job: Callable[[apsw.Connection], Any], *, writes_once: bool = False) -> Any:
+    async def run(
+        self,
+        job: Callable[[apsw.Connection], Any],
+        *,
+        writes_once: bool = False,
+        **_never_full: bool,
+    ) -> Any:
         await asyncio.sleep(0 if writes_once else 0.001)  # as a disk would
         if self.is_dead:
             raise StorageError("killed")

@@ -11,7 +11,7 @@ import apsw
 
 from monitor.adapters.relay_schema import connect
 from monitor.adapters.reserve import Reserve
-from monitor.adapters.storage.sqlite_errors import storage_errors
+from monitor.adapters.storage.sqlite_errors import full, storage_errors
 from monitor.adapters.thread import CallThread
 from monitor.model.errors import StorageError
 
@@ -31,7 +31,7 @@ class Jobs(Protocol):
         """Why the latest commit was refused."""
         ...
 
-    async def run(self, job: Job[T], *, writes_once: bool = False) -> T:
+    async def run(self, job: Job[T], *, writes_once: bool = False, is_stranger: bool = False) -> T:
         """Run a job in a transaction; durable when this returns."""
         ...
 
@@ -47,12 +47,18 @@ class Jobs(Protocol):
 class _Waiting:
     """A job in line; `answer` None: nobody waits for it, and it is tried again until it succeeds."""
 
-    __slots__ = ("answer", "job", "writes_once")
+    __slots__ = ("answer", "is_stranger", "job", "writes_once")
 
     def __init__(
-        self, job: Job[Any], answer: asyncio.Future[Any] | None, *, writes_once: bool = False
+        self,
+        job: Job[Any],
+        answer: asyncio.Future[Any] | None,
+        *,
+        writes_once: bool = False,
+        is_stranger: bool = False,
     ) -> None:
-        self.job, self.answer, self.writes_once = job, answer, writes_once
+        self.job, self.answer = job, answer
+        self.writes_once, self.is_stranger = writes_once, is_stranger
 
 
 class RelayJobs:
@@ -73,9 +79,10 @@ class RelayJobs:
         """Why the latest commit was refused."""
         return self._trouble
 
-    async def run(self, job: Job[T], *, writes_once: bool = False) -> T:
+    async def run(self, job: Job[T], *, writes_once: bool = False, is_stranger: bool = False) -> T:
         """Run a job in a transaction; durable when this returns.
 
+        `is_stranger`: what anybody may send; on a full disk it does not get the reserve.
         `writes_once`: it has one statement that writes, which SQLite commits by itself. That is one
         way through the interpreter's lock instead of three, each held up by a busy loop.
         Raises: StorageError; then nothing of it is kept.
@@ -83,7 +90,9 @@ class RelayJobs:
         if len(self._waiting) >= JOBS_MAX:
             raise StorageError(f"{JOBS_MAX} callbacks wait for the disk", code="storage_busy")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(job, answer, writes_once=writes_once))
+        self._waiting.append(
+            _Waiting(job, answer, writes_once=writes_once, is_stranger=is_stranger)
+        )
         self._flush()
         return await answer
 
@@ -122,10 +131,11 @@ class RelayJobs:
         for index, one in enumerate(batch):
             if one.answer is None or one.answer.done():
                 continue
-            if error is None:
-                one.answer.set_result(done.result()[index])
+            result = done.result()[index] if error is None else error
+            if isinstance(result, BaseException):
+                one.answer.set_exception(result)
             else:
-                one.answer.set_exception(error)
+                one.answer.set_result(result)
         if error is not None:  # the others come with the next request: not at once, for ever
             self._waiting = [*(one for one in batch if one.answer is None), *self._waiting]
         if any(one.answer is not None for one in self._waiting) or self._idle is not None:
@@ -141,12 +151,27 @@ class RelayJobs:
         with storage_errors(self._path):
             try:
                 return self._transacted(batch)
-            except apsw.FullError:
-                Reserve(self._path.parent).give_up()  # a callback is money: it may have the reserve
-                return self._transacted(batch)
+            except apsw.FullError as error:
+                return self._squeezed(batch, error)
             except apsw.IOError:
                 self._disconnect()  # after a failed sync nothing in memory is trusted
                 raise
+
+    def _squeezed(self, batch: list[_Waiting], error: apsw.FullError) -> list[Any]:
+        """On a full disk: strangers are refused, and if that is not enough the reserve is given up."""
+        ours = [one for one in batch if not one.is_stranger]
+        if not ours:
+            raise error
+        try:
+            if len(ours) == len(batch):
+                raise error
+            results = self._transacted(ours)
+        except apsw.FullError:
+            Reserve(self._path.parent).give_up()  # a callback is money: it may have the reserve
+            results = self._transacted(ours)
+        kept = iter(results)
+        refused = full(self._path, f"no space left for {self._path}: {error}")
+        return [refused if one.is_stranger else next(kept) for one in batch]
 
     def _transacted(self, batch: list[_Waiting]) -> list[Any]:
         if self._connection is None:

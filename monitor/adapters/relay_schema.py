@@ -20,7 +20,7 @@ from monitor.adapters.storage.sqlite_errors import storage_errors
 from monitor.model.errors import StorageError
 
 DATABASE_NAME = "relay.db"
-VERSION = 1
+VERSION = 2  # 2 is 1 with the index callback_plain
 BUSY_MS = 5_000
 CHECKPOINT_PAGES = 8_000  # 32 MiB: a checkpoint holds up a callback, so it is rare
 
@@ -60,6 +60,8 @@ CREATE INDEX IF NOT EXISTS callback_key ON callback (key) WHERE key != '';
 CREATE INDEX IF NOT EXISTS callback_open ON callback (ifnull(item, id)) WHERE state = 'open';
 CREATE INDEX IF NOT EXISTS callback_undelivered ON callback (id) WHERE state = 'undelivered';
 CREATE INDEX IF NOT EXISTS callback_conflict ON callback (id) WHERE is_conflict;
+CREATE INDEX IF NOT EXISTS callback_plain ON callback (id)
+    WHERE kind = 'plain' AND closed_ms IS NOT NULL;
 CREATE INDEX IF NOT EXISTS callback_closed ON callback (closed_ms) WHERE closed_ms IS NOT NULL;
 CREATE INDEX IF NOT EXISTS news_row ON news (row);
 CREATE INDEX IF NOT EXISTS news_untold ON news (id) WHERE told = 0;

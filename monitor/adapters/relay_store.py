@@ -22,6 +22,7 @@ from monitor.adapters.relay_bytes import (
 )
 from monitor.adapters.relay_jobs import Jobs, RelayJobs
 from monitor.adapters.relay_schema import DATABASE_NAME
+from monitor.adapters.relay_trim import BYTES_MAX, trim
 from monitor.adapters.storage.sqlite_checks import damaged
 from monitor.model.gateways import Callback
 from monitor.model.relay import (
@@ -36,15 +37,9 @@ from monitor.model.relay import (
     StoredRequest,
     Told,
 )
-from monitor.model.times import DAY_MS
 
-KEPT_MS = 7 * DAY_MS  # closed callbacks: longer than any gateway repeats itself
-CLOSED_MAX = 500_000
-TRIMMED_AT_ONCE = 2_000
 ANSWER_BYTES_MAX = 64 * 1024  # of a shop's answer that is kept for repeats
 PLAIN_BYTES_MAX = 4 * 1024  # of a body that nobody can read
-PLAIN_KEPT_MS = DAY_MS
-PLAIN_MAX = 20_000
 VARIANTS_MAX = 8  # bodies under one key that are tried in turn
 NEWS_AT_ONCE = 500
 
@@ -60,9 +55,9 @@ class RelayStore:
     """See `ports.RelayStore`; opens on first use."""
 
     def __init__(
-        self, data_dir: Path, jobs: Jobs | None = None, *, plain_max: int = PLAIN_MAX
+        self, data_dir: Path, jobs: Jobs | None = None, *, bytes_max: int = BYTES_MAX
     ) -> None:
-        self._plain_max = plain_max
+        self._bytes_max = bytes_max
         self._path = data_dir / DATABASE_NAME
         self._jobs = jobs or RelayJobs(self._path)
 
@@ -83,7 +78,9 @@ class RelayStore:
     async def arrive(self, arrival: Arrival) -> Receipt:
         """Keep a callback, or find it by its key; durable when this returns."""
         receipt, answer = await self._jobs.run(
-            lambda connection: _arrive(connection, arrival), writes_once=True
+            lambda connection: _arrive(connection, arrival),
+            writes_once=True,
+            is_stranger=arrival.kind == Kind.PLAIN,
         )
         if answer is None:
             return receipt
@@ -140,8 +137,8 @@ class RelayStore:
         return await self._jobs.run(counts_of)
 
     async def trim(self, now_ms: int) -> int:
-        """Forget what was closed long ago, or is too much; returns how many rows of it went."""
-        return await self._jobs.run(lambda connection: _trim(connection, now_ms, self._plain_max))
+        """Forget a little of what is over, or too much; returns how many rows of it went."""
+        return await self._jobs.run(lambda connection: trim(connection, now_ms, self._bytes_max))
 
     async def close(self) -> None:
         """Finish what waits and let go of the file."""
@@ -293,6 +290,13 @@ def _close(connection: apsw.Connection, closing: Closing, news: Sequence[News]) 
         f"UPDATE callback SET state = ?, closed_ms = ? WHERE {_OPEN_ITEM}",  # noqa: S608
         (closing.state, closing.at_ms, closing.item),
     )
+    if closing.state == State.ACCEPTED:  # what was given up under this key needs nobody any more
+        _run(
+            connection,
+            "UPDATE callback SET state = 'accepted' WHERE state = 'undelivered' AND key != ''"
+            " AND key = (SELECT key FROM callback WHERE id = ?)",
+            (closing.row,),
+        )
     answer = closing.answer
     if (
         answer is not None
@@ -321,25 +325,3 @@ def _untold(connection: apsw.Connection) -> list[Any]:
         " JOIN callback ON callback.id = news.row WHERE told = 0 ORDER BY news.id LIMIT ?",
         (NEWS_AT_ONCE,),
     ).fetchall()
-
-
-def _trim(connection: apsw.Connection, now_ms: int, plain_max: int) -> int:
-    """Delete some of what is too old, or too much; strangers' requests do not push out the others."""
-    return sum(
-        _trimmed(connection, of_kind, now_ms - kept_ms, most)
-        for of_kind, kept_ms, most in (
-            ("kind = 'plain'", PLAIN_KEPT_MS, plain_max),
-            ("kind != 'plain'", KEPT_MS, CLOSED_MAX),
-        )
-    )
-
-
-def _trimmed(connection: apsw.Connection, of_kind: str, before_ms: int, most: int) -> int:
-    closed = f"FROM callback WHERE closed_ms IS NOT NULL AND {of_kind}"
-    count: Any = connection.execute(f"SELECT count(*) {closed}").get
-    ids = connection.execute(
-        f"SELECT id {closed} AND (closed_ms < ? OR ?) ORDER BY closed_ms LIMIT ?",
-        (before_ms, count > most, min(TRIMMED_AT_ONCE, max(count - most, 0) or TRIMMED_AT_ONCE)),
-    ).fetchall()
-    connection.executemany("DELETE FROM callback WHERE id = ?", ids)
-    return len(ids)

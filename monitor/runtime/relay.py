@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from monitor.core.relay.answers import says_no_order, verdict_of
 from monitor.core.relay.desk import Forward, Item, Moves, ShopDesk
+from monitor.core.relay.pace import Allowance
 from monitor.model.errors import InputError, NotFoundError, StorageError
 from monitor.model.gateways import Callback
 from monitor.model.relay import (
@@ -54,9 +56,12 @@ from monitor.runtime.supervisor import Group, Supervisor
 log = logging.getLogger("monitor.relay")
 
 REFUSALS_TOLD = 8  # after about two minutes of no a person should look
-HOUSEKEEPING_S = 60.0
+HOUSEKEEPING_S = 10.0  # what grows within it is not bounded by the store
+PASSING_MAX = 64
 RETRY_LOAD_S = 5.0
 LOADED_S = 2.0
+
+BUSY = ShopReply(503, (("Retry-After", "5"),), b"too many requests that nobody can read\n")
 
 Outcome = tuple[State, ShopReply | None]
 
@@ -88,6 +93,10 @@ class Relay:
         self._bodies: dict[int, StoredRequest] = {}  # of rows whose gateway waits
         self._refusals: dict[int, int] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._allowances: dict[str, Allowance] = {}  # of what nobody can read, by relay
+        self._passing: Counter[str] = (
+            Counter()
+        )  # of that, how many are at the shop without being kept
         self._counts = RelayCounts()
         self._is_running = False
         self._is_loaded = asyncio.Event()  # what the last process owed is at the desks
@@ -115,11 +124,7 @@ class Relay:
 
     def notes(self) -> list[str]:
         """What an operator must be told."""
-        found = notes_of(self._desks, self._clock.now_ms())
-        if self._counts.undelivered:
-            found.append(f"relay: {self._counts.undelivered} callbacks need a person")
-        if self._counts.conflicts:
-            found.append(f"relay: {self._counts.conflicts} callbacks contradict an earlier one")
+        found = notes_of(self._desks, self._counts, self._clock.now_ms())
         if self._store.trouble is not None and self._is_running:
             found.append(
                 f"relay: callbacks are passed on without being kept: {self._store.trouble}"
@@ -146,6 +151,8 @@ class Relay:
         desk = self._desk(relayed.settings.shop)
         arrival = arrival_of(relayed, request, rest, is_full=desk.is_full)
         self._heard(relayed.settings.access, arrival.callback)
+        if arrival.kind == Kind.PLAIN and not self._allowed(name):
+            return await self._passed(relayed, arrival)
         try:
             receipt = await self._receive(desk, arrival)
         except StorageError as error:
@@ -174,10 +181,20 @@ class Relay:
 
     async def _passed(self, relayed: Relayed, arrival: Arrival) -> ShopReply:
         """Only pass a request on: nothing is kept, so nothing is owed."""
-        stored = StoredRequest(arrival.request, arrival.rest)
         settings = relayed.settings
-        reply = await self._wire.send(settings.forward, settings.host, stored, "unkept")
+        is_stranger = arrival.kind == Kind.PLAIN
+        if is_stranger and self._passing[settings.name] >= PASSING_MAX:
+            return BUSY
+        stored = StoredRequest(arrival.request, arrival.rest)
+        self._passing[settings.name] += is_stranger
+        try:
+            reply = await self._wire.send(settings.forward, settings.host, stored, "unkept")
+        finally:
+            self._passing[settings.name] -= is_stranger
         return reply or UNREACHED
+
+    def _allowed(self, name: str) -> bool:
+        return self._allowances.setdefault(name, Allowance()).take(self._clock.now_ms())
 
     async def _exchanged(
         self, relayed: Relayed, desk: ShopDesk, arrival: Arrival, receipt: Receipt

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 
 from monitor.core.relay.desk import ShopDesk
+from monitor.model.relay import RelayCounts
 from monitor.model.times import format_duration
 
 
-def notes_of(desks: Mapping[str, ShopDesk], now_ms: int) -> list[str]:
-    """A sentence per shop that is owed something, and per relay that nobody configures any more."""
+def notes_of(desks: Mapping[str, ShopDesk], counts: RelayCounts, now_ms: int) -> list[str]:
+    """Per shop what is owed, and per relay that nobody configures any more; then cases for people."""
     found = []
     for shop, desk in desks.items():
         of_relay = Counter(one.relay for one in desk.items.values() if one.is_taken)
@@ -29,4 +30,8 @@ def notes_of(desks: Mapping[str, ShopDesk], now_ms: int) -> list[str]:
             " nobody gets them until it is again"
             for relay, count in left.items()
         ]
+    if counts.undelivered:
+        found.append(f"relay: {counts.undelivered} callbacks need a person")
+    if counts.conflicts:
+        found.append(f"relay: {counts.conflicts} callbacks contradict an earlier one")
     return found

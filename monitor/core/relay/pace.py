@@ -12,6 +12,8 @@ from monitor.model.times import SECOND_MS
 RETRY_MAX_MS = 300 * SECOND_MS
 PROBE_MAX_MS = 30 * SECOND_MS
 JITTER = 0.25  # is only added, so that a callback is never tried more often than the schedule says
+PLAIN_BURST = 100
+PLAIN_PER_S = 10  # requests that nobody can read, which are kept while they are at the shop
 FAILURES_MAX = 3  # in a row, then the shop is down
 
 
@@ -19,6 +21,23 @@ def retry_ms(item: int, attempts: int) -> int:
     """How long after its attempt number `attempts` (from 1) a callback waits for the next."""
     plain_ms = min(RETRY_MAX_MS, SECOND_MS << min(attempts - 1, 16))
     return plain_ms + int(plain_ms * JITTER * hash01("relay", str(item), str(attempts)))
+
+
+class Allowance:
+    """How much of what anybody may send is still kept: a burst, then a few a second."""
+
+    def __init__(self) -> None:
+        self._left = float(PLAIN_BURST)
+        self._at_ms = 0
+
+    def take(self, now_ms: int) -> bool:
+        """Whether one more is within it."""
+        gained = max(0, now_ms - self._at_ms) * PLAIN_PER_S / SECOND_MS
+        self._left, self._at_ms = min(PLAIN_BURST, self._left + gained), now_ms
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class Circuit:

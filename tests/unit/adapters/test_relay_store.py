@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.adapters.relay_store import KEPT_MS, PLAIN_KEPT_MS, RelayStore
+from monitor.adapters.relay_store import RelayStore
 from monitor.model.gateways import Callback, Meaning
 from monitor.model.relay import Arrival, Closing, Kind, News, ShopReply, State
 from monitor.model.shops import RawRequest
@@ -112,33 +112,3 @@ async def test_news_is_told_once(store: RelayStore) -> None:
     await store.told([one.news_id for one in news])
     store.tell(first.item, first.row, (News.TAKEN,), NOW_MS)
     assert await store.untold() == []
-
-
-async def test_what_is_closed_goes_and_what_is_owed_stays(store: RelayStore) -> None:
-    """A stranger's after a day, others after a week; an open one never."""
-    owed = await store.arrive(arrival("T1"))
-    done = await store.arrive(arrival("T2"))
-    await accepted(store, done.item)
-    plain = await store.arrive(arrival("T3", kind=Kind.PLAIN))
-    assert len((await store.request(plain.row)).request.body) == 4_096
-    store.closed(Closing(plain.item, plain.row, State.PASSED, NOW_MS), ())
-    assert await store.trim(NOW_MS + PLAIN_KEPT_MS) == 0
-    assert await store.trim(NOW_MS + PLAIN_KEPT_MS + 1) == 1
-    assert await store.trim(NOW_MS + KEPT_MS + 1) == 1
-    assert await store.trim(NOW_MS + 100 * KEPT_MS) == 0
-    assert (await store.request(owed.row)).request == arrival().request
-    assert (await store.arrive(arrival("T2"))).is_new
-
-
-async def test_too_many_strangers_do_not_push_out_the_others(tmp_path: Path) -> None:
-    """The oldest of them go, down to the limit."""
-    store = RelayStore(tmp_path, plain_max=3)
-    done = await store.arrive(arrival())
-    await accepted(store, done.item)
-    for number in range(5):
-        plain = await store.arrive(arrival(kind=Kind.PLAIN))
-        store.closed(Closing(plain.item, plain.row, State.PASSED, NOW_MS + number), ())
-    assert await store.trim(NOW_MS + 10) == 2
-    assert await store.trim(NOW_MS + 10) == 0
-    assert (await store.arrive(arrival())).answer == YES
-    await store.close()
