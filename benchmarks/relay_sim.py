@@ -10,6 +10,7 @@ store, on a database in memory.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -26,6 +27,7 @@ from monitor.model.errors import StorageError
 from monitor.model.events import OrderEvent
 from monitor.model.gateways import GatewayKeys
 from monitor.model.relay import RelaySettings, ShopReply, StoredRequest
+from monitor.model.secret import Secret
 from monitor.model.shops import RawRequest
 from monitor.runtime.relay import Relay
 from monitor.runtime.relay_ports import Relayed
@@ -37,6 +39,7 @@ TICK_S, TIMEOUT_S = 3.0, 5.0
 OK = ShopReply(200, (("Content-Type", "text/plain"),), b"ok")
 WARNING = ShopReply(200, OK.headers, b"<b>Warning</b>: mysqli::query() in /pay.php on line 7\nok")
 PATH = "/pay/notify"
+KEY = "token-of-a-simulated-gateway"
 
 
 class InlineJobs:
@@ -121,8 +124,9 @@ class World:
 
     jobs: InlineJobs
 
-    def __init__(self, shop: SimShop, folder: Path) -> None:
+    def __init__(self, shop: SimShop, folder: Path, *, has_key: bool = False) -> None:
         self.shop = shop
+        self.keys = GatewayKeys((Secret(KEY),)) if has_key else GatewayKeys()
         self.clock = VirtualClock()
         self.told: dict[str, OrderEvent] = {}
         self._folder = folder
@@ -141,7 +145,7 @@ class World:
         store = RelayStore(self._folder, self.jobs)
         relay = Relay(store, self.shop, self.clock, self.supervisor, tell, str)
         settings = RelaySettings("main", kind, kind, f"http://shop{PATH}")
-        relay.renew({settings.name: Relayed(settings, GATEWAYS[kind](GatewayKeys()))})
+        relay.renew({settings.name: Relayed(settings, GATEWAYS[kind](self.keys))})
         try:
             yield relay
         finally:
@@ -149,7 +153,12 @@ class World:
 
 
 def callback(order: str, status: int, at_ms: int) -> RawRequest:
-    body = {"trade_id": f"T{order}", "order_id": order, "amount": "9.90", "status": status}
+    signed = f"amount=9.90&order_id={order}&status={status}&trade_id=T{order}{KEY}"
+    body = {
+        "trade_id": f"T{order}", "order_id": order, "amount": "9.90",
+        "signature": hashlib.md5(signed.encode(), usedforsecurity=False).hexdigest(),
+        "status": status,
+    }  # fmt: skip
     headers = (("Host", "shop"), ("Content-Type", "application/json"))
     return RawRequest("POST", "/relay/main/x", headers, msgspec.json.encode(body), at_ms)
 
@@ -204,9 +213,11 @@ async def storm(shop: SimShop, folder: Path, orders: int, *, with_relay: bool) -
         await Bepusdt(through, world.clock).run(names, 2 * HOUR_S)
 
 
-async def one_try_each(shop: SimShop, folder: Path, orders: int, *, restarts: int) -> World:
+async def one_try_each(
+    shop: SimShop, folder: Path, orders: int, *, restarts: int, has_key: bool
+) -> World:
     """Orders that are paid evenly while the shop is down; the gateway calls once; the relay restarts."""
-    world = World(shop, folder)
+    world = World(shop, folder, has_key=has_key)
     gap_s = shop.down_s / orders
     for life in range(restarts + 1):
         async with world.relay("epusdt") as relay:
@@ -228,7 +239,9 @@ def run_storm(
     return shop
 
 
-def run_one_try_each(folder: Path, orders: int, *, restarts: int) -> tuple[SimShop, World]:
+def run_one_try_each(
+    folder: Path, orders: int, *, restarts: int, has_key: bool = True
+) -> tuple[SimShop, World]:
     shop = SimShop(6 * HOUR_S)
-    world = run_virtual(one_try_each(shop, folder, orders, restarts=restarts))
+    world = run_virtual(one_try_each(shop, folder, orders, restarts=restarts, has_key=has_key))
     return shop, world

@@ -52,6 +52,12 @@ def _relay(
         if not is_broken:  # else it was reported there
             _refuse_kind(relay, kind, (*by_name, *GATEWAYS), at, report)
         return None
+    keys = access.keys if access else GatewayKeys(currency=document.currency)
+    if not keys.secrets and not keys.public_keys:
+        where = (*at, "kind" if relay.kind else "gateway")
+        message = f"{report.name(where)}: no key checks its callbacks, so anybody can send some"
+        hint = "a payment counts once the shop accepted it; name a gateway with its key_file"
+        report.warn(where, message, hint)
     return RelaySettings(
         shop=relay.shop,
         gateway=relay.gateway,
@@ -59,7 +65,7 @@ def _relay(
         forward=relay.forward,
         host=relay.host or "",
         patience_ms=relay.patience,
-        keys=access.keys if access else GatewayKeys(currency=document.currency),
+        keys=keys,
         access=access.name if access else "",
     )
 

@@ -141,10 +141,10 @@ class Inquiries:
             waiting[order_id].put_off(now_ms)
         return tuple(self._inquiry(waiting[order_id].inquiry) for order_id in chosen)
 
-    def is_check(self, name: str, order_id: str) -> bool:
-        """Whether a callback said paid already, so that the gateway's word is no news."""
+    def is_evident(self, name: str, order_id: str) -> bool:
+        """Whether a signed callback said paid already, so that the gateway's word is no news."""
         one = self._waiting[name].get(order_id)
-        return one is not None and one.is_check
+        return one is not None and one.is_check and one.inquiry.is_signed
 
     def settled(self, name: str, order_id: str) -> None:
         """What the gateway says is known and handed in: no more questions."""

@@ -86,6 +86,7 @@ class RelayLimits(msgspec.Struct, frozen=True):
     parallel: int = 8
     deadline_ms: int = 72 * HOUR_MS
     open_max: int = 50_000  # callbacks of one shop that are not done; more are passed as they are
+    unchecked_max: int = 25_000  # with so many open no more unsigned ones are taken on
 
 
 class Arrival(msgspec.Struct, frozen=True):

@@ -132,7 +132,7 @@ class GatewayQuery:
             if answer.is_stray:
                 await self._take_stray(answer)
             elif answer.meaning == Meaning.PAID:
-                if not self._inquiries.is_check(name, answer.order_id):
+                if not self._inquiries.is_evident(name, answer.order_id):
                     await self._loop.submit((self._paid(answer),))
                 self._inquiries.settled(name, answer.order_id)
             elif answer.meaning != Meaning.REFUNDED and self._inquiries.denied(

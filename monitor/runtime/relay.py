@@ -149,7 +149,7 @@ class Relay:
                 hint="let forward lead to the shop itself, past the web server's relay",
             )  # fmt: skip
         desk = self._desk(relayed.settings.shop)
-        arrival = arrival_of(relayed, request, rest, is_full=desk.is_full)
+        arrival = arrival_of(relayed, request, rest, desk.has_room)
         self._heard(relayed.settings.access, arrival.callback)
         if arrival.kind == Kind.PLAIN and not self._allowed(name):
             return await self._passed(relayed, arrival)

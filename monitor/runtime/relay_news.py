@@ -26,6 +26,7 @@ GATHERED_S = 0.2  # many pieces are one entry of the log
 PAID_BEFORE_MS_MAX = 30 * DAY_MS  # a gateway that tells an older time has a wrong clock
 PAID_AFTER_MS_MAX = 5 * MINUTE_MS
 
+MONEY = (Meaning.PAID, Meaning.REFUNDED)  # a stranger may say so where no key is configured
 _OUTCOMES = {News.OK: "ok", News.REJECTED: "rejected", News.NO_ORDER: "rejected"}
 _REASONS = {
     News.TAKEN: "taken_over",
@@ -63,12 +64,20 @@ class Teller:
             self._wake.clear()
 
 
+def is_evidence(told: Told) -> bool:
+    """Whether what a callback says counts: it is signed, or the shop has accepted it."""
+    return told.callback.signature is Signature.VALID or told.news == News.OK
+
+
 def event_of(told: Told, name_payment: Callable[[str], str]) -> OrderEvent:
     """The event that says what a callback meant and what the shop made of it."""
     callback, received_ms = told.callback, told.received_ms
     shop, _, gateway = told.relay.partition("/")
     is_forged = callback.signature is Signature.INVALID
-    meaning = Meaning.UNKNOWN if is_forged else callback.meaning
+    said = Meaning.UNKNOWN if is_forged else callback.meaning
+    is_open = said in MONEY and not is_evidence(told)
+    meaning = Meaning.UNKNOWN if is_open else said
+    unproven = ("unproven",) if is_open else ()
     paid_ms = callback.paid_at_ms
     is_known = paid_ms is not None and (
         received_ms - PAID_BEFORE_MS_MAX <= paid_ms <= received_ms + PAID_AFTER_MS_MAX
@@ -79,14 +88,14 @@ def event_of(told: Told, name_payment: Callable[[str], str]) -> OrderEvent:
         type=EventType.CALLBACK,
         order_id=callback.order_id,
         source=shop,
-        event_id=derived_id("relay", gateway, payment or "", meaning, told.news),
+        event_id=derived_id("relay", gateway, payment or "", said, told.news, *unproven),
         time_ms=time_ms,
         received_ms=told.at_ms,
         is_inferred=not is_known,
         meaning=meaning,
         outcome=_OUTCOMES.get(told.news),
-        amount_minor=callback.amount_minor,
-        currency=callback.currency if callback.amount_minor is not None else None,
+        amount_minor=None if is_open else callback.amount_minor,
+        currency=None if is_open or callback.amount_minor is None else callback.currency,
         provider=gateway,
         reason="bad_signature" if is_forged else _REASONS.get(told.news),
         # Of a gateway without numbers of its own the shop may have made up another.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 from monitor.core.relay.duty import kind_of
 from monitor.model.gateways import Signature
@@ -27,15 +28,22 @@ def patience_ms(relayed: Relayed) -> int:
     return whole_ms - min(MARGIN_MS_MAX, whole_ms // 4)
 
 
-def arrival_of(relayed: Relayed, request: RawRequest, rest: str, *, is_full: bool) -> Arrival:
-    """Read a request as a callback; `is_full`: no further duty can be taken on."""
+def arrival_of(
+    relayed: Relayed, request: RawRequest, rest: str, has_room: Callable[[Signature], bool]
+) -> Arrival:
+    """Read a request as a callback; `has_room`: whether a further duty can be taken on."""
     callback = relayed.gateway.read(request)
     is_forged = callback.signature is Signature.INVALID
     kind = kind_of(callback.meaning, is_forged=is_forged, has_order=bool(callback.order_id))
-    if (kind == Kind.DUTY and is_full) or len(request.body) > BODY_BYTES_MAX:
+    is_full = kind == Kind.DUTY and not has_room(callback.signature)
+    if is_full or len(request.body) > BODY_BYTES_MAX:
         kind = Kind.PLAIN
     name = relayed.settings.name
-    key = "" if kind == Kind.PLAIN else f"{name}\n{callback.trade_no}\n{callback.meaning}"
+    key = f"{name}\n{callback.trade_no}\n{callback.meaning}"
+    if kind == Kind.PLAIN:
+        key = ""
+    elif callback.signature is Signature.UNCHECKED:
+        key += "\nunchecked"  # from before there was a key: a signed one does not wait behind it
     sent = f"{request.method}\n{rest}\n", request.body.decode("latin-1")
     return Arrival(name, key, kind, callback, request, rest, digest(*sent).hex())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,48 @@ async def test_forgeries_do_not_keep_the_genuine_callback_from_the_shop(tmp_path
         assert said(await raw(monitor.url, get(genuine))) == (200, b"success")
         await order_with(monitor, "A1", "ok")
     assert genuine in shop.seen[-1].target
+
+
+async def test_claim_that_nobody_signed_is_no_payment_while_the_shop_refuses_it(
+    tmp_path: Path,
+) -> None:
+    """It is owed and told, without meaning or amount; it counts from when the shop says yes."""
+    async with open_shop() as shop, running(tmp_path, without_key(shop.port)) as monitor:
+        shop.says = lambda _: answer(b"fail")
+        await raw(monitor.url, get(yipay("A1")))
+        order = await order_with(monitor, "A1", "taken_over", "rejected")
+        assert order.facts.paid_ms is None
+        assert {(one.meaning, one.amount_minor, one.payment) for one in order.timeline} == {
+            ("unknown", None, None)
+        }
+        shop.says = lambda _: answer(b"success")
+        order = await order_with(monitor, "A1", "ok")
+        assert order.facts.paid_ms is not None
+
+
+async def test_signed_claim_is_a_payment_although_the_shop_refuses_it(tmp_path: Path) -> None:
+    """What the gateway signed needs nobody's yes."""
+    async with open_shop() as shop, running(tmp_path, settings_of(shop.port)) as monitor:
+        shop.says = lambda _: answer(b"fail")
+        await raw(monitor.url, get(yipay("A1")))
+        order = await order_with(monitor, "A1", "taken_over", "rejected")
+        assert order.facts.paid_ms is not None
+        assert {one.meaning for one in order.timeline} == {"paid"}
+
+
+async def test_signed_callback_does_not_stand_behind_an_unsigned_one(tmp_path: Path) -> None:
+    """A key was configured while a refused one was owed: the signed one is evidence, and sent, now."""
+    async with open_shop() as shop:
+        shop.says = lambda _: answer(b"fail")
+        async with running(tmp_path, without_key(shop.port)) as monitor:
+            await raw(monitor.url, get(yipay("A1", key="forged")))
+            await order_with(monitor, "A1", "rejected")
+        async with running(tmp_path, settings_of(shop.port)) as monitor:
+            await raw(monitor.url, get(yipay("A1")))
+            orders = monitor.engine.shard.orders
+            async with asyncio.timeout(20):
+                while orders["A1"].facts.paid_ms is None:
+                    await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize(

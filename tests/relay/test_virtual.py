@@ -11,17 +11,24 @@ from benchmarks.relay_sim import HOUR_S, SimShop, run_one_try_each, run_storm
 ORDERS = 200
 
 
+@pytest.mark.parametrize("has_key", [True, False])
 def test_gateway_that_calls_once_loses_nothing_while_the_shop_is_down_six_hours(
-    tmp_path: Path,
+    tmp_path: Path, has_key: bool
 ) -> None:
-    """Every paid order is processed once, although the relay is started anew twice meanwhile."""
-    shop, world = run_one_try_each(tmp_path, ORDERS, restarts=2)
+    """Every paid order is processed once, although the relay is started anew twice meanwhile.
+
+    With a key each is known to be paid at once; without one as soon as the shop has accepted it.
+    """
+    shop, world = run_one_try_each(tmp_path, ORDERS, restarts=2, has_key=has_key)
     assert len(shop.processed) == ORDERS
     assert set(shop.processed.values()) == {1}
     taken = {one.order_id for one in world.told.values() if one.reason == "taken_over"}
     done = {one.order_id for one in world.told.values() if one.outcome == "ok"}
     assert len(taken) == len(done) == ORDERS
-    assert {one.meaning for one in world.told.values()} == {"paid"}
+    assert {(one.reason, one.outcome, one.meaning) for one in world.told.values()} == {
+        ("taken_over", None, "paid" if has_key else "unknown"),
+        (None, "ok", "paid"),
+    }
 
 
 @pytest.mark.parametrize("is_hanging", [False, True])

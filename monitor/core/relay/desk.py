@@ -18,6 +18,7 @@ import msgspec
 
 from monitor.core.relay.duty import OF_VERDICT, Input, moved
 from monitor.core.relay.pace import Circuit, retry_ms
+from monitor.model.gateways import Signature
 from monitor.model.relay import Kind, RelayLimits, State, StoredItem, Verdict
 
 
@@ -91,10 +92,10 @@ class ShopDesk:
         self._busy: dict[str, deque[Item]] = {}  # orders with a request at the shop, and who waits
         self._is_owed_turn = False
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no further duty can be taken on."""
-        return len(self.items) >= self.limits.open_max
+    def has_room(self, signature: Signature) -> bool:
+        """Whether a further duty can be taken on; anybody can make up those that nobody checks."""
+        is_valid = signature is Signature.VALID
+        return len(self.items) < (self.limits.open_max if is_valid else self.limits.unchecked_max)
 
     def restore(self, stored: StoredItem) -> None:
         """Take up what was owed when the process ended; what is at work already stays as it is."""

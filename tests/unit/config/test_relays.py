@@ -34,6 +34,23 @@ def test_relay_has_the_keys_of_its_gateway(tmp_path: Path) -> None:
     assert endpoints.config_hosts == ("10.0.0.7:8000",)
 
 
+def test_relay_without_a_key_is_warned_about(tmp_path: Path) -> None:
+    """Anybody can send a callback to it; one whose gateway has a key is not spoken of."""
+    write_secret(tmp_path / "key", "abc")
+    text = f"""
+    gateways: [{{name: epay, kind: yipay, key_file: key}}]
+    relays:
+      - {{shop: main, gateway: epay, forward: "{SHOP}"}}
+      - {{shop: main, gateway: coins, kind: bepusdt, forward: "{SHOP}"}}
+    """
+    (warning,) = load_text(tmp_path, text).warnings
+    assert (warning.line, warning.message) == (
+        5,
+        "relays[2].kind: no key checks its callbacks, so anybody can send some",
+    )
+    assert warning.hint.endswith("name a gateway with its key_file")
+
+
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [

@@ -114,8 +114,10 @@ def test_claim_is_denied_by_the_second_no() -> None:
     assert [inquiries.denied("gate", "A1") for _ in range(3)] == [False] * 3
     assert [inquiries.denied("gate", "A2") for _ in range(3)] == [False, True, True]
     inquiries.settled("gate", "A2")
-    inquiries.check("gate", Inquiry("A2", "T2"), 1)  # the gateway repeats its callback
-    assert not inquiries.is_check("gate", "A2")
+    inquiries.check(
+        "gate", Inquiry("A2", "T2", is_signed=True), 1
+    )  # the gateway repeats its callback
+    assert not inquiries.is_evident("gate", "A2")
 
 
 def test_number_that_a_callback_told_goes_with_the_question() -> None:
@@ -139,11 +141,11 @@ def test_denied_order_is_asked_about_as_long_as_an_unpaid_one() -> None:
     """What a stranger claimed does not hide the payment that comes later; it goes last and ends."""
     inquiries, orders = Inquiries([GATE]), unpaid("A1", "A2")
     inquiries.look(orders, 0)
-    inquiries.check("gate", Inquiry("A1", "F1"), 0)
+    inquiries.check("gate", Inquiry("A1", "F1", is_signed=True), 0)
     orders["A1"].facts = Facts(created_ms=0, paid_ms=0)
     inquiries.denial_told("gate", "A1")
     inquiries.look(orders, 60_000)
-    assert not inquiries.is_check("gate", "A1")
+    assert not inquiries.is_evident("gate", "A1")
     assert ids(inquiries.choose("gate", 60_000, 9)) == ["A2", "A1"]
     inquiries.check("gate", Inquiry("A1", "F1"), 70_000)
     assert ids(inquiries.choose("gate", 70_000, 9)) == []

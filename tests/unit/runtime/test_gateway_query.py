@@ -17,7 +17,7 @@ from monitor.model.commands import Batch
 from monitor.model.endpoints import GatewayAccess
 from monitor.model.errors import StorageError
 from monitor.model.events import OrderEvent
-from monitor.model.gateways import Callback, GatewayKeys, Inquiry, Meaning, Reported
+from monitor.model.gateways import Callback, GatewayKeys, Inquiry, Meaning, Reported, Signature
 from monitor.model.rules import RuleSet
 from monitor.model.secret import Secret
 from monitor.model.settings import Settings
@@ -194,10 +194,22 @@ async def test_true_success_is_asked_about_once_and_no_second_event() -> None:
     async with world() as here:
         here.host.add(Payment("A1", "T1", 1))
         await here.created("A1")
-        await here.called(Callback("A1", "T1", Meaning.PAID))
+        await here.called(Callback("A1", "T1", Meaning.PAID, signature=Signature.VALID))
         await here.turns(120)
         assert here.host.asked == ["A1"]
     assert [one.source for one in here.loop.taken] == ["shop", "relay"]
+
+
+async def test_success_that_nobody_signed_is_evidence_once_the_gateway_confirms_it() -> None:
+    """The relay told it without a meaning; the gateway's own yes is the payment."""
+    async with world() as here:
+        here.host.add(Payment("A1", "T1", 1))
+        here.ear.heard("gate", Callback("A1", "T1", Meaning.PAID))
+        await here.turns(60)
+        assert here.host.asked == ["A1"]
+        assert here.paid_ms("A1") is not None
+    (found,) = here.loop.taken
+    assert (found.meaning, found.reason) == ("paid", "found_by_query")
 
 
 async def test_payment_that_the_gateway_knows_a_moment_later_is_no_case() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from monitor.core.relay.desk import Forward, Moves, ShopDesk
 from monitor.core.relay.pace import retry_ms
+from monitor.model.gateways import Signature
 from monitor.model.relay import Kind, RelayLimits, State, StoredItem, Verdict
 
 DUTY, PASSING = Kind.DUTY, Kind.PASSING
@@ -88,6 +89,17 @@ def test_other_body_does_not_knock_at_a_shop_that_is_down() -> None:
     assert desk.circuit.is_open
     assert desk.arrive(1, 7, "main/x", "o1", DUTY, 5) == Moves()
     assert desk.tick(5_000).forwards == (Forward(1, 7, 2),)
+
+
+def test_what_nobody_checked_does_not_crowd_out_what_is_signed() -> None:
+    """Anybody can make up callbacks where there is no key: room is left for those that are signed."""
+    desk = ShopDesk(RelayLimits(open_max=4, unchecked_max=2))
+    found = []
+    for number in (1, 2, 3, 4):
+        found.append((desk.has_room(Signature.VALID), desk.has_room(Signature.UNCHECKED)))
+        came(desk, number)
+    assert found == [(True, True), (True, True), (True, False), (True, False)]
+    assert not desk.has_room(Signature.VALID)
 
 
 def test_refused_duty_is_tried_on_its_own_schedule() -> None:
