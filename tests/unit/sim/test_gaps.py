@@ -76,12 +76,13 @@ def test_later_end_changes_nothing_that_is_said_of_the_time_before() -> None:
 
 def test_end_before_the_next_event_is_no_far_one() -> None:
     """Whether more follows within a day is known from the file: the engine is woken all the same."""
-    events = [event("order.paid", "a", 0), event("order.paid", "b", 4 * HOUR_MS)]
-    near = record(events, until_ms=START_MS + 3 * HOUR_MS)
-    assert near.next_ms == START_MS + 4 * HOUR_MS
-    alone = record(events[:1], until_ms=START_MS + 3 * HOUR_MS)
+    events = [event("order.paid", "a", 0), event("order.paid", "b", 3 * HOUR_MS)]
+    near = record(events, until_ms=START_MS + 2 * HOUR_MS + 30 * MINUTE_MS)
+    assert near.next_ms == START_MS + 3 * HOUR_MS
+    alone = record(events[:1], until_ms=near.at_ms)
     assert ticks(near) > 2 * ticks(alone)
     whole, begun = run(events), run(events, near.at_ms)
+    assert whole.evaluation_floor_ms == begun.evaluation_floor_ms
     assert said(begun, 0, near.at_ms) == said(whole, 0, near.at_ms)
 
 
