@@ -43,7 +43,8 @@ class Dialect(msgspec.Struct, frozen=True):
     """How one form of callback names its fields; `order` tells by its presence which form it is.
 
     `volatile` differ between repeats of the same callback. `documented` are all that count where
-    others may stand beside them unsigned. `refund` holds what went back.
+    others may stand beside them unsigned. `refund` holds what went back. `worth` says what a signature
+    that fits is worth, where the signed text can be read in more than one way.
     """
 
     order: str
@@ -57,6 +58,7 @@ class Dialect(msgspec.Struct, frozen=True):
     refund: str = ""
     paid_at: Callable[[Fields], int | None] | None = None
     is_in_minor: bool = False  # amounts are minor units already
+    worth: Callable[[Fields], Signature] | None = None
 
 
 class Manners(msgspec.Struct, frozen=True):
@@ -193,4 +195,6 @@ def _counting(fields: Fields, dialect: Dialect) -> Fields:
 def _signature(fields: Fields, dialect: Dialect, keys: GatewayKeys) -> Signature:
     if not dialect.has_key(keys):
         return Signature.UNCHECKED
-    return Signature.VALID if dialect.check(fields, keys) else Signature.INVALID
+    if not dialect.check(fields, keys):
+        return Signature.INVALID
+    return dialect.worth(fields) if dialect.worth else Signature.VALID
