@@ -22,7 +22,7 @@ from monitor.adapters.relay_bytes import (
 )
 from monitor.adapters.relay_jobs import Jobs, RelayJobs
 from monitor.adapters.relay_schema import DATABASE_NAME
-from monitor.adapters.relay_trim import BYTES_MAX, trim
+from monitor.adapters.relay_trim import BYTES_MAX, trim, used_bytes
 from monitor.adapters.storage.sqlite_checks import damaged
 from monitor.model.gateways import Callback
 from monitor.model.relay import (
@@ -58,6 +58,7 @@ class RelayStore:
         self, data_dir: Path, jobs: Jobs | None = None, *, bytes_max: int = BYTES_MAX
     ) -> None:
         self._bytes_max = bytes_max
+        self._is_full = False
         self._path = data_dir / DATABASE_NAME
         self._jobs = jobs or RelayJobs(self._path)
 
@@ -70,6 +71,11 @@ class RelayStore:
     def is_there(self) -> bool:
         """Whether there is a file."""
         return self._path.exists()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the latest `trim` left more than there is room for: all of it must stay."""
+        return self._is_full
 
     async def open_items(self, now_ms: int) -> list[StoredItem]:
         """What was not done when the process last ended; what is no duty is closed by this."""
@@ -138,7 +144,11 @@ class RelayStore:
 
     async def trim(self, now_ms: int) -> int:
         """Forget a little of what is over, or too much; returns how many rows of it went."""
-        return await self._jobs.run(lambda connection: trim(connection, now_ms, self._bytes_max))
+        gone, used = await self._jobs.run(
+            lambda connection: (trim(connection, now_ms, self._bytes_max), used_bytes(connection))
+        )
+        self._is_full = not gone and used > self._bytes_max
+        return gone
 
     async def close(self) -> None:
         """Finish what waits and let go of the file."""

@@ -20,7 +20,7 @@ from monitor.core.relay.answers import says_no_order, verdict_of
 from monitor.core.relay.desk import Forward, Item, Moves, ShopDesk
 from monitor.core.relay.pace import Allowance
 from monitor.model.errors import InputError, NotFoundError, StorageError
-from monitor.model.gateways import Callback
+from monitor.model.gateways import Callback, Signature
 from monitor.model.relay import (
     MARK,
     Arrival,
@@ -125,6 +125,8 @@ class Relay:
     def notes(self) -> list[str]:
         """What an operator must be told."""
         found = notes_of(self._desks, self._counts, self._clock.now_ms())
+        if self._store.is_full:
+            found.append("relay: relay.db is full: callbacks that no key checks are only passed on")
         if self._store.trouble is not None and self._is_running:
             found.append(
                 f"relay: callbacks are passed on without being kept: {self._store.trouble}"
@@ -149,7 +151,11 @@ class Relay:
                 hint="let forward lead to the shop itself, past the web server's relay",
             )  # fmt: skip
         desk = self._desk(relayed.settings.shop)
-        arrival = arrival_of(relayed, request, rest, desk.has_room)
+        arrival = arrival_of(
+            relayed, request, rest,
+            lambda signature: desk.has_room(signature)
+            and (signature is Signature.VALID or not self._store.is_full),
+        )  # fmt: skip
         self._heard(relayed.settings.access, arrival.callback)
         if arrival.kind == Kind.PLAIN and not self._allowed(name):
             return await self._passed(relayed, arrival)

@@ -45,6 +45,11 @@ class Store(Protocol):
         """Whether anything was ever kept here."""
         ...
 
+    @property
+    def is_full(self) -> bool:
+        """Whether what has to stay is more than there is room for."""
+        ...
+
     async def open_items(self, now_ms: int) -> list[StoredItem]:
         """Duties that were not done when the process last ended; all else is closed by this."""
         ...

@@ -8,8 +8,15 @@ from pathlib import Path
 
 import apsw
 
+from benchmarks.relay_sim import HOUR_S, InlineJobs, SimShop, World, callback
+from monitor.adapters.gateways import GATEWAYS
+from monitor.adapters.relay_store import RelayStore
 from monitor.core.relay.pace import PLAIN_BURST, PLAIN_PER_S, Allowance
-from monitor.runtime.relay import PASSING_MAX
+from monitor.model.events import OrderEvent
+from monitor.model.relay import RelaySettings
+from monitor.runtime.relay import PASSING_MAX, Relay
+from monitor.runtime.relay_ports import Relayed
+from monitor.sim.virtual_loop import run_virtual
 from tests.relay.shop import answer, open_shop
 from tests.relay.world import get, raw, running, said, settings_of, yipay
 
@@ -49,3 +56,28 @@ async def test_flood_of_a_shop_that_hangs_is_told_to_come_back(tmp_path: Path) -
         assert 0 < codes[503] <= 200
         assert said(await paid) == (200, b"success")
         assert waiting
+
+
+async def no_room(world: World, folder: Path) -> None:
+    """A store of one byte before a shop that is down."""
+    store = RelayStore(folder, InlineJobs(world._connection), bytes_max=1)
+    relay = Relay(store, world.shop, world.clock, world.supervisor, nobody_told, str)
+    settings = RelaySettings("main", "b", "bepusdt", "http://shop/pay/notify")
+    relay.renew({settings.name: Relayed(settings, GATEWAYS[settings.kind](settings.keys))})
+    await asyncio.sleep(1)
+    assert (
+        "relay: relay.db is full: callbacks that no key checks are only passed on" in relay.notes()
+    )
+    reply = await relay.take(settings.name, callback("o1", 2, world.clock.now_ms()), "")
+    assert (reply.status, (await store.counts()).owed) == (502, 0)
+    await relay.stop()
+
+
+async def nobody_told(events: tuple[OrderEvent, ...]) -> tuple[str, ...]:
+    await asyncio.sleep(0)
+    return ("accepted",) * len(events)
+
+
+def test_payment_that_cannot_be_kept_is_not_acknowledged(tmp_path: Path) -> None:
+    """The gateway hears what the shop says, as without a relay, and people are told."""
+    run_virtual(no_room(World(SimShop(HOUR_S), tmp_path), tmp_path))

@@ -161,3 +161,15 @@ async def test_file_of_the_first_release_is_trimmed_too(tmp_path: Path) -> None:
     await store.arrive(arrival())
     assert await trimmed(store, NOW_MS) == 1
     await store.close()
+
+
+async def test_file_is_full_while_too_much_is_owed(tmp_path: Path) -> None:
+    """What is owed does not go to make room; once it is over there is room again."""
+    store = RelayStore(tmp_path, bytes_max=256 << 10)
+    rows = [(await store.arrive(arrival(f"T{number}"))).row for number in range(40)]
+    assert (await trimmed(store, NOW_MS), store.is_full) == (0, True)
+    for row in rows[:20]:
+        await accepted(store, row)
+    await told(store)
+    assert (await trimmed(store, NOW_MS) > 0, store.is_full) == (True, False)
+    await store.close()
