@@ -166,6 +166,7 @@ class Inquiries:
         one = self._waiting[name].get(order_id)
         if one is not None:
             one.is_check, one.is_denied = False, True
+            one.inquiry = Inquiry(order_id)  # the number in the claim is as little worth
 
     def waits(self, name: str) -> int:
         """How many orders of a gateway are asked about."""

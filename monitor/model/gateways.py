@@ -33,7 +33,7 @@ class Signature(StrEnum):
 
     VALID = "valid"
     INVALID = "invalid"  # missing counts as wrong where a key is configured
-    UNCHECKED = "unchecked"  # no key is configured, or it fits what was signed for another order too
+    UNCHECKED = "unchecked"  # no key is configured, or another order fits it too
 
 
 class ShopAnswer(StrEnum):

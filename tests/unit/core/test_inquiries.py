@@ -137,6 +137,16 @@ def test_number_of_a_signed_callback_is_not_replaced_by_a_strangers() -> None:
     assert inquiries.choose("gate", 0, 9) == (Inquiry("A1", "T1", is_signed=True),)
 
 
+def test_denied_order_is_asked_about_by_the_number_that_is_told_next() -> None:
+    """The number in a claim that was denied is worth nothing; the gateway's next push tells its own."""
+    inquiries = Inquiries([GATE])
+    for claim in (inquiries.told, lambda name, one: inquiries.check(name, one, 0)):
+        claim("gate", Inquiry("A1", "F1"))
+    inquiries.denial_told("gate", "A1")
+    inquiries.told("gate", Inquiry("A1", "T1"))
+    assert inquiries.choose("gate", 60_000, 9) == (Inquiry("A1", "T1"),)
+
+
 def test_denied_order_is_asked_about_as_long_as_an_unpaid_one() -> None:
     """What a stranger claimed does not hide the payment that comes later; it goes last and ends."""
     inquiries, orders = Inquiries([GATE]), unpaid("A1", "A2")
