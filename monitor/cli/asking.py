@@ -6,16 +6,23 @@ import getpass
 import sys
 from collections.abc import Callable, Sequence
 
+from monitor.cli.files import read_text
 from monitor.cli.output import warn
 from monitor.config.init import Question
 from monitor.model.errors import InputError
 from monitor.model.spelling import did_you_mean
 
+FROM_FILE = "@"
+SECRET_BYTES_MAX = 16_384
+
 Check = Callable[[Question, str], str]  # what is wrong with an answer; empty: nothing
 
 
 def given(pairs: Sequence[str], questions: Sequence[Question], check: Check) -> dict[str, str]:
-    """Read `--set KEY=ANSWER`; an unknown key or a bad answer is an InputError."""
+    """Read `--set KEY=ANSWER`, of a secret also `KEY=@FILE`; a bad answer is an InputError.
+
+    What stands in a command is in the history of the shell and seen in the list of processes.
+    """
     by_key = {question.key: question for question in questions}
     answers: dict[str, str] = {}
     for pair in pairs:
@@ -25,6 +32,8 @@ def given(pairs: Sequence[str], questions: Sequence[Question], check: Check) -> 
             raise InputError(f"--set: there is no question {key!r}", hint=hint)
         if not separator:
             raise InputError(f"--set {key} has no answer", hint=f"write --set {key}=…")
+        if by_key[key].is_secret and answer.startswith(FROM_FILE):
+            answer = read_text(answer.removeprefix(FROM_FILE), SECRET_BYTES_MAX).strip()
         if problem := check(by_key[key], answer):
             raise InputError(f"--set {key}: {problem}")
         answers[key] = answer

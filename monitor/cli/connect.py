@@ -2,7 +2,7 @@
 
 Without KIND the kinds are listed. Nothing is written before the shop answered; --untested writes
 anyway. Secrets go to files of mode 0600 below keys/, never into monitor.yaml, whose other lines
-stay as they are.
+stay as they are. What stands in a command is seen by others: `--set secret=@FILE` reads it.
 
 Examples:
   delivery-monitor connect
@@ -33,7 +33,9 @@ from monitor.config.add_entry import with_entry
 from monitor.config.connect import LANGUAGE, Plan, plan_for, problem_of, questions_for
 from monitor.config.init import KeyFile, Question, render_config
 from monitor.config.load import Loaded, load
-from monitor.model.errors import InputError
+from monitor.config.values import split_url
+from monitor.model.addresses import is_loopback
+from monitor.model.errors import ConfigError, InputError
 from monitor.model.shops import ShopKind
 from monitor.model.spelling import did_you_mean
 from monitor.model.times import format_duration
@@ -98,11 +100,13 @@ class _File:
         self.is_new = not path.exists()
         self._text = ""
         try:
-            self._read("" if self.is_new else path.read_text(encoding="utf-8"))
+            self._read("" if self.is_new else path.read_bytes().decode("utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise InputError(
                 f"{path} cannot be read", hint=f"run `delivery-monitor check --config {path}`"
             ) from error
+        if not self.is_new:
+            load(path, needs_keys=False)  # its own mistakes are named at their own place
 
     def begin(self, language: str) -> None:
         """Begin a new file as `init` does."""
@@ -127,6 +131,9 @@ class _File:
             written, kept = write_all(draft, self._text, files)
             load(draft, needs_keys=False)
             draft.replace(self._path)
+        except ConfigError as error:
+            first = error.problems[0]
+            raise InputError(f"with these answers {first.message}", hint=first.hint) from error
         finally:
             draft.unlink(missing_ok=True)
         return [*written[:-1], str(self._path)], kept
@@ -152,9 +159,9 @@ def _kind(name: str) -> ShopKind:
 
 def _answers(options: argparse.Namespace, file: _File, kind: ShopKind) -> dict[str, str]:
     """Ask for what is not set; a file that is not there yet begins with its language."""
-    questions = (*((LANGUAGE,) if file.is_new else ()), *questions_for(kind))
+    questions = (LANGUAGE, *questions_for(kind))
     answers = given(options.set, questions, _problem)
-    for question in questions:
+    for question in questions if file.is_new else questions[1:]:
         if question.key not in answers:
             answers[question.key] = _answer(question, file.language, is_asked=not options.yes)
         if question is LANGUAGE:
@@ -176,17 +183,20 @@ def _problem(question: Question, written: str) -> str:
         try:
             check_url(written.strip())
         except InputError as error:
-            return f"{error}; {error.hint}"
+            return f"{error}; {error.hint.replace('database.password_file', 'database_password')}"
     return problem_of(question, written)
 
 
 def _address(kind: ShopKind, plan: Plan, loaded: Loaded) -> str | None:
     """Where the shop sends its webhooks, as far as it can be known here."""
-    if kind.secret_at is None:
-        return None
-    listen = loaded.endpoints.listen
-    base = loaded.settings.public_url or f"http://{listen.host}:{listen.port}"
-    return f"{base.rstrip('/')}/hooks/{plan.source.name}"
+    has_secret = any(file.path.endswith(".secret") for file in plan.files)
+    if kind.secret_at is None or not has_secret:
+        return None  # without one nothing that it sends is believed
+    base = loaded.settings.public_url
+    if is_loopback(split_url(base).hostname or ""):
+        base = "https://YOUR-ADDRESS"  # nobody else reaches this machine by that name
+    token = "?token=…" if kind.is_secret_in_address else ""
+    return f"{base.rstrip('/')}/hooks/{plan.source.name}{token}"
 
 
 def _list_kinds(words: Callable[..., str], *, as_json: bool) -> None:

@@ -18,6 +18,8 @@ def with_entry(text: str, key: str, entry: Entry) -> str:
     Values of an entry are texts, numbers, lists of texts and mappings of them.
     Raises: InputError if the file is no mapping, or `key` in it no list.
     """
+    if "\r\n" in text:  # the lines that are added end as the others do
+        return with_entry(text.replace("\r\n", "\n"), key, entry).replace("\n", "\r\n")
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:

@@ -82,6 +82,8 @@ def load(
         ({}, Positions(values={}, keys={})) if path is None else read_with_positions(path)
     )
     report = Report(DEFAULTS if path is None else str(path), positions)
+    if path is None and (here := Path("monitor.yaml")).exists():
+        report.warn((), f"{here} is here and is not used", f"add --config {here}")
     document, names = _document({} if raw is None else raw, positions, environment, report)
     overrides = _overrides(environment, data_dir=data_dir, listen=listen)
     check_document(document, names, report)

@@ -47,6 +47,7 @@ class ShopKind(msgspec.Struct, frozen=True):
     timezone: str = ""
     secret_at: str | None = None
     is_secret_needed: bool = False
+    is_secret_in_address: bool = False
     patience_s: int | None = None
 
 

@@ -32,5 +32,6 @@ def _described(kind: str) -> ShopKind:
         timezone=pull.timezone if pull is not None else "",
         secret_at=push.SECRET.where if push is not None else None,
         is_secret_needed=push is not None and push.SECRET.is_needed,
+        is_secret_in_address=push is not None and push.SECRET.is_in_address,
         patience_s=push.PATIENCE_S if push is not None and pull is None else None,
     )

@@ -39,6 +39,7 @@ class DujiaokaHook(Push):
         "the ?token=… that you put behind the address in api_hook",
         WORD_PATTERN,
         "16 characters and more, letters, digits and -._~",
+        is_in_address=True,
     )
 
     def prove(self, request: RawRequest) -> None:

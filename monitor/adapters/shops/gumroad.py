@@ -39,6 +39,7 @@ class Gumroad(Push):
         "the ?token=… that you put behind the address",
         WORD_PATTERN,
         "16 characters and more, letters, digits and -._~",
+        is_in_address=True,
     )
 
     def prove(self, request: RawRequest) -> None:

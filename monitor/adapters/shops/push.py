@@ -27,12 +27,14 @@ class SecretForm(msgspec.Struct, frozen=True):
     """What the secret of a kind looks like, as far as its maker says, and `where` it is found.
 
     `pattern` is a regular expression for all of it; `looks` says in words what it wants.
+    `is_in_address`: these shops sign nothing, so it stands behind their address as `?token=`.
     """
 
     where: str
     pattern: str = ".+"
     looks: str = ""
     is_needed: bool = True
+    is_in_address: bool = False
 
     def fits(self, secret: Secret) -> bool:
         """Whether a text can be such a secret."""

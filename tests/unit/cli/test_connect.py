@@ -119,12 +119,68 @@ def test_rest_of_the_file_stays_and_a_name_is_taken_once(
     config.write_text(HAND_MADE, encoding="utf-8")
     assert main([*WOO, "--config", str(config)]) == 0
     assert config.read_text(encoding="utf-8").startswith(HAND_MADE)
-    assert "http://127.0.0.1:8080/hooks/woocommerce" in capsys.readouterr().out
+    assert "https://YOUR-ADDRESS/hooks/woocommerce\n" in capsys.readouterr().out
     assert [one.name for one in load(config, environ={}).settings.sources] == ["old", "woocommerce"]
     before = config.read_bytes()
     assert main([*WOO, "--config", str(config)]) == 2
     assert "already" in capsys.readouterr().err
     assert config.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers", "address"),
+    [
+        ("gumroad", ("secret=a-word-of-your-own",), "https://shop.example/hooks/gumroad?token=…"),
+        ("stripe", ("secret=whsec_0123456789abcdef",), "https://shop.example/hooks/stripe"),
+        ("dujiaoka", (), None),
+    ],
+)
+def test_address_is_the_one_to_enter(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    answers: tuple[str, ...],
+    address: str | None,
+) -> None:
+    """With the word where a shop signs nothing; none where nothing that is sent would be believed."""
+    config = tmp_path / "monitor.yaml"
+    config.write_text("public_url: https://shop.example/\n", encoding="utf-8")
+    command = ["connect", kind, "--yes", "--untested", "--json", "--config", str(config)]
+    assert main([*command, *(part for one in answers for part in ("--set", one))]) == 0
+    assert json.loads(capsys.readouterr().out)["address"] == address
+
+
+def test_secret_is_read_from_a_file_and_the_language_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command is seen by others; one that chooses a language can be repeated for another shop."""
+    secret = tmp_path / "typed"
+    secret.write_text("whsec_0123456789abcdef\n", encoding="utf-8")
+    config = tmp_path / "monitor.yaml"
+    for name, language in (("first", "en"), ("second", "zh-CN")):
+        answers = (f"name={name}", f"language={language}", f"secret=@{secret}")
+        options = [part for one in answers for part in ("--set", one)]
+        assert main(["connect", "stripe", "--yes", *options, "--config", str(config)]) == 0
+    loaded = load(config, environ={})
+    assert loaded.settings.language == "en"
+    assert [one.secrets[0].reveal() for one in loaded.endpoints.shop_sources] == [
+        "whsec_0123456789abcdef"
+    ] * 2
+    assert "whsec_" not in capsys.readouterr().out
+
+
+def test_answer_that_makes_no_usable_entry_is_said_without_a_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file that was tried is gone, so no line of it is named."""
+    config = tmp_path / "monitor.yaml"
+    assert (
+        main(["connect", "gumroad", "--yes", "--set", "secret=short", "--config", str(config)]) == 2
+    )
+    error = capsys.readouterr().err
+    assert "with these answers" in error
+    assert ".draft" not in error
+    assert not config.exists()
 
 
 def test_file_with_a_mistake_is_named_and_stays(
@@ -134,7 +190,7 @@ def test_file_with_a_mistake_is_named_and_stays(
     config = tmp_path / "monitor.yaml"
     config.write_text("promise: {default: soon}\n", encoding="utf-8")
     assert main([*WOO, "--config", str(config)]) == 2
-    assert "promise" in capsys.readouterr().err
+    assert f"{config}:1:20 promise.default" in capsys.readouterr().err
     assert config.read_text(encoding="utf-8") == "promise: {default: soon}\n"
     assert not list(tmp_path.glob(".*"))
 

@@ -41,6 +41,14 @@ def test_entry_comes_last_and_everything_else_stays(text: str) -> None:
 PRINTABLE = st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" "))
 
 
+def test_lines_end_as_they_did() -> None:
+    """A file that was written on Windows stays one."""
+    text = "language: en\r\nsources:\r\n  - name: a\r\n"
+    added = with_entry(text, "sources", ENTRY)
+    assert added.startswith(text)
+    assert added.count("\n") == added.count("\r\n") == 6
+
+
 @given(st.dictionaries(st.sampled_from(["name", "kind", "poll"]), PRINTABLE, min_size=1))
 def test_any_value_is_read_back_as_it_was(entry: dict[str, str]) -> None:
     """Words that mean something else in YAML (`no`, `3:20`, `null`, `1e3`) stay words."""
