@@ -26,6 +26,10 @@ from __future__ import annotations
 
 import msgspec
 
+# What reading a row or an entry of somebody else's ends in, when something stands in it that nobody
+# thought of. Caught where it is read, and told by its type alone: its text may quote a value.
+UNREADABLE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+
 
 class MonitorError(Exception):
     """Base of all errors raised on purpose; `str()` is one line fit for a user."""

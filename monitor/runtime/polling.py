@@ -14,9 +14,10 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from monitor.model.errors import CapacityError, SourceError, StorageError
+from monitor.model.errors import UNREADABLE, CapacityError, SourceError, StorageError
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.ids import hash01
+from monitor.model.shops import Polled
 from monitor.model.times import MINUTE_MS
 from monitor.ports import Clock, PollMark, ShopPull
 
@@ -92,7 +93,7 @@ class Poller:
         """Read page after page; whether the end was reached."""
         for _page in range(PAGES_MAX):
             mark = await self._mark.read()
-            polled = await self._pull.poll(mark, self._clock.now_ms())
+            polled = await self._page(mark)
             events = polled.events
             for start in range(0, len(events), SUBMIT_MAX):
                 await self._loop.submit(events[start : start + SUBMIT_MAX])
@@ -101,6 +102,14 @@ class Poller:
             if polled.is_last:
                 return True
         return False
+
+    async def _page(self, mark: str) -> Polled:
+        """One page. What no adapter could make sense of is an outage of this source alone."""
+        try:
+            return await self._pull.poll(mark, self._clock.now_ms())
+        except UNREADABLE as error:
+            what = f"what it says cannot be read: {type(error).__name__}"
+            raise SourceError(what, hint="run `delivery-monitor doctor`") from None
 
     def _failed(self, error: SourceError) -> None:
         """Tell the first failure of an outage, and whatever else it turns into."""

@@ -11,7 +11,7 @@ import msgspec
 
 from monitor.adapters.http_client import HttpAnswer, HttpClient
 from monitor.adapters.signed_post import retry_after_ms
-from monitor.model.errors import EffectError, InputError, SourceError
+from monitor.model.errors import UNREADABLE, EffectError, InputError, SourceError
 from monitor.model.events import OrderEvent
 from monitor.model.times import MINUTE_MS
 
@@ -92,20 +92,24 @@ def read_items(
     An entry that is not what it should be must not hide the others: it is left out and logged.
     """
     events: list[OrderEvent] = []
-    newest_ms, unread = 0, ""
+    newest_ms, unread, count = 0, "", 0
     for item in items:
         try:
             told, changed_ms = read(item)
-        except (msgspec.MsgspecError, InputError) as error:
-            unread = _said(error)
+        except (msgspec.MsgspecError, InputError, *UNREADABLE) as error:
+            unread, count = _said(error), count + 1
             continue
         events += told
         newest_ms = max(newest_ms, changed_ms)
     if unread:
-        log.warning("entry_unreadable", extra={"fields": {"source": source, "error": unread}})
+        fields = {"source": source, "error": unread, "entries": count}
+        log.warning("entry_unreadable", extra={"fields": fields})
     return tuple(events), newest_ms
 
 
 def _said(error: Exception) -> str:
     """What may be told: msgspec names types and places, InputError is ours; neither quotes a value."""
-    return str(error) if isinstance(error, (msgspec.MsgspecError, InputError)) else "not UTF-8"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    is_ours = isinstance(error, (msgspec.MsgspecError, InputError))
+    return str(error) if is_ours else type(error).__name__

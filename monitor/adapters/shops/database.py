@@ -17,7 +17,7 @@ from typing import TypeVar
 from monitor.adapters.shops.database_url import parse_url
 from monitor.adapters.shops.sessions import ConnectionLostError, Row, Session, open_session
 from monitor.model.endpoints import DatabaseAccess
-from monitor.model.errors import SourceError
+from monitor.model.errors import UNREADABLE, SourceError
 
 ANSWER_S = 30.0  # when all other limits are long over, the thread is stuck in the system
 CLOSE_S = 1.0
@@ -73,6 +73,10 @@ class Database:
         except SourceError:
             self._hang_up()  # nobody knows in which state it is
             raise
+        except UNREADABLE as error:  # of the driver, whose text may quote a value
+            self._hang_up()
+            what = f"{self.place}: a row cannot be read: {type(error).__name__}"
+            raise SourceError(what) from None
 
     def _hang_up(self) -> None:
         session, self._session = self._session, None

@@ -13,7 +13,6 @@ Source: internal/models, internal/service of dujiao-next 1.3.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,15 +25,14 @@ from monitor.adapters.shops.dujiao_order import events_of
 from monitor.adapters.shops.facts import Facts
 from monitor.adapters.shops.pull_kind import PullKind
 from monitor.adapters.shops.sessions import Row
+from monitor.adapters.shops.skipped import skipped
 from monitor.adapters.shops.sweep import OVERLAP_MS
 from monitor.model.endpoints import ShopSource
-from monitor.model.errors import InputError, SourceError
+from monitor.model.errors import UNREADABLE, InputError, SourceError
 from monitor.model.events import OrderEvent
 from monitor.model.ids import digest
 from monitor.model.shops import Known, Polled, Precision
 from monitor.model.times import DAY_MS, MINUTE_MS
-
-log = logging.getLogger("monitor.shops")
 
 PAGE = 200  # orders, with all their parts
 RECENT_MS = DAY_MS  # what a first look tells of everything
@@ -128,6 +126,7 @@ class DujiaoNext:
             raise SourceError(f"{source.name} has no database", hint="name it as database.url")
         self._database = Database(source.database)
         self._facts = facts
+        self._unread = 0
         self._is_postgresql = self._database.place.engine == POSTGRESQL
 
     async def poll(self, mark: str, now_ms: int) -> Polled:
@@ -184,9 +183,8 @@ class DujiaoNext:
     def _said(self, rows: list[Row], now_ms: int) -> tuple[OrderEvent, ...]:
         try:
             return events_of(rows, self._facts, now_ms)
-        except InputError as error:  # one order that nobody understands must not hide the others
-            fields = {"source": self._facts.source, "row": rows[0]["id"], "error": str(error)}
-            log.warning("row_not_understood", extra={"fields": fields})
+        except (InputError, *UNREADABLE) as error:  # one order must not hide the others
+            self._unread = skipped(self._facts.source, rows[0]["id"], error, self._unread)
             return ()
 
     def _moment(self, table: str) -> str:

@@ -173,21 +173,44 @@ class SqliteSession:
         """See Session."""
         self._until_s = time.monotonic() + STATEMENT_S
         try:
-            cursor = self._connection.execute(
-                sql.replace("%s", "?").replace("%%", "%"), tuple(args)
-            )
-            found = []
-            for values in cursor:
-                names = [column[0] for column in cursor.description]
-                found.append(dict(zip(names, values, strict=True)))
+            return self._asked(sql.replace("%s", "?").replace("%%", "%"), tuple(args))
         except self._error as error:
             self._fail(error)
-        return found
 
     def close(self) -> None:
         """See Session."""
         with suppress(self._error):
             self._connection.close()
+
+    def _asked(self, sql: str, args: tuple[object, ...]) -> list[Row]:
+        names: list[str] = []
+        cursor = self._connection.cursor()
+
+        def name(asking: Any, _sql: str, _args: object) -> bool:
+            names.extend(column[0] for column in asking.get_description())
+            return True
+
+        cursor.exec_trace = name
+        try:
+            return [dict(zip(names, values, strict=True)) for values in cursor.execute(sql, args)]
+        except UnicodeDecodeError:  # SQLite takes any bytes for a text
+            return self._as_bytes(sql, args, names)
+
+    def _as_bytes(self, sql: str, args: tuple[object, ...], names: Sequence[str]) -> list[Row]:
+        """The same rows, with what is no UTF-8 in a text written as its escapes: no two become one."""
+        columns = ", ".join(
+            f'typeof("{name}"), CASE typeof("{name}") WHEN \'text\' '
+            f'THEN CAST("{name}" AS BLOB) ELSE "{name}" END'
+            for name in names
+        )
+        asked = f"SELECT {columns} FROM ({sql})"  # noqa: S608 - names of the adapter's
+        return [
+            {
+                name: value.decode(errors="backslashreplace") if kind == "text" else value
+                for name, kind, value in zip(names, values[::2], values[1::2], strict=True)
+            }
+            for values in self._connection.execute(asked, args)
+        ]
 
     def _is_too_long(self) -> bool:
         return time.monotonic() > self._until_s

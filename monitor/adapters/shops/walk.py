@@ -12,7 +12,6 @@ remembered is in the mark: a lost one means that some facts are told again, unde
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -20,12 +19,11 @@ import msgspec
 from monitor.adapters.shops.database import Database, places_for
 from monitor.adapters.shops.facts import Facts
 from monitor.adapters.shops.sessions import Row
-from monitor.model.errors import InputError
+from monitor.adapters.shops.skipped import skipped
+from monitor.model.errors import UNREADABLE, InputError
 from monitor.model.events import OrderEvent
 from monitor.model.shops import Polled
 from monitor.model.times import DAY_MS, MINUTE_MS
-
-log = logging.getLogger("monitor.shops")
 
 PAGE = 500  # rows of a statement
 LOOKS_MAX = 500  # watched rows of a statement, so that it costs a few milliseconds
@@ -94,6 +92,7 @@ class Walk:
         self._rows = rows
         self._facts = facts
         self._read = read
+        self._unread = 0  # rows that were skipped since the start
 
     async def poll(self, written: str, now_ms: int) -> Polled:
         """See ShopPull."""
@@ -140,7 +139,7 @@ class Walk:
     def _is_before(self, row: Row, since_ms: int, now_ms: int) -> bool:
         try:
             when = self._facts.when(row["created"], now_ms)
-        except InputError:
+        except (InputError, *UNREADABLE):
             return True
         return when is None or when.time_ms < since_ms
 
@@ -236,9 +235,8 @@ class Walk:
     def _seen(self, row: Row, now_ms: int) -> Seen:
         try:
             return self._read(row, now_ms)
-        except InputError as error:  # one row that nobody understands must not hide the others
-            fields = {"source": self._facts.source, "row": row["id"], "error": str(error)}
-            log.warning("row_not_understood", extra={"fields": fields})
+        except (InputError, *UNREADABLE) as error:  # one row must not hide the others
+            self._unread = skipped(self._facts.source, row["id"], error, self._unread)
             return Seen(())
 
 

@@ -14,6 +14,7 @@ from monitor.runtime.polling import PAGES_MAX, SUBMIT_MAX, Poller
 from monitor.sim.virtual_loop import VirtualClock, run_virtual
 
 EVERY_MS = 15_000
+CARD = "CARD-4711"
 HEARTBEAT = EventType.HEARTBEAT.value
 
 
@@ -28,14 +29,14 @@ def events(count: int) -> tuple[OrderEvent, ...]:
 class Shop:
     """Answers with the pages it was given, then with empty ones."""
 
-    def __init__(self, *pages: Polled | SourceError) -> None:
+    def __init__(self, *pages: Polled | Exception) -> None:
         self.pages = list(pages)
         self.asked: list[tuple[str, int]] = []
 
     async def poll(self, mark: str, now_ms: int) -> Polled:
         self.asked.append((mark, now_ms))
         page = self.pages.pop(0) if self.pages else Polled((), mark, is_last=True)
-        if isinstance(page, SourceError):
+        if isinstance(page, Exception):
             raise page
         return page
 
@@ -173,3 +174,22 @@ async def test_connection_is_given_back() -> None:
     world = World(Shop())
     await world.poller.close()
     assert world.shop.asked == [("closed", 0)]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [UnicodeDecodeError("utf-8", b"CARD", 0, 1, "x"), TypeError(CARD), KeyError(CARD),
+     ArithmeticError(CARD), AttributeError(CARD)],
+)  # fmt: skip
+def test_answer_nobody_understands_is_an_outage_and_no_end(
+    fault: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The source is in trouble and asked later; the task lives, and nothing of the row is told."""
+    caplog.set_level(logging.INFO, "monitor.polling")
+    world = World(Shop(fault, Polled(events(1), "a", is_last=True)))
+    world.run(2 * EVERY_MS / 1_000)
+    assert "events 1" in world.log
+    assert caplog.messages == ["source_unreadable", "source_readable"]
+    (told, _) = (str(vars(record)["fields"]) for record in caplog.records)
+    assert type(fault).__name__ in told
+    assert CARD not in told
