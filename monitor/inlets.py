@@ -79,6 +79,7 @@ class Inlets:
         self._switched_off: dict[str, tuple[str, ...]] = {}  # webhooks, by source
         self._askers: list[Asker] = []
         self._queries: list[GatewayQuery] = []
+        self._watches: list[ListenerWatch] = []
         self._ear = GatewayEar(Inquiries(()), clock)
 
     def hear(
@@ -138,6 +139,7 @@ class Inlets:
         ]
         notes += [note for tail in self._tails for note in tail.notes()]
         notes += [f"gateway {one.name}: {one.trouble}" for one in self._queries if one.trouble]
+        notes += [f"listener of {one.name}: {one.trouble}" for one in self._watches if one.trouble]
         return notes + [
             f"{source}: the shop switched its webhooks off: {', '.join(webhooks)}"
             for source, webhooks in self._switched_off.items()
@@ -156,6 +158,7 @@ class Inlets:
         for cards in counted:
             await cards.close()
         self._queries.clear()
+        self._watches.clear()
         askers, self._askers = self._askers, []
         for asker in askers:
             await asker.close()
@@ -246,6 +249,7 @@ class Inlets:
             if access.is_watched:
                 is_alive = listener_of(access, client, self._clock, self._ear.is_pushing)
                 watch = ListenerWatch(access.name, is_alive, loop, self._clock)
+                self._watches.append(watch)
                 self._tasks.spawn(f"listener-{access.name}", watch.run())
 
     async def close(self) -> None:

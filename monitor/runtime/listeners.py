@@ -20,6 +20,7 @@ from monitor.runtime.gateway_query import MALFORMED
 log = logging.getLogger("monitor.listeners")
 
 EVERY_S = 8.0  # a third of `LISTENER_HEARTBEAT_MS`, and as long as a question may take
+BACK_OFF_S = (8.0, 15.0, 30.0)  # of a gateway that cannot be asked; its silence pages meanwhile
 
 
 class Submitter(Protocol):
@@ -36,17 +37,23 @@ class ListenerWatch:
     def __init__(
         self, name: str, is_alive: Callable[[], Awaitable[bool]], loop: Submitter, clock: Clock
     ) -> None:
-        self._name = name
         self._is_alive = is_alive
         self._loop = loop
         self._clock = clock
-        self._has_failed = False
+        self._failures = 0
+        self.name = name
+        self.trouble: str | None = None  # why it cannot be asked right now
 
     async def run(self) -> None:
-        """Ask for ever."""
+        """Ask for ever; a gateway that fails is left alone for longer each time."""
         while True:
             await self.look()
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(self.pause_s)
+
+    @property
+    def pause_s(self) -> float:
+        """How long until it is asked again."""
+        return BACK_OFF_S[min(self._failures, len(BACK_OFF_S)) - 1] if self._failures else EVERY_S
 
     async def look(self) -> bool:
         """Ask once; whether it lives. The first failure in a row is logged."""
@@ -55,12 +62,13 @@ class ListenerWatch:
             if is_alive:
                 await self._loop.submit((self._heartbeat(),))
         except (SourceError, StorageError, CapacityError) as error:
-            if not self._has_failed:
-                fields = {"gateway": self._name, "error": str(error)}
+            if not self._failures:
+                fields = {"gateway": self.name, "error": str(error)}
                 log.warning("listener_not_asked", extra={"fields": fields})
-            self._has_failed = True
+            self._failures += 1
+            self.trouble = str(error)
             return False
-        self._has_failed = False
+        self._failures, self.trouble = 0, None
         return is_alive
 
     async def _heard(self) -> bool:
@@ -74,7 +82,7 @@ class ListenerWatch:
         return OrderEvent(
             type=EventType.HEARTBEAT.value,
             order_id="",
-            source=f"{LISTENER_PREFIX}{self._name}",
+            source=f"{LISTENER_PREFIX}{self.name}",
             event_id=f"heartbeat@{now_ms}",
             time_ms=now_ms,
             received_ms=now_ms,

@@ -318,7 +318,11 @@ async def test_answer_that_cannot_be_read_is_trouble_and_asked_again_later(
         here.clock.at_ms += 60_000
         assert await here.query.turn() is False
         assert here.query.trouble == f"the answer cannot be read: {type(error).__name__}"
-        assert await ListenerWatch("gate", asked, here.loop, here.clock).look() is False
+        watch = ListenerWatch("gate", asked, here.loop, here.clock)
+        assert [(await watch.look(), watch.pause_s) for _ in range(4)] == [
+            (False, pause_s) for pause_s in (8.0, 15.0, 30.0, 30.0)
+        ]
+        assert watch.trouble == here.query.trouble
     assert [one.source for one in here.loop.taken] == ["shop"]
 
 
@@ -331,5 +335,7 @@ async def test_heartbeat_is_handed_in_while_the_listener_lives(*, is_alive: bool
     async def asked() -> bool:
         return is_alive
 
-    await ListenerWatch("gate", asked, loop, clock).look()
+    watch = ListenerWatch("gate", asked, loop, clock)
+    await watch.look()
+    assert (watch.pause_s, watch.trouble) == (8.0, None)
     assert [one.source for one in loop.taken] == ["listener:gate"] * is_alive
