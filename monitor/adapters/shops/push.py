@@ -94,6 +94,21 @@ def decoded(body: bytes, kind: type[T]) -> T:
         raise InputError("the body is not JSON", code=BAD_JSON) from None
 
 
+class _Gone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: int
+
+
+def deleted(body: bytes) -> str:
+    """The id of what was deleted, if the signed body says so: it has nothing but that id.
+
+    That it was deleted stands in a header, which no signature covers: put over the body of an order
+    that was overheard it would cancel that order.
+
+    Raises: InputError `bad_json`; msgspec.ValidationError for another shape.
+    """
+    return str(decoded(body, _Gone).id)
+
+
 def strange(what: str, reply: RawReply | None = None) -> Pushed:
     """Answer yes to what was signed well and cannot be used; `what` goes into no answer."""
     return Pushed((), reply or RawReply(), (what,))

@@ -6,8 +6,8 @@
     refunds/create                       payment.callback: money is back, perhaps not all of it
     fulfillment_events/create            an attempt, one that failed, or a delivery that was seen
 
-The topic and its time are in headers, which the signature does not cover; the time is believed from
-the making of the order up to now. A subscription is deleted after eight failures in a row.
+The topic and its time are in headers, which the signature does not cover: an order is deleted only
+if the body is nothing but its id; the time is believed from the making of the order up to now. A subscription is deleted after eight failures in a row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 from monitor.adapters.shops.facts import When
 from monitor.adapters.shops.proof import hmac_text, in_base64
-from monitor.adapters.shops.push import Push, SecretForm, decoded
+from monitor.adapters.shops.push import Push, SecretForm, decoded, deleted
 from monitor.adapters.shops.shopify_orders import PAID, ShopifyOrder, attributes, events_of
 from monitor.model.errors import InputError
 from monitor.model.events import EventType, OrderEvent
@@ -42,17 +42,15 @@ class _Handled(msgspec.Struct, frozen=True):
 
 
 class _Refund(msgspec.Struct, frozen=True):
-    """The body of `refunds/create`; its note, its line items and its transactions are not read."""
+    """The body of `refunds/create`; its note, its line items and its transactions are not read.
+
+    That it has transactions tells it from a fulfillment under the topic of a refund.
+    """
 
     id: int
     order_id: int
+    transactions: msgspec.Raw
     created_at: str | None = None
-
-
-class _Deleted(msgspec.Struct, frozen=True):
-    """The body of `orders/delete`."""
-
-    id: int
 
 
 class Shopify(Push):
@@ -83,7 +81,7 @@ class Shopify(Push):
         if topic == "refunds/create":
             return Pushed((self._money_back(request),))
         if topic == "orders/delete":
-            order_id = str(decoded(request.body, _Deleted).id)
+            order_id = deleted(request.body)
             gone = self.facts.event(
                 EventType.CANCELLED, order_id, None, request.received_ms, reason="deleted"
             )

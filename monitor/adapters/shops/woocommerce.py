@@ -16,7 +16,7 @@ import re
 import msgspec
 
 from monitor.adapters.shops.proof import hmac_text, in_base64
-from monitor.adapters.shops.push import Push, SecretForm, decoded, strange
+from monitor.adapters.shops.push import Push, SecretForm, decoded, deleted, strange
 from monitor.adapters.shops.woocommerce_orders import WooOrder, events_of
 from monitor.model.events import EventType
 from monitor.model.shops import Known, Precision, Pushed, RawRequest
@@ -42,12 +42,6 @@ class _Happened(msgspec.Struct, frozen=True):
 
     action: str
     arg: int
-
-
-class _Deleted(msgspec.Struct, frozen=True):
-    """The body of `order.deleted`."""
-
-    id: int
 
 
 class WooCommerce(Push):
@@ -87,7 +81,7 @@ class WooCommerce(Push):
                 return Pushed(())
             return Pushed((self.facts.event(kind, str(happened.arg), None, received_ms),))
         if request.header("X-WC-Webhook-Event") == "deleted":
-            order_id = str(decoded(request.body, _Deleted).id)
+            order_id = deleted(request.body)
             gone = self.facts.event(
                 EventType.CANCELLED, order_id, None, received_ms, reason="deleted"
             )

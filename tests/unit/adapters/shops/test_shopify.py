@@ -124,6 +124,19 @@ def test_deleted_order_and_other_topics() -> None:
     assert len(strange.warnings) == 1
 
 
+def test_topic_over_the_body_of_an_order_does_not_delete_it() -> None:
+    """No signature covers the topic: whoever overheard an order could cancel it with a header."""
+    strange = SHOP.read(hook(ORDER, "orders/delete"))
+    assert (strange.events, len(strange.warnings)) == ((), 1)
+
+
+def test_topic_over_the_body_of_a_fulfillment_gives_no_money_back() -> None:
+    """A refund has transactions."""
+    body = {"id": 1, "order_id": 450789469, "status": "success", "created_at": AT}
+    strange = SHOP.read(hook(body, "refunds/create"))
+    assert (strange.events, len(strange.warnings)) == ((), 1)
+
+
 def test_real_bodies_come_in() -> None:
     """Of go-shopify's fixtures: a cancelled order and a parcel on its way."""
     order = json.loads((SAMPLES / "shopify_order.json").read_bytes())["order"]

@@ -131,6 +131,7 @@ def test_action_is_a_fact_without_a_time(action: str, expected: list[str]) -> No
         ({"id": 5}, "coupon.deleted"),
         ({"id": 5}, "order.updated"),
         (ORDER | {"date_paid_gmt": "yesterday"}, "order.updated"),
+        (ORDER, "order.deleted"),
         ({"action": "woocommerce_payment_complete", "arg": {"id": 5}}, "action.x"),
         ([], "order.updated"),
     ],
