@@ -72,6 +72,7 @@ def _gateway(
             keys,
             secrets.texts((*at, "public_key_file"), gateway.public_key_file or ()),
             gateway.currency or document.currency,
+            gateway.order_in,
         ),
         url=gateway.url,
         merchant=gateway.merchant or "",
@@ -96,6 +97,9 @@ def _check(gateway: Gateway, built: GatewayAccess, at: YamlPath, report: Report)
             where = (*at, "database")
             message = f"{report.name(where)}: orders of a {gateway.kind} are not read there"
             report.error(where, message, f"known are {', '.join(READ)}; leave it out")
+    if gateway.order_in != "payId" and gateway.kind != "vpay":
+        where = (*at, "order_in")
+        report.error(where, f"{report.name(where)} is of kind vpay only", "leave it out")
     if gateway.query and not built.is_asked:
         _refuse_wish("query", ASKED_WITH, "be asked about orders", gateway, at, report)
     if gateway.listener and not built.is_watched:

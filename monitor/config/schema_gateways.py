@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 
 from monitor.config.schema_database import Place
-from monitor.config.values import FEW, ConfigModel, Currency, Files, Flag, Name, Span, Text, Url
+from monitor.config.values import (
+    FEW,
+    ConfigModel,
+    Currency,
+    Files,
+    Flag,
+    Name,
+    Span,
+    Text,
+    Url,
+    one_of,
+)
 from monitor.model.times import MINUTE_MS
 
 
@@ -24,6 +35,7 @@ class Gateway(ConfigModel):
     password: Text | None = None
     password_file: Text | None = None
     database: Place | None = None
+    order_in: Annotated[str, one_of("payId", "param")] = "payId"
     providers: Annotated[list[Text], FEW] = []
     query: Flag | None = None
     ask_for: Span = 30 * MINUTE_MS

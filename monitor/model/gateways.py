@@ -107,6 +107,7 @@ class GatewayKeys(msgspec.Struct, frozen=True):
     secrets: tuple[Secret, ...] = ()
     public_keys: tuple[str, ...] = ()
     currency: str = "CNY"
+    order_in: str = "payId"  # of vpay: which of its two fields is the shop's order
 
 
 class Gateway(Protocol):

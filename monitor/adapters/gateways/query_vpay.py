@@ -33,6 +33,7 @@ class VpayAsker:
         self._client = client
         self._base = (access.url or "").rstrip("/")
         self._cookie = ""
+        self._order_in = "param" if access.keys.order_in == "param" else "pay_id"
 
     async def ask(self, inquiries: Sequence[Inquiry]) -> tuple[Reported, ...]:
         """Which of these orders are paid; raises SourceError."""
@@ -41,8 +42,8 @@ class VpayAsker:
         strays = []
         for state in PAID_STATES:
             for row in await self._rows(state):
-                order_id = text_of(row, "pay_id")
-                if order_id == NO_ORDER:
+                order_id = text_of(row, self._order_in)
+                if text_of(row, "pay_id") == NO_ORDER:
                     said = [text_of(row, name) for name in ("id", "price", "create_date")]
                     strays.append(stray(said[0], said[1], said[2], self._access.keys.currency))
                 elif order_id in wanted and order_id not in found:

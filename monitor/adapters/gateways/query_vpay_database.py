@@ -38,6 +38,7 @@ class VpayDatabaseAsker:
 
     def __init__(self, access: GatewayAccess, database: Rows) -> None:
         self._currency = access.keys.currency
+        self._order_in = "param" if access.keys.order_in == "param" else "pay_id"
         self._database = database
         self._begin()
 
@@ -70,7 +71,8 @@ class VpayDatabaseAsker:
         if not ids:
             return ()
         return await self._database.rows(
-            "SELECT pay_id AS order_id, pay_id AS trade_no, state AS status, price AS amount, "  # noqa: S608 - placeholders only
+            f"SELECT {self._order_in} AS order_id, pay_id AS trade_no, state AS status, "  # noqa: S608 - placeholders only
+            "price AS amount, "
             "pay_date AS paid_at FROM pay_order "
             f"WHERE id IN ({', '.join(['%s'] * len(ids))})",
             ids,
@@ -85,7 +87,8 @@ class VpayDatabaseAsker:
         if newest == self._newest:
             return
         rows = await self._database.rows(
-            "SELECT id, pay_id, price, create_date FROM pay_order WHERE id > %s AND id <= %s "
+            f"SELECT id, pay_id, {self._order_in} AS order_id, price, create_date FROM pay_order "  # noqa: S608 - one of two names
+            "WHERE id > %s AND id <= %s "
             "ORDER BY id",
             [after, newest],
         )
@@ -95,8 +98,8 @@ class VpayDatabaseAsker:
         self._newest = newest
 
     def _note(self, number: int, row: Mapping[str, Any]) -> None:
-        order_id = str(row["pay_id"])
-        if order_id == NO_ORDER:
+        order_id = str(row["order_id"])
+        if str(row["pay_id"]) == NO_ORDER:
             told = str(number), str(row["price"]), str(row["create_date"])
             self._strays[number] = stray(*told, self._currency)
             if len(self._strays) > STRAYS_MAX:

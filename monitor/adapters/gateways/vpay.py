@@ -10,7 +10,8 @@ back with the signed values of his own order, could read another order out of th
 
 The gateway takes a few cents off, or adds them, to tell payments apart; that rules out nearly all other
 readings. What remains, and whatever has a `param` (its beginning could be the order's end), counts as
-unchecked. An order without `param` that is another's order and `param` joined is not told from it.
+unchecked. dujiaoka makes up a `payId` and writes its order into `param` (`order_in: param`), so there
+every callback is unchecked: a payment once the shop took it. An order without `param` that is another's order and `param` joined is not told from it.
 Source: appPush, checkOrder and createOrder of its PHP.
 """
 
@@ -19,6 +20,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+
+import msgspec
 
 from monitor.adapters.gateways.base import Dialect, FieldsGateway, Manners
 from monitor.adapters.gateways.md5_sign import has_secret, is_signed
@@ -101,4 +104,5 @@ MANNERS = Manners(
 
 def vpay(keys: GatewayKeys) -> FieldsGateway:
     """A gateway of this kind."""
-    return FieldsGateway((DIALECT,), MANNERS, keys)
+    dialect = msgspec.structs.replace(DIALECT, order=keys.order_in)
+    return FieldsGateway((dialect,), MANNERS, keys)

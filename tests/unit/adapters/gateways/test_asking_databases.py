@@ -15,7 +15,7 @@ from monitor.adapters.gateways.query_vpay_database import WINDOW_ROWS, VpayDatab
 from monitor.adapters.http_client import HttpClient
 from monitor.adapters.shops.database import Database
 from monitor.model.endpoints import DatabaseAccess, GatewayAccess
-from monitor.model.gateways import Inquiry, Meaning, Reported
+from monitor.model.gateways import GatewayKeys, Inquiry, Meaning, Reported
 from tests.databases import Servers, ShopDatabase
 
 TABLES = {
@@ -164,4 +164,16 @@ async def test_row_of_vpay_that_makes_no_sense_tells_no_time(mariadb_server: Ser
     gate.write("UPDATE pay_order SET pay_date = -5")
     asker = VpayDatabaseAsker(GatewayAccess("gate", "vpay"), Database(gate.access))
     assert await asker.ask([Inquiry("A1")]) == (Reported("A1", Meaning.UNKNOWN, "A1", 990),)
+    await asker.close()
+
+
+async def test_order_that_stands_in_param_is_found_there(mariadb_server: Servers) -> None:
+    """Dujiaoka makes up a `payId`; its own number is what orders are asked by."""
+    gate = mariadb_server.database(TABLES["vpay"])
+    gate.write(ORDER, "202611230500001", 1)
+    gate.write("UPDATE pay_order SET param = 'SN00000000000001'")
+    access = GatewayAccess("gate", "vpay", keys=GatewayKeys(order_in="param"))
+    asker = VpayDatabaseAsker(access, Database(gate.access))
+    (found,) = await asker.ask([Inquiry("SN00000000000001")])
+    assert (found.order_id, found.meaning) == ("SN00000000000001", Meaning.PAID)
     await asker.close()

@@ -96,3 +96,14 @@ def test_no_reading_of_a_signed_text_is_valid_for_another_order(
     if forged[0] != real[0]:
         assert judged(forged, real) is not Signature.VALID
     assert judged(real, real) is not Signature.INVALID
+
+
+def test_order_of_dujiaoka_stands_in_param_and_is_unchecked() -> None:
+    """Its `payId` is made up; where the order begins in the signed text nobody can tell."""
+    values = ("2026112305000017", "SN00000000000001", "2", "19.8", "19.81")
+    sign = hashlib.md5(("".join(values) + "k").encode()).hexdigest()
+    fields = {**dict(zip(NAMES, values, strict=True)), "sign": sign}
+    keys = GatewayKeys((Secret("k"),), order_in="param")
+    request = RawRequest("GET", f"/relay/main/v?{urlencode(fields)}", (), b"", 1)
+    found = GATEWAYS["vpay"](keys).read(request)
+    assert (found.order_id, found.signature) == ("SN00000000000001", Signature.UNCHECKED)
