@@ -137,6 +137,7 @@ class Inlets:
         notes += [
             f"{one.source}: {one.trouble}" for one in self._pollers if one.trouble is not None
         ]
+        notes += [f"{one.source}: {one.limit}" for one in self._pollers if one.limit]
         notes += [note for tail in self._tails for note in tail.notes()]
         notes += [f"gateway {one.name}: {one.trouble}" for one in self._queries if one.trouble]
         notes += [f"listener of {one.name}: {one.trouble}" for one in self._watches if one.trouble]

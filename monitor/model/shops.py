@@ -89,9 +89,10 @@ class Polled(msgspec.Struct, frozen=True):
     """A page of what changed since a mark; `is_last` if there is no more for now.
 
     `mark` is where the next page begins, in words that only the adapter reads. A page that comes
-    twice has the same events with the same ids.
+    twice has the same events with the same ids. `limit` says what is read late or no longer.
     """
 
     events: tuple[OrderEvent, ...]
     mark: str
     is_last: bool
+    limit: str = ""

@@ -37,7 +37,7 @@ class Submitter(Protocol):
 
 
 class Poller:
-    """Reads one source; `trouble` says why it cannot be read now, None if it can.
+    """Reads one source; `trouble` says why it cannot be read now, None if it can; `limit` what is left out.
 
     `has_pulse`: that it can be read says that the shop is there. Of a log it does not.
     """
@@ -55,6 +55,7 @@ class Poller:
     ) -> None:
         self.source = source
         self.trouble: str | None = None
+        self.limit = ""  # what is read late or no longer, although the shop can be read
         self._pull = pull
         self._mark = mark
         self._loop = loop
@@ -91,17 +92,29 @@ class Poller:
 
     async def _read(self) -> bool:
         """Read page after page; whether the end was reached."""
+        limits: list[str] = []
+        is_last = False
         for _page in range(PAGES_MAX):
             mark = await self._mark.read()
             polled = await self._page(mark)
+            limits.append(polled.limit)
             events = polled.events
             for start in range(0, len(events), SUBMIT_MAX):
                 await self._loop.submit(events[start : start + SUBMIT_MAX])
             if polled.mark != mark:
                 await self._mark.write(polled.mark)
-            if polled.is_last:
-                return True
-        return False
+            is_last = polled.is_last
+            if is_last:
+                break
+        self._limited("; ".join(dict.fromkeys(filter(None, limits))))
+        return is_last
+
+    def _limited(self, limit: str) -> None:
+        """Tell once that a limit is reached; the note stays for as long as it is."""
+        if limit and not self.limit:
+            fields = {"source": self.source, "limit": limit}
+            log.warning("source_limit_reached", extra={"fields": fields})
+        self.limit = limit
 
     async def _page(self, mark: str) -> Polled:
         """One page. What no adapter could make sense of is an outage of this source alone."""

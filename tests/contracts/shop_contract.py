@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pymysql
+import pytest
 
 from monitor.adapters.shops.facts import Facts, Naming
 from monitor.core.engine import Engine
@@ -23,7 +24,7 @@ from monitor.model.events import OrderEvent
 from monitor.model.rules import RuleSet
 from monitor.model.settings import Settings
 from monitor.model.shops import RawRequest
-from monitor.model.times import DAY_MS, MINUTE_MS, SECOND_MS
+from monitor.model.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from monitor.ports import ShopPull
 from tests.databases import READER
 from tests.shops.bench import BUYER, SECRET, SOURCE, ShopBench, Story
@@ -247,6 +248,23 @@ class ShopContract:
         # An order that nobody knows enough of may be asked for, but never told again.
         assert await reader.poll(START_MS + STORIES_MS + POLL_MS) == []
         assert reader.mark == mark
+        await reader.pull.close()
+
+    @pytest.mark.parametrize("looks_h", [(), (50,)])
+    async def test_payment_long_after_the_order_is_seen(
+        self, bench: ShopBench, looks_h: tuple[int, ...]
+    ) -> None:
+        """However long nobody looked; and as late as the relay passes it on if somebody did."""
+        reader, (create, *pay) = Reader(bench), bench.owed
+        bench.step(create, 1, START_MS, START_MS)
+        await reader.poll(START_MS + POLL_MS)
+        for hours in looks_h:
+            await reader.poll(START_MS + hours * HOUR_MS)
+        late_ms = START_MS + (73 * HOUR_MS if looks_h else 20 * DAY_MS)
+        for word in pay:
+            bench.step(word, 1, START_MS, late_ms)
+        found = await reader.poll(late_ms + POLL_MS)
+        assert "order.paid" in {event.type for event in found}
         await reader.pull.close()
 
     async def test_first_look_tells_the_last_day_and_what_is_owed(self, bench: ShopBench) -> None:

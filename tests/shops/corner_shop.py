@@ -15,12 +15,11 @@ from monitor.adapters.shops.facts import Facts
 from monitor.adapters.shops.pull_kind import PullKind
 from monitor.adapters.shops.push import Push, SecretForm, decoded
 from monitor.adapters.shops.sessions import Row
-from monitor.adapters.shops.walk import Rows, Seen, Walk
+from monitor.adapters.shops.walk import UNPAID_MS, Rows, Seen, Walk
 from monitor.model.endpoints import ShopSource
 from monitor.model.errors import AuthError
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.shops import Known, Polled, Precision, Pushed, RawRequest
-from monitor.model.times import DAY_MS
 
 TABLES = {"sales": ("id", "number", "buyer", "made", "paid", "sent", "goods")}
 KNOWN = tuple(Known(fact, Precision.SECOND, "sales") for fact in ("created", "paid", "delivered"))
@@ -49,7 +48,7 @@ class CornerShop:
 
     def _read(self, row: Row, now_ms: int) -> Seen:
         made = self._facts.when(row["made"], now_ms)
-        until_ms = 0 if row["sent"] else (now_ms if made is None else made.time_ms) + DAY_MS
+        until_ms = 0 if row["sent"] else (now_ms if made is None else made.time_ms) + UNPAID_MS
         return Seen(events_of(self._facts, row, now_ms), until_ms)
 
 

@@ -21,15 +21,14 @@ from monitor.adapters.shops.database import Database
 from monitor.adapters.shops.facts import Facts, When
 from monitor.adapters.shops.pull_kind import PullKind
 from monitor.adapters.shops.sessions import Row
-from monitor.adapters.shops.walk import Rows, Seen, Walk
+from monitor.adapters.shops.walk import UNPAID_MS, Rows, Seen, Walk
 from monitor.model.endpoints import ShopSource
 from monitor.model.errors import SourceError
 from monitor.model.events import EventType, OrderEvent
 from monitor.model.goods import WITHOUT_GOODS
 from monitor.model.shops import Known, Polled, Precision
-from monitor.model.times import DAY_MS, MINUTE_MS
+from monitor.model.times import MINUTE_MS
 
-UNPAID_MS = DAY_MS  # for so long a late payment is waited for
 SHARED_MS = 10 * MINUTE_MS  # how long it is believed which goods have one card for all
 BY_HAND = "手工发货，请主动联系客服"  # stands where the card of goods does that a person hands over
 
@@ -104,11 +103,11 @@ class KamiFaka:
         if not marks.is_made_next:
             page = await self._wanted.poll(marks.wanted, now_ms)
             marks.wanted, marks.is_made_next = page.mark, page.is_last
-            return Polled(page.events, _written(marks), is_last=False)
+            return Polled(page.events, _written(marks), is_last=False, limit=page.limit)
         await self._learn_shared(now_ms)
         page = await self._made.poll(marks.made, now_ms)
         marks.made, marks.is_made_next = page.mark, not page.is_last
-        return Polled(page.events, _written(marks), is_last=page.is_last)
+        return Polled(page.events, _written(marks), is_last=page.is_last, limit=page.limit)
 
     async def close(self) -> None:
         """See ShopPull."""

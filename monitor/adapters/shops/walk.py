@@ -2,6 +2,7 @@
 
     new       rows behind the newest id that was seen, a page at a time
     watched   rows that may still change, asked for by their ids: unpaid, paid and not delivered …
+    expired   watched rows whose time is over, however long nobody looked: once more, then no longer
     gaps      ids that were skipped: a row of a longer transaction appears late. They are watched, too
     first     the last day, found by halving the ids, and before it a week of what is still owed
 
@@ -31,6 +32,9 @@ TURN_MS = 15_000  # of more, half are the most urgent, and half take turns
 WATCHED_MAX = 5_000  # beyond that those go first that would be watched no longer soonest
 GAP_MS = 10 * MINUTE_MS  # how late a row may appear
 GAPS_MAX = 200  # of one page, the newest
+UNPAID_MS = 4 * DAY_MS  # how long a late payment is waited for: the relay passes it on for 72 h
+AGAIN_MS = DAY_MS  # a row that was found late is watched for so long at least
+FULL_MS = DAY_MS  # how long it is said that too many were open
 RECENT_MS = DAY_MS  # what a first start tells of everything
 OWED_MS = 7 * DAY_MS  # … and of what is paid and not delivered
 CHUNK = 20_000  # ids that are looked through at once for what is still owed
@@ -77,6 +81,8 @@ class _Mark(msgspec.Struct, omit_defaults=True):
     owed_from: int = 0
     owed_to: int = 0
     watched: list[_Watched] = []
+    dropped: int = 0  # rows that were watched no longer because there were too many …
+    dropped_ms: int = 0  # … and when that was last
 
 
 class Walk:
@@ -98,11 +104,11 @@ class Walk:
         """See ShopPull."""
         mark = _mark(written)
         if mark is None:
-            return _polled([], await self._begin(now_ms), is_last=False)
+            return _polled([], await self._begin(now_ms), now_ms, is_last=False)
         if mark.owed_from < mark.owed_to:
-            return _polled(await self._owed(mark, now_ms), mark, is_last=False)
+            return _polled(await self._owed(mark, now_ms), mark, now_ms, is_last=False)
         events, is_last = await self._look(mark, now_ms)
-        return _polled(events, mark, is_last=is_last)
+        return _polled(events, mark, now_ms, is_last=is_last)
 
     # --- the first time ---------------------------------------------------------------------------
 
@@ -178,7 +184,7 @@ class Walk:
             mark.last = new[-1]
         chosen = {*looks, *new}
         states = {row_id: state for row_id, state in found.items() if row_id in chosen}
-        return await self._take(mark, states, now_ms), len(behind) <= PAGE
+        return await self._take(mark, states, now_ms, looks), len(behind) <= PAGE
 
     def _looks(self, mark: _Mark, now_ms: int) -> list[int]:
         return [one.row_id for one in _due(mark.watched, now_ms)]
@@ -201,10 +207,19 @@ class Walk:
         )
         return {int(row["id"]): str(row["state"]) for row in found}
 
-    async def _take(self, mark: _Mark, states: Mapping[int, str], now_ms: int) -> list[OrderEvent]:
-        """Tell what is new in these rows, and watch those that may change."""
-        watched = {one.row_id: one for one in mark.watched if one.until_ms > now_ms}
-        known = {row_id: one.state for row_id, one in watched.items()}
+    async def _take(
+        self, mark: _Mark, states: Mapping[int, str], now_ms: int, looks: Sequence[int] = ()
+    ) -> list[OrderEvent]:
+        """Tell what is new in these rows, and watch those that may change.
+
+        What is watched leaves when its time is over and it was among the `looks` since.
+        """
+        known, over = {one.row_id: one.state for one in mark.watched}, set(looks)
+        watched = {
+            one.row_id: one
+            for one in mark.watched
+            if one.until_ms > now_ms or one.row_id not in over
+        }
         fresh = [row_id for row_id, state in states.items() if known.get(row_id) != state]
         events: list[OrderEvent] = []
         for row in await self._whole(fresh):
@@ -212,9 +227,13 @@ class Walk:
             watched.pop(row_id, None)
             seen = self._seen(row | {"seen": known.get(row_id)}, now_ms)
             events += seen.events
-            if seen.until_ms > now_ms:
-                watched[row_id] = _Watched(row_id, states[row_id], seen.until_ms, seen.is_urgent)
+            if seen.until_ms:
+                until_ms = max(seen.until_ms, now_ms + AGAIN_MS)
+                watched[row_id] = _Watched(row_id, states[row_id], until_ms, seen.is_urgent)
         if len(watched) > WATCHED_MAX:
+            is_new = now_ms >= mark.dropped_ms + FULL_MS
+            mark.dropped = len(watched) - WATCHED_MAX + (0 if is_new else mark.dropped)
+            mark.dropped_ms = now_ms
             kept = sorted(watched.values(), key=lambda one: (one.is_urgent, one.until_ms))
             watched = {one.row_id: one for one in kept[-WATCHED_MAX:]}
         mark.watched = [watched[row_id] for row_id in sorted(watched)]
@@ -248,16 +267,38 @@ def _mark(written: str) -> _Mark | None:
 
 
 def _due(watched: Sequence[_Watched], now_ms: int) -> list[_Watched]:
-    """Which of the watched rows are asked for now: all, or of too many some in turn."""
-    live = [one for one in watched if one.until_ms > now_ms]
-    if len(live) <= LOOKS_MAX:
-        return live
-    live.sort(key=lambda one: (not one.is_urgent, -one.row_id))
+    """Which of the watched rows are asked for now: all, or of too many some in turn.
+
+    Those whose time is over come before those that take turns: then they are gone.
+    """
+    if len(watched) <= LOOKS_MAX:
+        return list(watched)
+    live = sorted(watched, key=lambda one: (not one.is_urgent, -one.row_id))
     half = LOOKS_MAX // 2
     first, rest = live[:half], live[half:]
-    start = now_ms // TURN_MS * half % len(rest)
-    return [*first, *(rest + rest)[start : start + min(half, len(rest))]]
+    over = [one for one in rest if one.until_ms <= now_ms]
+    if len(over) >= half:
+        return [*first, *over[:half]]
+    rest, places = [one for one in rest if one.until_ms > now_ms], half - len(over)
+    start = now_ms // TURN_MS * half % max(len(rest), 1)
+    return [*first, *over, *(rest + rest)[start : start + min(places, len(rest))]]
 
 
-def _polled(events: list[OrderEvent], mark: _Mark, *, is_last: bool) -> Polled:
-    return Polled(tuple(events), msgspec.json.encode(mark).decode(), is_last)
+def _polled(events: list[OrderEvent], mark: _Mark, now_ms: int, *, is_last: bool) -> Polled:
+    written = msgspec.json.encode(mark).decode()
+    return Polled(tuple(events), written, is_last, _limits(mark, now_ms))
+
+
+def _limits(mark: _Mark, now_ms: int) -> str:
+    """What an operator must be told of the limits; empty if they hold."""
+    if mark.dropped and now_ms < mark.dropped_ms + FULL_MS:
+        return (
+            f"more than {WATCHED_MAX} orders are open: {mark.dropped} of them are watched no "
+            "longer, and what becomes of those is not seen"
+        )
+    if len(mark.watched) > LOOKS_MAX:
+        return (
+            f"{len(mark.watched)} orders are open and {LOOKS_MAX} are asked for at a look: "
+            "what becomes of older ones is seen some minutes late"
+        )
+    return ""

@@ -18,7 +18,7 @@ from monitor.adapters.shops.database import Database
 from monitor.adapters.shops.facts import Facts, When
 from monitor.adapters.shops.pull_kind import PullKind
 from monitor.adapters.shops.sessions import Row
-from monitor.adapters.shops.walk import Rows, Seen, Walk
+from monitor.adapters.shops.walk import UNPAID_MS, Rows, Seen, Walk
 from monitor.model.endpoints import ShopSource
 from monitor.model.errors import SourceError
 from monitor.model.events import EventType, OrderEvent
@@ -28,7 +28,6 @@ from monitor.model.times import DAY_MS
 
 DELETED, UNPAID, PAID, DONE, FAILED = -1, 0, 1, 2, 3
 
-UNPAID_MS = DAY_MS  # for so long a late payment is waited for
 OWED_MS = 30 * DAY_MS
 
 _SELECT = """

@@ -193,3 +193,25 @@ def test_answer_nobody_understands_is_an_outage_and_no_end(
     (told, _) = (str(vars(record)["fields"]) for record in caplog.records)
     assert type(fault).__name__ in told
     assert CARD not in told
+
+
+def test_limit_that_a_shop_reaches_is_said_for_as_long_as_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whichever page says it; in the log once."""
+    caplog.set_level(logging.INFO, "monitor.polling")
+    full = [
+        Polled((), "a", is_last=False, limit="5,001 are open"),
+        Polled((), "b", is_last=True),
+    ]
+    world = World(Shop(*full, *full))
+    limits: list[str] = []
+
+    async def rounds() -> None:
+        for _ in range(3):
+            await world.poller.round()
+            limits.append(world.poller.limit)
+
+    run_virtual(rounds())
+    assert limits == ["5,001 are open", "5,001 are open", ""]
+    assert caplog.messages == ["source_limit_reached"]

@@ -34,10 +34,10 @@ def mark_of(reader: Reader) -> _Mark:
 
 
 def test_few_watched_rows_are_all_asked_for() -> None:
-    """Up to the limit; what is over is not asked for any more."""
+    """Up to the limit; what is over, too, for the last time."""
     rows = watched(LOOKS_MAX)
     assert _due(rows, START_MS) == rows
-    assert _due(rows, START_MS + DAY_MS) == []
+    assert _due(rows, START_MS + DAY_MS) == rows
 
 
 def test_of_many_the_urgent_and_the_newest_are_always_asked_for() -> None:
@@ -66,6 +66,9 @@ async def test_too_many_open_orders_leave_those_that_would_leave_soonest(
     kept = mark_of(reader).watched
     assert len(kept) == WATCHED_MAX
     assert 8 not in {one.row_id for one in kept}
+    said = [(await reader.pull.poll(reader.mark, START_MS + ms)).limit for ms in (0, DAY_MS)]
+    assert "1 of them are watched no longer" in said[0]
+    assert f"{LOOKS_MAX} are asked for at a look" in said[1]
     await reader.pull.close()
 
 
