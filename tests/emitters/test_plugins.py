@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from monitor.adapters.shops import acg_faka
+from monitor.adapters.shops.facts import Facts, Naming
+from monitor.model.endpoints import DatabaseAccess, ShopSource
 from tests.e2e.serving import ROOT
 from tests.emitters.stage import CARD, HERE, KEY, SECRET, Service, Shop, needs, service
 
@@ -94,7 +97,7 @@ def test_acg_faka_tells_what_was_committed(tmp_path: Path, real: Service) -> Non
     assert real.kinds("acg-1") == [["order.created"]]
     row = order("acg-1")
     for _ in range(2):
-        shop.request(paid(row), after=row)
+        shop.request(paid(row), after=row, cards=[{"order_id": 9}] * 2)
     found = real.facts("acg-1")
     assert [(one["type"], one["time"], one["source"]) for one in found] == [
         ("order.created", "2026-01-05T02:00:00Z", "signed"),
@@ -123,6 +126,28 @@ def test_acg_faka_apology_is_no_delivery(
     shop.request(paid(row), after=row, cards=[{"order_id": 9}] * cards)
     kinds = ["order.created", "order.paid", "delivery.failed"]
     assert real.kinds(row["trade_no"]) == [kinds]
+
+
+@pytest.mark.parametrize("way", [0, 1])
+@pytest.mark.parametrize("cards", [0, 1, 2])
+@pytest.mark.parametrize("secret", [APOLOGY, CARD, f"{CARD}\n{CARD}-2", ""])
+def test_acg_faka_and_its_database_say_the_same_of_a_row(
+    tmp_path: Path, real: Service, secret: str, cards: int, way: int
+) -> None:
+    """By their ids they are one fact: two rules would make a failure and a delivery of one row."""
+    number = f"acg-6-{len(secret)}-{cards}-{way}"
+    row = order(number, secret=secret, commodity={"delivery_way": way, "shared_id": None})
+    AcgFaka(tmp_path, real.url).request(paid(row), after=row, cards=[{"order_id": 9}] * cards)
+    source = ShopSource("acg", "acg-faka", database=DatabaseAccess("sqlite:///none"))
+    naming = Naming(lambda text: text, lambda text: str(len(text)))
+    adapter = acg_faka.AcgFaka(
+        source, Facts("acg", naming, timezone="Asia/Shanghai", currency="CNY")
+    )
+    flat = row | {"delivery_way": way, "shared_id": None, "cards": cards, "contact": None,
+                  "handle": "Epay"}  # fmt: skip
+    seen = adapter._read(flat, 1_767_700_000_000)
+    told = {(one["type"], one["id"]) for one in real.facts(number)}
+    assert told == {(event.type, event.event_id) for event in seen.events}
 
 
 def test_acg_faka_manual_delivery_and_failed_callback(tmp_path: Path, real: Service) -> None:

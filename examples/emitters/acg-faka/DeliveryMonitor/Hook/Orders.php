@@ -25,6 +25,7 @@ class Orders extends UserPlugin
     private const NAME = 'DeliveryMonitor';
     private const APOLOGY = '很抱歉，有人在你付款之前抢走了商品';
     private const BY_HAND = 1; // delivery_way
+    private const WITHOUT_GOODS = 'delivered_without_goods'; // as the monitor calls it
     private static array $seen = [];    // trade number => what is told beside its state
     private static bool $isWaiting = false;
 
@@ -96,20 +97,24 @@ class Orders extends UserPlugin
         if ((int) $order->status !== 1) return; // rolled back, or not paid yet
         self::emit($monitor, 'order.paid', $order, (string) $order->pay_time, $about);
         if ((int) $order->delivery_status !== 1) return;
-        if (self::isShort($order, $isByHand, !empty($commodity->shared_id))) {
-            self::emit($monitor, 'delivery.failed', $order, (string) $order->pay_time, $about + ['reason' => 'stock']);
+        $handed = self::handedOver($order, (int) ($commodity->delivery_way ?? 0), !empty($commodity->shared_id));
+        if ($handed === null) {
+            self::emit($monitor, 'delivery.failed', $order, (string) $order->pay_time, $about + ['reason' => self::WITHOUT_GOODS]);
         } else {
-            self::emit($monitor, 'delivery.delivered', $order, $isByHand ? '' : (string) $order->pay_time, $about);
+            self::emit($monitor, 'delivery.delivered', $order, $handed, $about);
         }
     }
 
-    /** Whether the buyer got an apology, or fewer cards than were bought. */
-    private static function isShort($order, bool $isByHand, bool $isUpstream): bool
+    /** When goods were handed over, '' for now, null for an apology or too few; the rule of the adapter for the database. */
+    private static function handedOver($order, int $way, bool $isUpstream): ?string
     {
-        if (str_starts_with((string) $order->secret, self::APOLOGY)) return true;
-        if ($isByHand || $isUpstream) return false;
+        $count = (int) $order->card_num;
+        $isApology = str_starts_with((string) $order->secret, self::APOLOGY);
         $cards = Card::query()->where('order_id', $order->id)->count();
-        return $cards > 0 && $cards < (int) $order->card_num;
+        if ($isUpstream || ($count > 0 && $cards >= $count)) return $isApology ? null : (string) $order->pay_time;
+        if ($way === self::BY_HAND) return '';
+        $lines = array_filter(preg_split('/\r\n|\r|\n/', (string) $order->secret), fn ($line) => trim($line) !== '');
+        return $isApology || $cards > 0 || count($lines) < max($count, 1) ? null : '';
     }
 
     /** A fact at the shop's own time (naive, Asia/Shanghai), or without one: then the first word about it counts. */
