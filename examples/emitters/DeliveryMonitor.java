@@ -2,6 +2,7 @@ import java.io.*;
 import java.net.*;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.attribute.*;
 import java.util.*;
 import java.util.concurrent.*;
 import java.util.regex.*;
@@ -21,6 +22,8 @@ public final class DeliveryMonitor {
     private static final List<String> FIELDS = List.of(("id source time traceparent channel sku quantity amount_minor currency provider "
         + "payment_id customer_tier customer_hash speed fulfilment region attempt reason promise_s meaning outcome takeover_id").split(" "));
     private static final int LINE_MAX = 16384, BATCH_LINES = 500, BATCH_BYTES = 262144; // an event; a request
+    private static final FileAttribute<?>[] OWNER = File.separatorChar != '/' ? new FileAttribute<?>[0]
+        : new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))};
     private final Map<String, String> set = new HashMap<>(Map.of("url", "", "key", "", "secret", "", "source", "", "timeout_ms", "180",
         "retry_ms", "10000", "spool_max", "67108864"));
     private final Semaphore sender = new Semaphore(1);
@@ -38,12 +41,10 @@ public final class DeliveryMonitor {
             StringJoiner json = new StringJoiner(",", "{", "}");
             event.forEach((name, value) -> json.add(quoted(name) + ":" + (value instanceof Number ? value : quoted(value.toString()))));
             byte[] line = json.toString().getBytes(UTF_8);
-            boolean isKept = line.length <= LINE_MAX && append(set.get("spool"), line);
+            boolean isKept = !order.isBlank() && line.length <= LINE_MAX && append(set.get("spool"), line);
             if (!set.get("url").isEmpty() && sender.tryAcquire()) ForkJoinPool.commonPool().execute(this::send);
             return isKept;
-        } catch (Exception error) { // a shop must not stop because its monitor does
-            return false;
-        }
+        } catch (Exception error) { return false; } // a shop must not stop because its monitor does
     }
     /** Sends what is in the spool, until something takes longer than timeout_ms; true if nothing is left. */
     public boolean flush() {
@@ -54,9 +55,7 @@ public final class DeliveryMonitor {
                 ByteBuffer noted = ByteBuffer.allocate(64); // sent up to here; not again before
                 String[] words = place.read(noted, 0) > 0 ? new String(noted.array(), UTF_8).trim().split(" ") : new String[] {"0", "0"};
                 return System.currentTimeMillis() >= Long.parseLong(words[1]) && drain(spool, place, Long.parseLong(words[0]));
-            } catch (Exception error) {
-                return false;
-            }
+            } catch (Exception error) { return false; }
         }
     }
     private void send() {
@@ -87,7 +86,7 @@ public final class DeliveryMonitor {
     }
     /** Adds a line to a file. One that ends within a line was left so by a kill: that line is closed first. */
     private synchronized boolean append(String name, byte[] line) throws Exception {
-        try (FileChannel file = FileChannel.open(new File(name).toPath(), CREATE, READ, WRITE)) {
+        try (FileChannel file = FileChannel.open(new File(name).toPath(), Set.of(CREATE, READ, WRITE), OWNER)) {
             if (!isLocked(file, 200) || file.size() >= number("spool_max")) return false;
             ByteBuffer last = ByteBuffer.wrap(new byte[] {'\n'});
             if (file.size() > 0) file.read(last, file.size() - 1);

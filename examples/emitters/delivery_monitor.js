@@ -31,6 +31,7 @@ class DeliveryMonitor {
   /** Notes an event; true if it is in the spool. Only known fields are kept: card text never leaves the shop. */
   emit(type, order, fields = {}) {
     try {
+      if (!String(order ?? '').trim() || Number.isNaN(order)) return false; // nobody could find it again
       const event = { type, order_id: String(order), id: crypto.randomUUID(), time: new Date().toISOString() };
       if (this.set.source) event.source = this.set.source;
       for (const name of FIELDS) if (fields[name] !== undefined) event[name] = fields[name];
@@ -52,7 +53,7 @@ class DeliveryMonitor {
 
   /** Adds a line to a file. One that ends within a line was left so by a kill: that line is closed first. */
   append(name, line) {
-    const file = fs.openSync(name, 'a+');
+    const file = fs.openSync(name, 'a+', 0o600);
     try {
       const { size } = fs.fstatSync(file);
       const last = Buffer.alloc(1, '\n');

@@ -24,14 +24,14 @@ class DeliveryMonitor
     }
 
     /** Notes an event; true if it is in the spool. Only known fields are kept: card text never leaves the shop. */
-    public function emit(string $type, string $order, array $fields = []): bool
+    public function emit(string $type, $order, array $fields = []): bool
     {
         try {
-            $event = ['type' => $type, 'order_id' => $order] + array_intersect_key($fields, array_flip(self::FIELDS));
+            $event = ['type' => $type, 'order_id' => is_array($order) ? '' : (string) $order] + array_intersect_key($fields, array_flip(self::FIELDS));
             $event += ['id' => bin2hex(random_bytes(16)), 'time' => (new DateTime('now', new DateTimeZone('UTC')))->format('Y-m-d\TH:i:s.v\Z')];
             $event += array_filter(['source' => $this->set['source']]);
             $line = json_encode($event, JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_INVALID_UTF8_SUBSTITUTE);
-            $isKept = $line !== false && strlen($line) <= self::LINE_MAX && $this->append($this->set['spool'], $line);
+            $isKept = $line !== false && trim($event['order_id']) !== '' && strlen($line) <= self::LINE_MAX && $this->append($this->set['spool'], $line);
             if (PHP_SAPI === 'cli') $this->flush();
             elseif (!$this->isWaiting) register_shutdown_function(function () {
                 if (function_exists('fastcgi_finish_request')) fastcgi_finish_request();
@@ -66,15 +66,16 @@ class DeliveryMonitor
                 $this->note($place, $at, $isDone ? 0 : (int) (microtime(true) * 1000) + $this->set['retry_ms']);
                 if (!$isDone) return false;
             }
-        } catch (\Throwable $error) {
-        }
+        } catch (\Throwable $error) { } // later
         return false;
     }
 
     /** Adds a line to a file. One that ends within a line was left so by a kill: that line is closed first. */
     private function append(string $path, string $line): bool
     {
-        if (!($file = @fopen($path, 'a+b'))) return false;
+        [$mask, $file] = [umask(0077), @fopen($path, 'a+b')];
+        umask($mask);
+        if (!$file) return false;
         for ($tries = 0; !flock($file, LOCK_EX | LOCK_NB) && $tries < 50; $tries++) usleep(1000);
         $size = fstat($file)['size'];
         $isTorn = $size > 0 && fseek($file, -1, SEEK_END) === 0 && fgetc($file) !== "\n";
@@ -87,8 +88,7 @@ class DeliveryMonitor
     {
         fseek($spool, $at);
         $text = (string) fread($spool, self::BATCH_BYTES);
-        $lines = array_slice(explode("\n", $text), 0, -1); // what follows the last line break is not whole
-        $lines = array_slice($lines, 0, self::BATCH_LINES);
+        $lines = array_slice(array_slice(explode("\n", $text), 0, -1), 0, self::BATCH_LINES); // what follows the last break is not whole
         return [$lines ? implode("\n", $lines) . "\n" : '', array_values(array_filter($lines, 'trim'))];
     }
 

@@ -43,10 +43,10 @@ class DeliveryMonitor:
         try:
             now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             event = {"type": kind, "order_id": str(order), "id": uuid.uuid4().hex, "time": now}
-            event.update({"source": self._source} if self._source else {})
-            event.update({name: fields[name] for name in FIELDS & fields.keys()})
+            event.update({"source": self._source} if self._source else {}, **{name: fields[name] for name in FIELDS & fields.keys()})
             line = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-            is_kept = len(line) <= LINE_MAX and self._append(self._spool, line)
+            is_named = order is not None and bool(event["order_id"].strip())
+            is_kept = is_named and len(line) <= LINE_MAX and self._append(self._spool, line)
             if self._url and self._owner != os.getpid():  # at first, and after a fork
                 self._owner, self._wake = os.getpid(), threading.Event()
                 threading.Thread(target=self._run, daemon=True, name="delivery-monitor").start()
@@ -87,7 +87,7 @@ class DeliveryMonitor:
 
     def _append(self, path, line):
         """Add a line to a file. One that ends within a line was left so by a kill: that line is closed first."""
-        with open(path, "a+b", buffering=0) as file:
+        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+b", buffering=0) as file:
             self._is_locked(file, 0.05)
             size = file.seek(0, os.SEEK_END)
             is_torn = size and os.pread(file.fileno(), 1, size - 1) != b"\n"

@@ -27,8 +27,8 @@ public final class Drive {
 
     private static List<Object> words(String json) {
         List<Object> found = new ArrayList<>();
-        Matcher word = Pattern.compile("\"((?:[^\"\\\\]++|\\\\.)*+)\"|-?\\d+").matcher(json);
-        while (word.find()) found.add(word.group(1) == null ? (Object) Long.valueOf(word.group()) : plain(word.group(1)));
+        Matcher word = Pattern.compile("\"((?:[^\"\\\\]++|\\\\.)*+)\"|-?\\d+|null").matcher(json);
+        while (word.find()) found.add(word.group().equals("null") ? null : word.group(1) == null ? (Object) Long.valueOf(word.group()) : plain(word.group(1)));
         return found;
     }
 

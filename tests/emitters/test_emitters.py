@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -254,3 +255,37 @@ def test_what_cannot_be_spooled_is_said_and_nothing_is_thrown(shop: Shop) -> Non
         assert emitter.emit("A2") is True
         assert emitter.do("flush") is False
     assert json.loads(shop.kept()[-1])["order_id"] == "A2"
+
+
+@pytest.mark.parametrize("order", [None, "", " "])
+def test_event_without_an_order_is_not_kept(shop: Shop, order: str | None) -> None:
+    """An order that nobody named must not become one that is called None or null."""
+    with shop.emitter(url="") as emitter:
+        assert emitter.do("emit", "order.paid", order, {}) is False
+        assert not shop.spool.exists()
+        assert emitter.emit("A1") is True
+    assert [json.loads(line)["order_id"] for line in shop.kept()] == ["A1"]
+
+
+def test_files_with_events_are_readable_by_the_shop_alone(shop: Shop, real: Service) -> None:
+    """Whatever the umask: what waits, what is being sent, and what was refused."""
+    before = os.umask(0o022)
+    try:
+        with peer(silent) as hung, shop.emitter(url=hung.url) as emitter:
+            emitter.emit("A1", "order.payed")
+            hung.until(lambda: len(hung.bodies) == 1)
+            emitter.emit("A2", "order.payed")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in event_files(shop)}
+        assert set(modes.values()) == {0o600}, modes
+        until_due(shop)
+        with shop.emitter() as emitter:
+            assert emitter.emptied()
+    finally:
+        os.umask(before)
+    assert len(shop.rejected()) == 2
+    assert {path.stat().st_mode & 0o777 for path in event_files(shop)} == {0o600}
+
+
+def event_files(shop: Shop) -> list[Path]:
+    """Files of this shop that hold events; the place in the spool is two numbers."""
+    return [path for path in shop.folder.iterdir() if path.suffix != ".at"]
