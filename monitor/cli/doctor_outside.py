@@ -19,6 +19,7 @@ from monitor.cli.finding import BAD, OK, WAITING, Finding
 from monitor.config.load import Loaded
 from monitor.model.addresses import is_loopback
 from monitor.model.endpoints import HttpChannel, ShopSource
+from monitor.model.tails import TailSource
 from monitor.model.times import format_duration
 
 SEGMENTS_MAX = 500  # of the log, the newest ones, in which sources are looked for
@@ -81,6 +82,7 @@ def _sources(loaded: Loaded) -> list[Finding]:
     database = Path(loaded.endpoints.data_dir) / DATABASE_NAME
     heard, senders = _heard(database), _senders(loaded)
     read = {one.name for one in loaded.endpoints.shop_sources if one.database is not None}
+    logs = {one.source: one for one in loaded.endpoints.tails}
     if not loaded.settings.sources:
         last = max(heard.values(), default=None)
         found = "none configured; events of any source are taken"
@@ -95,6 +97,8 @@ def _sources(loaded: Loaded) -> list[Finding]:
         elif source.name in read:
             advice = "start the service: `delivery-monitor serve`; it reads the shop by itself"
             findings.append(Finding("sources", WAITING, f"{source.name}: not read yet", advice))
+        elif source.name in logs:
+            findings.append(_log(logs[source.name]))
         elif source.name in senders:
             findings.append(_never_called(senders[source.name], loaded, database))
         else:
@@ -113,13 +117,26 @@ def _senders(loaded: Loaded) -> dict[str, ShopSource]:
     }
 
 
+def _log(tail: TailSource) -> Finding:
+    """A log of which nothing was taken so far: it cannot be read, or nothing stands in it."""
+    try:
+        with Path(tail.file).open("rb"):
+            found = f"{tail.source}: {tail.file} is followed; no event stands in it yet"
+            return Finding("sources", WAITING, found, "the service reads it within a second")
+    except OSError as error:
+        found = f"{tail.source}: {tail.file} cannot be read: {error.strerror}"
+        return Finding("sources", BAD, found, "see tail.file of the source, and the file's rights")
+
+
 def _never_called(source: ShopSource, loaded: Loaded, database: Path) -> Finding:
     """Of a service that has run: most likely the address or the secret is not entered at the sender."""
     path = f"/hooks/{source.name}"
     where = PUSHES[source.kind].SECRET.where
     advice = f"enter {loaded.settings.public_url}{path} as the address of the webhook ({where})"
     state = BAD if database.exists() else WAITING
-    return Finding("sources", state, f"{source.name}: {source.kind} has not called {path}", advice)
+    advice += "; if it calls and is refused, the log says hook_refused and why"
+    found = f"{source.name}: no event of {source.kind} came to {path} yet"
+    return Finding("sources", state, found, advice)
 
 
 def _first_event(key: str) -> str:

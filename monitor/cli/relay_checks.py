@@ -57,9 +57,7 @@ def _owed(sql: apsw.Connection, relays: Collection[str]) -> list[Finding]:
     of_relays: list[Any] = sql.execute(_OF_RELAYS).fetchall()
     for relay, count, oldest_ms in of_relays:
         findings += _owed_by(sql, relay, count, oldest_ms, is_served=relay in relays)
-    if not findings:
-        findings.append(Finding("relay", OK, f"{counts.owed} callbacks are owed to the shop"))
-    return findings
+    return [*findings, Finding("relay", OK, f"{counts.owed} callbacks are owed to the shop")]
 
 
 def _owed_by(

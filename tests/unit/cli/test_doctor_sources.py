@@ -32,9 +32,24 @@ async def test_shop_that_never_called_is_a_finding_once_the_service_has_run(
     await store.close()
     code, checks = looked(tmp_path, WOO, capsys)
     assert (code, checks["sources"]["state"]) == (1, "finding")
-    assert checks["sources"]["found"] == "main: woocommerce has not called /hooks/main"
+    assert checks["sources"]["found"] == "main: no event of woocommerce came to /hooks/main yet"
+    assert "hook_refused" in checks["sources"]["advice"]
     assert "http://127.0.0.1:8080/hooks/main" in checks["sources"]["advice"]
     assert SECRET not in str(checks)
+
+
+def test_log_that_cannot_be_read_is_a_finding_and_an_empty_one_waits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its path and the system's own words, and nothing of keys, which a log does not need."""
+    text = RECEIVER + f"sources: [{{name: main, tail: {{file: {tmp_path}/shop.log}}}}]\n"
+    code, checks = looked(tmp_path, text, capsys)
+    assert (code, checks["sources"]["state"]) == (1, "finding")
+    assert "shop.log cannot be read: No such file or directory" in checks["sources"]["found"]
+    (tmp_path / "shop.log").touch()
+    code, checks = looked(tmp_path, text, capsys)
+    assert (code, checks["sources"]["state"]) == (0, "waiting")
+    assert "key" not in checks["sources"]["advice"]
 
 
 async def test_shop_that_called_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
