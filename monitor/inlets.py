@@ -116,18 +116,7 @@ class Inlets:
             self._follow(tail, loop, engine, Path(endpoints.data_dir))
         self._measure(loop, engine, client, endpoints)
         for source in endpoints.shop_sources:
-            data_dir = Path(endpoints.data_dir)
-            if source.database is not None and source.kind in PULLS:
-                place = (source.kind, source.database.url, source.database.prefix or "")
-                mark = MarkFile(data_dir, loop.place, source.name, *place)
-                pull: ShopPull = PULLS[source.kind](source, self._facts(source))
-                self._poll(source.name, pull, mark, loop, source.poll_ms)
-                self._count_cards(source, source.database)
-            if source.api is not None and source.kind in APIS:
-                place = (source.kind, source.api.url or "", "")
-                mark = MarkFile(data_dir, loop.place, f"{source.name}.api", *place)
-                pull = APIS[source.kind](source, self._facts(source), client, self._note_webhooks)
-                self._poll(source.name, pull, mark, loop, max(source.poll_ms, API_POLL_MIN_MS))
+            self._read_shop(source, loop, client, Path(endpoints.data_dir))
         self._ask_gateways(loop, engine, client, endpoints)
         self._watch_listeners(loop, client, endpoints)
 
@@ -163,6 +152,21 @@ class Inlets:
         askers, self._askers = self._askers, []
         for asker in askers:
             await asker.close()
+
+    def _read_shop(
+        self, source: ShopSource, loop: Loop, client: HttpClient, data_dir: Path
+    ) -> None:
+        if source.database is not None and source.kind in PULLS:
+            place = (source.kind, source.database.url, source.database.prefix or "")
+            mark = MarkFile(data_dir, loop.place, source.name, *place)
+            pull: ShopPull = PULLS[source.kind](source, self._facts(source))
+            self._poll(source.name, pull, mark, loop, source.poll_ms)
+            self._count_cards(source, source.database)
+        if source.api is not None and source.kind in APIS:
+            place = (source.kind, source.api.url or "", "")
+            mark = MarkFile(data_dir, loop.place, f"{source.name}.api", *place)
+            pull = APIS[source.kind](source, self._facts(source), client, self._note_webhooks)
+            self._poll(source.name, pull, mark, loop, max(source.poll_ms, API_POLL_MIN_MS))
 
     def _poll(self, source: str, pull: ShopPull, mark: MarkFile, loop: Loop, every_ms: int) -> None:
         poller = Poller(source, pull, mark, loop, self._clock, every_ms=every_ms)

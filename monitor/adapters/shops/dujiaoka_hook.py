@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import msgspec
 
-from monitor.adapters.shops.proof_more import WORD_PATTERN, token
-from monitor.adapters.shops.push import Push, SecretForm, decoded
+from monitor.adapters.shops.push import decoded
+from monitor.adapters.shops.unsigned import UnsignedPush, word_in_address
 from monitor.model.events import EventType
 from monitor.model.shops import Known, Precision, Pushed, RawRequest
 
@@ -26,7 +26,7 @@ class _Told(msgspec.Struct, frozen=True):
     good_id: int | None = None
 
 
-class DujiaokaHook(Push):
+class DujiaokaHook(UnsignedPush):
     """Reads that an order was paid, in whatever state it is."""
 
     KNOWN = (
@@ -35,16 +35,7 @@ class DujiaokaHook(Push):
         Known("delivered", Precision.MISSING, "good and bad orders are told alike"),
     )
     PATIENCE_S = 0  # repeated once, at once
-    SECRET = SecretForm(
-        "the ?token=… that you put behind the address in api_hook",
-        WORD_PATTERN,
-        "16 characters and more, letters, digits and -._~",
-        is_in_address=True,
-    )
-
-    def prove(self, request: RawRequest) -> None:
-        """Check the token of the address."""
-        token(self.secrets, request)
+    SECRET = word_in_address("the ?token=… that you put behind the address in api_hook")
 
     def said(self, request: RawRequest) -> Pushed:
         """The order is known to be paid by the shop's word, and no more."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl
 
-from monitor.adapters.shops.proof_more import WORD_PATTERN, token
-from monitor.adapters.shops.push import Push, SecretForm, strange
+from monitor.adapters.shops.push import strange
+from monitor.adapters.shops.unsigned import UnsignedPush, word_in_address
 from monitor.model.events import EventType
 from monitor.model.shops import Known, Precision, Pushed, RawRequest
 
@@ -25,7 +25,7 @@ _READ = (
 )  # fmt: skip
 
 
-class Gumroad(Push):
+class Gumroad(UnsignedPush):
     """Reads sales and refunds."""
 
     KNOWN = (
@@ -35,16 +35,7 @@ class Gumroad(Push):
         Known("refunded", Precision.INFERRED, "arrival"),
     )
     PATIENCE_S = 840
-    SECRET = SecretForm(
-        "the ?token=… that you put behind the address",
-        WORD_PATTERN,
-        "16 characters and more, letters, digits and -._~",
-        is_in_address=True,
-    )
-
-    def prove(self, request: RawRequest) -> None:
-        """Check the token of the address."""
-        token(self.secrets, request)
+    SECRET = word_in_address("the ?token=… that you put behind the address")
 
     def said(self, request: RawRequest) -> Pushed:
         """The facts of a sale; of subscriptions and disputes there are none."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, NoReturn, Protocol
 
 from monitor.adapters.shops.database_url import MYSQL, POSTGRESQL, Place
@@ -51,7 +52,33 @@ def open_session(place: Place, password: Secret | None) -> Session:
     return SqliteSession(place)
 
 
-class MySqlSession:
+class ServerSession(ABC):
+    """What the drivers of servers have in common (PEP 249): `_errors` are what they raise."""
+
+    _connection: Any
+    _errors: tuple[type[Exception], ...]
+
+    def rows(self, sql: str, args: Sequence[object]) -> list[Row]:
+        """See Session."""
+        try:
+            with closing(self._connection.cursor()) as cursor:
+                cursor.execute(sql, tuple(args))
+                names = [column[0] for column in cursor.description]
+                return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+        except self._errors as error:
+            self._fail(error)
+
+    def close(self) -> None:
+        """See Session."""
+        with suppress(*self._errors):
+            self._connection.close()
+
+    @abstractmethod
+    def _fail(self, error: Exception) -> NoReturn:
+        """Say it in our own words. Raises: SourceError."""
+
+
+class MySqlSession(ServerSession):
     """MySQL and MariaDB."""
 
     def __init__(self, place: Place, password: str) -> None:
@@ -68,21 +95,6 @@ class MySqlSession:
             self._restrict()
         except self._errors as error:
             self._fail(error)
-
-    def rows(self, sql: str, args: Sequence[object]) -> list[Row]:
-        """See Session."""
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.execute(sql, tuple(args))
-                names = [column[0] for column in cursor.description]
-                return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
-        except self._errors as error:
-            self._fail(error)
-
-    def close(self) -> None:
-        """See Session."""
-        with suppress(*self._errors):
-            self._connection.close()
 
     def _restrict(self) -> None:
         """No write, no lock, no long statement; names in double quotes, as elsewhere.
@@ -106,7 +118,7 @@ class MySqlSession:
         raise _told(self._place, _MYSQL.get(code, ""), f"error {code}", _named(said)) from None
 
 
-class PostgreSqlSession:
+class PostgreSqlSession(ServerSession):
     """PostgreSQL."""
 
     def __init__(self, place: Place, password: str) -> None:
@@ -127,21 +139,6 @@ class PostgreSqlSession:
         except self._errors as error:
             self._fail(error, is_opening=True)
         self._connection.autocommit = True
-
-    def rows(self, sql: str, args: Sequence[object]) -> list[Row]:
-        """See Session."""
-        try:
-            cursor = self._connection.cursor()
-            cursor.execute(sql, tuple(args))
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
-        except self._errors as error:
-            self._fail(error)
-
-    def close(self) -> None:
-        """See Session."""
-        with suppress(*self._errors):
-            self._connection.close()
 
     def _fail(self, error: Exception, *, is_opening: bool = False) -> NoReturn:
         told = error.args[0] if error.args and isinstance(error.args[0], Mapping) else {}
